@@ -1,0 +1,134 @@
+package aio
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/backend/epoll"
+	"github.com/aioloop/aioloop/backend/iouring"
+	"github.com/aioloop/aioloop/backend/ppoll"
+	"github.com/aioloop/aioloop/internal/feature"
+)
+
+// BackendEnv is the environment variable that chooses the backend of a Context
+// that is made with Auto, which is the default.
+const BackendEnv = "AIOLOOP_BACKEND"
+
+// Backend is the choice of a kernel interface. *Backend is a flag.Value and an
+// encoding.TextUnmarshaler, so that it can be a command line flag or a field of a
+// configuration file.
+type Backend int
+
+// The backends. A choice other than Auto never falls back: New fails if it is not
+// available.
+const (
+	Auto    Backend = iota // the best one that works here, see Context.Backend
+	Ppoll                  // ppoll(2): everywhere; costs grow with the number of descriptors
+	Epoll                  // epoll(7): everywhere; costs do not grow
+	IOUring                // io_uring(7): fewest system calls; the home goroutine is locked to its thread
+)
+
+var backendNames = [...]string{Auto: "auto", Ppoll: ppoll.Name, Epoll: epoll.Name, IOUring: iouring.Name}
+
+// String returns the name: "auto", "ppoll", "epoll" or "io_uring".
+func (b Backend) String() string {
+	if b < 0 || int(b) >= len(backendNames) {
+		return fmt.Sprintf("Backend(%d)", int(b))
+	}
+	return backendNames[b]
+}
+
+// Set implements flag.Value.
+func (b *Backend) Set(name string) error {
+	for i, known := range backendNames {
+		if name == known {
+			*b = Backend(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("aio: unknown backend %q: choose one of %s", name, strings.Join(backendNames[:], ", "))
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *Backend) UnmarshalText(text []byte) error { return b.Set(string(text)) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (b Backend) MarshalText() ([]byte, error) {
+	if b < 0 || int(b) >= len(backendNames) {
+		return nil, fmt.Errorf("aio: unknown backend %d", int(b))
+	}
+	return []byte(b.String()), nil
+}
+
+// BackendInfo says which backend is live and why it was chosen.
+type BackendInfo struct {
+	Name   string // the Poller's name
+	Reason string // a sentence for people
+}
+
+// String returns "epoll (asked for)", for example.
+func (i BackendInfo) String() string { return i.Name + " (" + i.Reason + ")" }
+
+// open makes the Poller that was chosen by the option, the environment or, if both
+// leave it open, by what works here.
+func (b Backend) open() (backend.Poller, BackendInfo, error) {
+	reason := "asked for"
+	if b == Auto {
+		if name := os.Getenv(BackendEnv); name != "" {
+			if err := b.Set(name); err != nil {
+				return nil, BackendInfo{}, fmt.Errorf("%w (from the environment variable %s)", err, BackendEnv)
+			}
+			reason = "asked for by " + BackendEnv
+		}
+	}
+	if b == Auto {
+		return openBest()
+	}
+	p, err := b.openExactly()
+	if err != nil {
+		return nil, BackendInfo{}, fmt.Errorf("aio: %w", err)
+	}
+	return p, BackendInfo{Name: p.Name(), Reason: reason}, nil
+}
+
+func (b Backend) openExactly() (backend.Poller, error) {
+	switch b {
+	case Ppoll:
+		return ppoll.New(), nil
+	case Epoll:
+		return epoll.New()
+	case IOUring:
+		return iouring.New()
+	}
+	return nil, fmt.Errorf("unknown backend %v", b)
+}
+
+// openBest tries the backends from the best to the most modest. It goes on only
+// when one is unavailable, and remembers why.
+func openBest() (backend.Poller, BackendInfo, error) {
+	var reasons []string
+	for _, b := range []Backend{IOUring, Epoll, Ppoll} {
+		p, err := b.openIfGood()
+		if err == nil {
+			return p, BackendInfo{Name: p.Name(), Reason: strings.Join(append(reasons, "the best that works here"), "; ")}, nil
+		}
+		if !errors.Is(err, backend.ErrUnavailable) {
+			return nil, BackendInfo{}, fmt.Errorf("aio: %w", err)
+		}
+		reasons = append(reasons, err.Error())
+	}
+	panic("aio: ppoll is always available")
+}
+
+// openIfGood passes over an io_uring without DEFER_TASKRUN: there, completions
+// interrupt the home thread while it runs, and epoll is the faster of the two.
+func (b Backend) openIfGood() (backend.Poller, error) {
+	if b == IOUring && feature.IOUring.Works() && !feature.DeferTaskrun.Works() {
+		_, err := feature.DeferTaskrun.Check()
+		return nil, &backend.UnavailableError{Backend: iouring.Name, Op: "auto", Err: err, Causes: []error{backend.ErrKernel}}
+	}
+	return b.openExactly()
+}

@@ -1,0 +1,154 @@
+package aio
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// ClockID names one of the four clocks, as in QEMU. A point on a clock is a
+// time.Duration since the clock's own beginning.
+type ClockID int
+
+// The clocks.
+const (
+	// Realtime is CLOCK_MONOTONIC, counted from the start of the process. It never
+	// stops and never jumps.
+	Realtime ClockID = iota
+	// Virtual runs with Realtime but can be stopped and moved, see VirtualClock.
+	Virtual
+	// Host is the wall clock, counted from 1970-01-01 UTC. It may jump. A loop that
+	// is asleep takes notice of a jump when it wakes up.
+	Host
+	// VirtualRT runs and stops with Virtual and is not moved with it.
+	VirtualRT
+
+	clocks = iota
+)
+
+var clockNames = [clocks]string{"realtime", "virtual", "host", "virtual-rt"}
+
+// String returns the clock's name, "virtual-rt" for example.
+func (id ClockID) String() string {
+	if id < 0 || id >= clocks {
+		return fmt.Sprintf("ClockID(%d)", int(id))
+	}
+	return clockNames[id]
+}
+
+// Now returns the time on one of the Context's clocks. Any goroutine may call it.
+// It panics if there is no such clock.
+func (c *Context) Now(id ClockID) time.Duration {
+	c.checkClock("Now", id)
+	return c.nowAt(id, sys.Monotonic())
+}
+
+func (c *Context) checkClock(caller string, id ClockID) {
+	if id < 0 || id >= clocks {
+		panic(fmt.Sprintf("aio: %s: there is no clock %v: use Realtime, Virtual, Host or VirtualRT", caller, id))
+	}
+}
+
+// nowAt returns the time of a clock at the given Realtime.
+func (c *Context) nowAt(id ClockID, mono time.Duration) time.Duration {
+	switch id {
+	case Realtime:
+		return mono
+	case Host:
+		return time.Duration(time.Now().UnixNano())
+	default:
+		return c.virtual.at(id, mono)
+	}
+}
+
+// VirtualClock is a clock that a program stops and moves, for a guest that is
+// paused or a simulation that jumps from event to event. It runs when it is new,
+// from 0. Its methods may be called from any goroutine and take effect in each
+// Context that uses it, also while that is asleep.
+type VirtualClock struct {
+	mu       sync.Mutex // guards the rest
+	stopped  bool
+	anchor   time.Duration // Realtime when base and baseRT were valid
+	base     time.Duration
+	baseRT   time.Duration
+	contexts map[*Context]struct{}
+}
+
+// NewVirtualClock returns a clock for WithVirtualClock.
+func NewVirtualClock() *VirtualClock {
+	return &VirtualClock{anchor: sys.Monotonic(), contexts: make(map[*Context]struct{})}
+}
+
+// VirtualClock returns the clock that the Context's Virtual and VirtualRT timers
+// run on.
+func (c *Context) VirtualClock() *VirtualClock { return c.virtual }
+
+// Now returns the time of the Virtual clock.
+func (v *VirtualClock) Now() time.Duration { return v.at(Virtual, sys.Monotonic()) }
+
+func (v *VirtualClock) at(id ClockID, mono time.Duration) time.Duration {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	now := v.base
+	if id == VirtualRT {
+		now = v.baseRT
+	}
+	if !v.stopped {
+		now += mono - v.anchor
+	}
+	return now
+}
+
+// Running reports whether the clock runs.
+func (v *VirtualClock) Running() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return !v.stopped
+}
+
+// Stop halts the clock. Until Start no timer on it runs, not even one whose
+// deadline is over or that the clock is moved past: a paused guest stays paused.
+func (v *VirtualClock) Stop() { v.change(func() { v.stopped = true }) }
+
+// Start lets the clock run on from where it stopped.
+func (v *VirtualClock) Start() { v.change(func() { v.stopped = false }) }
+
+// Set moves the Virtual clock, running or stopped, to now. VirtualRT stays.
+func (v *VirtualClock) Set(now time.Duration) { v.change(func() { v.base = now }) }
+
+// Advance moves the Virtual clock by d. VirtualRT stays.
+func (v *VirtualClock) Advance(d time.Duration) { v.change(func() { v.base += d }) }
+
+// change brings the bases up to date, applies f and lets every loop look again.
+func (v *VirtualClock) change(f func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	mono := sys.Monotonic()
+	if !v.stopped {
+		v.base += mono - v.anchor
+		v.baseRT += mono - v.anchor
+	}
+	v.anchor = mono
+	f()
+	for c := range v.contexts {
+		c.Notify()
+	}
+}
+
+func (v *VirtualClock) join(c *Context) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.contexts[c] = struct{}{}
+}
+
+func (v *VirtualClock) leave(c *Context) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.contexts, c)
+}
+
+// never is the deadline of a timer that is not armed.
+const never time.Duration = math.MaxInt64

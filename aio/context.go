@@ -1,0 +1,271 @@
+package aio
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/goroutine"
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// Context is an event loop: QEMU's AioContext. See the package documentation for
+// what it owns and for the goroutine that it belongs to.
+//
+// A Context is made with New, driven with Run, Poll or TryPoll, and ended with
+// Close. Nothing is lost if it is made on one goroutine and driven on another.
+type Context struct {
+	name     string
+	info     BackendInfo
+	notifier *EventNotifier
+	virtual  *VirtualClock
+	trace    func(TraceEvent)
+	ended    chan struct{} // closed by Close
+
+	// The Poller and the abilities that it has.
+	poller    backend.Poller
+	binder    backend.Binder
+	peeker    backend.Peeker
+	submitter backend.Submitter
+	edge      bool // the notifier need not be read
+
+	// state says whether the loop is idle, inside Poll, or closed; home is the
+	// goroutine that polls, 0 before the first Poll.
+	state atomic.Uint32
+	home  atomic.Uintptr
+
+	mu       sync.Mutex // guards handlers, and Handler.muted; taken before the Poller's own
+	handlers handlerTable
+	changed  atomic.Bool // handlers has changed since the last refresh
+
+	timers [clocks]timerList
+
+	_ cacheLinePad // what notifiers write lies in lines of its own
+
+	// The notify protocol, see notify.go.
+	notified atomic.Uint64 // counts notifies
+	notifyMe atomic.Bool   // the loop is about to sleep: whoever clears this writes to the notifier
+	arrived  atomic.Int64  // Realtime of the last such notify, for adaptive polling
+	written  atomic.Uint64 // counts those notifies
+	queue    bhQueue
+
+	_ cacheLinePad
+
+	// The rest belongs to the home goroutine.
+	depth     int // of nested Polls
+	locked    bool
+	accepted  uint64 // the value of notified when the loop last looked
+	watched   int    // handlers, as of the last refresh
+	unseen    bool   // the Poller has not waited since handlers changed
+	batch     bhList // bottom halves of this iteration that have not run yet
+	idle      bhList
+	idleSince time.Duration
+	ready     handlerList // handlers with events that were not dispatched yet
+	events    []backend.Ready
+	adaptive  adaptive
+	now       time.Duration // Realtime, valid if nowValid
+	nowValid  bool
+	native
+	stats Stats
+}
+
+// What state holds.
+const (
+	stateIdle uint32 = iota
+	statePolling
+	stateBorrowed // another goroutine reads what belongs to the home goroutine
+	stateClosed
+)
+
+// firstEvents is how many events a Wait can return at first; the room doubles
+// when it is filled, up to maxEvents.
+const (
+	firstEvents = 32
+	maxEvents   = 1024
+)
+
+// notifierTag is the tag of the Context's own notifier.
+var notifierTag = backend.MakeTag(0, 0)
+
+// New returns a Context. It fails if the chosen backend is not available, with an
+// error that matches backend.ErrUnavailable and says what to change; if the
+// environment variable AIOLOOP_BACKEND names no backend; or if the process has no
+// file descriptor left (EMFILE). A Context takes one or two descriptors.
+func New(opts ...Option) (*Context, error) {
+	var o options
+	for _, opt := range opts {
+		if err := opt(&o); err != nil {
+			return nil, errors.Join(err, o.discard())
+		}
+	}
+	poller, info, err := o.open()
+	if err != nil {
+		return nil, err
+	}
+	c := newContext(&o, poller, info)
+	if err := c.addNotifier(); err != nil {
+		return nil, errors.Join(err, poller.Close())
+	}
+	c.virtual.join(c)
+	return c, nil
+}
+
+// open makes the Poller, or takes the user's own.
+func (o *options) open() (backend.Poller, BackendInfo, error) {
+	if o.poller != nil {
+		return o.poller, BackendInfo{Name: o.poller.Name(), Reason: "given with WithPoller"}, nil
+	}
+	return o.backend.open()
+}
+
+// discard closes the user's Poller, which New has taken over.
+func (o *options) discard() error {
+	if o.poller == nil {
+		return nil
+	}
+	return o.poller.Close()
+}
+
+func newContext(o *options, poller backend.Poller, info BackendInfo) *Context {
+	c := &Context{
+		name: o.name, info: info, trace: o.trace, virtual: o.virtual,
+		poller: poller, ended: make(chan struct{}),
+		events:   make([]backend.Ready, firstEvents),
+		adaptive: adaptive{Polling: o.polling},
+	}
+	if c.virtual == nil {
+		c.virtual = NewVirtualClock()
+	}
+	c.binder, _ = poller.(backend.Binder)
+	c.peeker, _ = poller.(backend.Peeker)
+	c.submitter, _ = poller.(backend.Submitter)
+	if e, ok := poller.(backend.EdgeTriggered); ok {
+		c.edge = e.EdgeTriggered()
+	}
+	c.queue.init()
+	for id := range c.timers {
+		c.timers[id].init(c, ClockID(id))
+	}
+	return c
+}
+
+// addNotifier registers the eventfd that ends a sleep.
+func (c *Context) addNotifier() error {
+	n, err := NewEventNotifier()
+	if err != nil {
+		return err
+	}
+	if err := c.poller.Add(n.FD(), backend.In|backend.Edge, notifierTag); err != nil {
+		return errors.Join(fmt.Errorf("aio: %w", err), n.Close())
+	}
+	c.notifier = n
+	return nil
+}
+
+// Name returns what was given to WithName.
+func (c *Context) Name() string { return c.name }
+
+// Backend returns the live backend and why it was chosen.
+func (c *Context) Backend() BackendInfo { return c.info }
+
+// closed reports whether Close was called.
+func (c *Context) closed() bool { return c.state.Load() == stateClosed }
+
+func (c *Context) closedError() error {
+	if c.closed() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// onHome reports whether the caller is the home goroutine.
+func (c *Context) onHome() bool {
+	return c.home.Load() == uintptr(goroutine.Current())
+}
+
+// pollerError puts an error of the Poller into the terms of this package.
+func (c *Context) pollerError(err error) error {
+	if err == nil || err == ErrClosed {
+		return err
+	}
+	if errors.Is(err, backend.ErrClosed) {
+		return ErrClosed
+	}
+	return fmt.Errorf("aio: %w", err)
+}
+
+// handlersChanged makes the loop take notice of a change, also if it is asleep.
+func (c *Context) handlersChanged() {
+	c.changed.Store(true)
+	if !c.onHome() {
+		c.Notify()
+	}
+}
+
+// readClock returns Realtime, read once for each time that the loop has slept.
+func (c *Context) readClock() time.Duration {
+	if !c.nowValid {
+		c.now, c.nowValid = sys.Monotonic(), true
+	}
+	return c.now
+}
+
+func (c *Context) emit(point TracePoint, name string, value int64) {
+	if c.trace != nil {
+		c.trace(TraceEvent{Point: point, At: sys.Monotonic(), Name: name, Value: value})
+	}
+}
+
+// Close ends the Context and releases its descriptors. It may be called from any
+// goroutine when the loop is not inside Poll or Run, and fails with ErrPolling
+// otherwise. Notifiers that are under way are waited for; later ones do nothing.
+//
+// Handlers are closed, their descriptors are not: those belong to the caller.
+// What was left undone is named in a *LeakError. A second Close fails with
+// ErrClosed. If the home goroutine was locked to its thread and calls Close, it
+// is unlocked.
+func (c *Context) Close() error {
+	if before := c.transition(stateClosed); before == stateClosed {
+		return ErrClosed
+	} else if before == statePolling {
+		return ErrPolling
+	}
+	close(c.ended)
+	c.virtual.leave(c)
+	leaks := c.leaks()
+	err := errors.Join(c.poller.Close(), c.notifier.Close())
+	if c.locked && c.onHome() {
+		runtime.UnlockOSThread()
+	}
+	if leaks.empty() {
+		return err
+	}
+	return errors.Join(leaks, err)
+}
+
+// leaks names what is left and lets go of it.
+func (c *Context) leaks() *LeakError {
+	var e LeakError
+	c.mu.Lock()
+	for _, h := range c.handlers.all() {
+		e.Handlers = append(e.Handlers, fmt.Sprintf("fd %d: %s", h.fd, h.name()))
+		h.cb.Store(nil)
+	}
+	c.mu.Unlock()
+	c.gather()
+	for _, list := range []*bhList{&c.batch, &c.idle} {
+		for b := list.pop(); b != nil; b = list.pop() {
+			if b.Scheduled() {
+				e.BottomHalves = append(e.BottomHalves, nameOf(b.name, b.fn))
+			}
+		}
+	}
+	for i := range c.timers {
+		e.Timers = append(e.Timers, c.timers[i].pending()...)
+	}
+	return &e
+}

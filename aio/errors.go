@@ -1,0 +1,63 @@
+package aio
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The errors of this package, for errors.Is. Errors from the kernel wrap their
+// errno; those of a backend that cannot be used match backend.ErrUnavailable.
+var (
+	// ErrClosed is returned by everything that is called on a closed Context, and
+	// by a handler, bottom half or timer of one.
+	ErrClosed = errors.New("aio: the Context is closed")
+
+	// ErrWrongGoroutine is returned by Poll, TryPoll and Run on a goroutine other
+	// than the home goroutine, which is the one that called one of them first.
+	ErrWrongGoroutine = errors.New("aio: the Context belongs to another goroutine: hand it work with a bottom half or Do")
+
+	// ErrPolling is returned by Close while the loop is inside Poll or Run: from
+	// one of its callbacks, or from another goroutine.
+	ErrPolling = errors.New("aio: the Context is polling: end Run, or return from the callback, before Close")
+
+	// ErrNoCallback is returned by Watch and Change for Callbacks that have
+	// neither Read nor Write.
+	ErrNoCallback = errors.New("aio: a handler needs a Read or a Write callback")
+
+	// ErrDeleted is returned by Schedule on a deleted bottom half.
+	ErrDeleted = errors.New("aio: the bottom half is deleted")
+
+	// ErrReentrant is returned by ReentrancyGuard.Do when the guarded code is
+	// running already.
+	ErrReentrant = errors.New("aio: guarded code was entered again from within itself")
+
+	// ErrPanicked is returned by Do and Call when the function did not return: it
+	// panicked, which goes on to the caller of Poll, or it ended its goroutine.
+	ErrPanicked = errors.New("aio: the function panicked on the loop")
+)
+
+// LeakError is returned by Close when something was left in the Context. The
+// Context is closed all the same, and none of what is listed will ever run.
+type LeakError struct {
+	Handlers     []string // handlers that were not closed: fd and name
+	BottomHalves []string // bottom halves that were scheduled and had not run
+	Timers       []string // timers that were pending
+}
+
+func (e *LeakError) Error() string {
+	var parts []string
+	for _, kind := range []struct {
+		what  string
+		names []string
+	}{{"open handlers", e.Handlers}, {"scheduled bottom halves", e.BottomHalves}, {"pending timers", e.Timers}} {
+		if len(kind.names) > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s (%s)", len(kind.names), kind.what, strings.Join(kind.names, ", ")))
+		}
+	}
+	return "aio: closed with " + strings.Join(parts, ", ")
+}
+
+func (e *LeakError) empty() bool {
+	return len(e.Handlers)+len(e.BottomHalves)+len(e.Timers) == 0
+}

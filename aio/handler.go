@@ -1,0 +1,382 @@
+package aio
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/aioloop/aioloop/backend"
+)
+
+// Callbacks are what a handler does with the events of its descriptor. They are
+// called on the home goroutine, one at a time. At least Read or Write is set; an
+// event for which there is no callback calls nothing.
+type Callbacks struct {
+	// Read is called when the descriptor is readable, when the other end has hung
+	// up, and on an error.
+	Read func()
+	// Write is called when the descriptor is writable, and on an error.
+	Write func()
+
+	// Poll looks for an event in user space, without a system call, and reports
+	// whether there is one; see Polling. It must be cheap.
+	Poll func() bool
+	// PollReady handles an event that Poll has found. Without it, Read does.
+	PollReady func()
+	// PollBegin is called when the loop begins to call Poll, PollEnd when it stops
+	// doing so, always in pairs: a device that need not send notifications in
+	// between can switch them off. After PollEnd, Poll is called once more, for
+	// what arrived before the notifications were on again.
+	PollBegin, PollEnd func()
+
+	// Edge asks for one call per change instead of calls for as long as the
+	// condition holds; Read goes on until EAGAIN, and so does Write. On ppoll, and
+	// on io_uring before Linux 5.13, there may be more calls than that.
+	Edge bool
+
+	// Name appears in leak reports and traces.
+	Name string
+}
+
+func (cb *Callbacks) check() error {
+	if cb.Read == nil && cb.Write == nil {
+		return ErrNoCallback
+	}
+	return nil
+}
+
+// interest is what the Poller is asked for.
+func (cb *Callbacks) interest() backend.Events {
+	var ev backend.Events
+	if cb.Read != nil {
+		ev |= backend.In
+	}
+	if cb.Write != nil {
+		ev |= backend.Out
+	}
+	if cb.Edge {
+		ev |= backend.Edge
+	}
+	return ev
+}
+
+// Handler is a descriptor that a Context watches (QEMU's AioHandler).
+type Handler struct {
+	ctx *Context
+	fd  int
+	tag backend.Tag
+	cb  atomic.Pointer[Callbacks] // nil when closed
+
+	muted bool // not known to the Poller, guarded by ctx.mu
+
+	// The rest belongs to the home goroutine.
+	pending   backend.Events // collected and not dispatched
+	pollReady bool           // Poll has found something that is not dispatched
+	queued    bool           // in ctx.ready
+	next      *Handler       // in ctx.ready
+	polled    *Callbacks     // whose PollBegin was called, PollEnd not
+}
+
+// Watch calls cb when something happens on fd, until the handler is closed.
+//
+// fd stays the caller's: it must be open for as long as the handler is, and is
+// closed after it. The library does not change its flags; it must be non-blocking
+// if the callbacks use it, because readiness can be spurious. Regular files and
+// /dev/null are always ready.
+//
+// Any goroutine may call Watch. It fails with ErrNoCallback, ErrClosed, or a
+// *backend.FDError that wraps EBADF (fd is not open) or EEXIST (fd is watched by
+// this Context already).
+func (c *Context) Watch(fd int, cb Callbacks) (*Handler, error) {
+	if err := cb.check(); err != nil {
+		return nil, err
+	}
+	h := &Handler{ctx: c, fd: fd}
+	h.cb.Store(&cb)
+	c.mu.Lock()
+	err := c.handlers.add(h, func() error { return c.poller.Add(fd, cb.interest(), h.tag) })
+	c.mu.Unlock()
+	if err != nil {
+		return nil, c.pollerError(err)
+	}
+	c.handlersChanged()
+	return h, nil
+}
+
+// WatchNotifier calls f each time that n is set; sets that come close together
+// may cause one call. It is Watch for an EventNotifier, and spares the system
+// call that clears it where the backend needs none. If n was set before, f is
+// called too. n is closed after the handler.
+func (c *Context) WatchNotifier(n *EventNotifier, f func()) (*Handler, error) {
+	if n == nil || f == nil {
+		return nil, fmt.Errorf("aio: WatchNotifier: %w, and a notifier", ErrNoCallback)
+	}
+	read := f
+	if !c.edge {
+		read = func() {
+			if set, _ := n.TestAndClear(); set {
+				f()
+			}
+		}
+	}
+	return c.Watch(n.FD(), Callbacks{Read: read, Edge: true, Name: nameOf("", f)})
+}
+
+// FD returns the descriptor that is watched.
+func (h *Handler) FD() int { return h.fd }
+
+// Change replaces the callbacks. On the home goroutine the old ones never run
+// again, even if an event was collected for them; elsewhere they may be running
+// at this moment. It fails like Watch.
+func (h *Handler) Change(cb Callbacks) error {
+	if err := cb.check(); err != nil {
+		return err
+	}
+	c := h.ctx
+	c.mu.Lock()
+	err := h.change(&cb)
+	c.mu.Unlock()
+	if err != nil {
+		return c.pollerError(err)
+	}
+	c.handlersChanged()
+	return nil
+}
+
+func (h *Handler) change(cb *Callbacks) error {
+	old := h.cb.Load()
+	if old == nil {
+		return ErrClosed
+	}
+	var err error
+	switch {
+	case h.muted:
+		err = h.ctx.poller.Add(h.fd, cb.interest(), h.tag)
+	case old.interest() != cb.interest():
+		err = h.ctx.poller.Modify(h.fd, cb.interest(), h.tag)
+	}
+	if err != nil {
+		return err
+	}
+	h.muted = false
+	h.cb.Store(cb)
+	h.ctx.handlers.file(h)
+	return nil
+}
+
+// Close ends the watch; the descriptor is the caller's to close, afterwards. On
+// the home goroutine no callback of h runs again, even if an event was collected
+// for it. Elsewhere one may be running at this moment, and the file may be in use
+// until the loop has come round; to close the descriptor then, do both in Do. A
+// second Close fails with ErrClosed.
+func (h *Handler) Close() error {
+	c := h.ctx
+	c.mu.Lock()
+	cb := h.cb.Swap(nil)
+	if cb == nil {
+		c.mu.Unlock()
+		return ErrClosed
+	}
+	c.handlers.remove(h)
+	var err error
+	if !h.muted {
+		err = c.poller.Remove(h.fd)
+	}
+	c.mu.Unlock()
+	if c.onHome() {
+		h.endPolling()
+	}
+	c.handlersChanged()
+	return c.pollerError(err)
+}
+
+// mute takes a descriptor away from the Poller: it reports a hang-up that there is
+// no callback for, and would do so in each iteration. Change brings it back.
+func (h *Handler) mute() {
+	c := h.ctx
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h.cb.Load() == nil || h.muted {
+		return
+	}
+	h.muted = true
+	_ = c.poller.Remove(h.fd)
+	c.emit(traceHandlerMuted, h.name(), int64(h.fd))
+}
+
+func (h *Handler) name() string {
+	cb := h.cb.Load()
+	switch {
+	case cb == nil:
+		return ""
+	case cb.Name != "":
+		return cb.Name
+	case cb.Read != nil:
+		return nameOf("", cb.Read)
+	}
+	return nameOf("", cb.Write)
+}
+
+// The conditions that call each callback.
+const (
+	readEvents  = backend.In | backend.Pri | backend.RdHup | backend.Hup | backend.Err | backend.Nval
+	writeEvents = backend.Out | backend.Err | backend.Nval
+	// A level-triggered backend reports these whether or not they are asked for.
+	unasked = backend.Hup | backend.Err | backend.Nval
+)
+
+// dispatch calls what the collected events ask for. Any of the callbacks may
+// close or change the handler, or poll; so each looks anew.
+func (h *Handler) dispatch() (progress bool) {
+	events, polled := h.pending, h.pollReady
+	h.pending, h.pollReady = 0, false
+	if polled {
+		progress = h.callPollReady()
+	}
+	if events&readEvents != 0 {
+		progress = h.callRead() || progress
+	}
+	if events&writeEvents != 0 {
+		progress = h.callWrite() || progress
+	}
+	if !progress && events&unasked != 0 {
+		h.mute()
+	}
+	return progress
+}
+
+func (h *Handler) callPollReady() bool {
+	cb := h.cb.Load()
+	if cb == nil || cb.PollReady == nil {
+		return h.callRead()
+	}
+	h.ctx.stats.PollReadies++
+	cb.PollReady()
+	return true
+}
+
+func (h *Handler) callRead() bool {
+	cb := h.cb.Load()
+	if cb == nil || cb.Read == nil {
+		return false
+	}
+	h.ctx.stats.Reads++
+	cb.Read()
+	return true
+}
+
+func (h *Handler) callWrite() bool {
+	cb := h.cb.Load()
+	if cb == nil || cb.Write == nil {
+		return false
+	}
+	h.ctx.stats.Writes++
+	cb.Write()
+	return true
+}
+
+// beginPolling and endPolling call PollBegin and PollEnd in pairs, of the same
+// Callbacks even if they were changed in between.
+func (h *Handler) beginPolling() {
+	cb := h.cb.Load()
+	if h.polled == cb {
+		return
+	}
+	h.endPolling()
+	if cb == nil || cb.Poll == nil {
+		return
+	}
+	h.polled = cb
+	if cb.PollBegin != nil {
+		cb.PollBegin()
+	}
+}
+
+func (h *Handler) endPolling() {
+	cb := h.polled
+	h.polled = nil
+	if cb != nil && cb.PollEnd != nil {
+		cb.PollEnd()
+	}
+}
+
+// handlerTable finds the handler of an event. Index 0 is the Context's own
+// notifier. An index that is used again gets a new generation.
+type handlerTable struct {
+	slots []handlerSlot
+	free  []uint32
+	count int // open handlers
+	// polled are the handlers with a Poll callback; only the kernel knows about
+	// the readiness of the others.
+	polled []*Handler
+}
+
+type handlerSlot struct {
+	handler    *Handler
+	generation uint32
+}
+
+// add gives h a tag and makes it known if register succeeds.
+func (t *handlerTable) add(h *Handler, register func() error) error {
+	if len(t.slots) == 0 {
+		t.slots = make([]handlerSlot, 1, 8)
+	}
+	if len(t.free) == 0 {
+		t.slots = append(t.slots, handlerSlot{})
+		t.free = append(t.free, uint32(len(t.slots)-1))
+	}
+	i := t.free[len(t.free)-1]
+	t.slots[i].generation++
+	h.tag = backend.MakeTag(i, t.slots[i].generation)
+	if err := register(); err != nil {
+		return err
+	}
+	t.free = t.free[:len(t.free)-1]
+	t.slots[i].handler = h
+	t.count++
+	t.file(h)
+	return nil
+}
+
+// file lists h among those that are polled, or not, after its callbacks changed.
+func (t *handlerTable) file(h *Handler) {
+	cb := h.cb.Load()
+	wanted := cb != nil && cb.Poll != nil
+	switch at := slices.Index(t.polled, h); {
+	case wanted && at < 0:
+		t.polled = append(t.polled, h)
+	case !wanted && at >= 0:
+		t.polled = slices.Delete(t.polled, at, at+1)
+	}
+}
+
+func (t *handlerTable) remove(h *Handler) {
+	t.file(h)
+	t.slots[h.tag.Index()].handler = nil
+	t.free = append(t.free, h.tag.Index())
+	t.count--
+}
+
+// find returns nil for a handler that is closed, whoever has its index now.
+func (t *handlerTable) find(tag backend.Tag) *Handler {
+	if int(tag.Index()) >= len(t.slots) {
+		return nil
+	}
+	s := t.slots[tag.Index()]
+	if s.generation != tag.Generation() {
+		return nil
+	}
+	return s.handler
+}
+
+// all returns the open handlers in the order of their descriptors.
+func (t *handlerTable) all() []*Handler {
+	var open []*Handler
+	for _, s := range t.slots {
+		if s.handler != nil {
+			open = append(open, s.handler)
+		}
+	}
+	slices.SortFunc(open, func(a, b *Handler) int { return a.fd - b.fd })
+	return open
+}

@@ -1,0 +1,96 @@
+package aio
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// EventNotifier is an eventfd(2): a counter that any goroutine, process or kernel
+// subsystem can set and a loop can wait for. It is QEMU's EventNotifier. All its
+// methods may be called from any goroutine at any time.
+type EventNotifier struct {
+	fd int
+	// users counts the calls that are using fd. Close adds closing, after which
+	// nobody new may use it, and waits for those that do: the number may belong to
+	// somebody else a moment later.
+	users atomic.Int64
+}
+
+const closing = 1 << 32
+
+// NewEventNotifier returns a notifier that is not set. The descriptor is
+// non-blocking and close-on-exec, and belongs to the EventNotifier until Close.
+// It fails with EMFILE or ENFILE if there is no descriptor left.
+func NewEventNotifier() (*EventNotifier, error) {
+	fd, err := sys.NewEventfd()
+	if err != nil {
+		return nil, fmt.Errorf("aio: no event notifier: %w", os.NewSyscallError("eventfd2", err))
+	}
+	return &EventNotifier{fd: fd}, nil
+}
+
+// FD returns the descriptor, to hand to the kernel (KVM's irqfd, VFIO) or to a
+// child process. It stays the property of the EventNotifier.
+func (n *EventNotifier) FD() int { return n.fd }
+
+// Set sets the notifier. It never blocks and makes one system call. It fails with
+// ErrClosed after Close.
+func (n *EventNotifier) Set() error {
+	if !n.acquire() {
+		return ErrClosed
+	}
+	defer n.release()
+	err := sys.WriteEventfd(n.fd)
+	if err == unix.EAGAIN {
+		// The counter is at its limit, so the notifier is set; but the write that
+		// did not happen woke nobody up.
+		_, _ = sys.ReadEventfd(n.fd)
+		err = sys.WriteEventfd(n.fd)
+	}
+	return os.NewSyscallError("write", err)
+}
+
+// TestAndClear reports whether the notifier was set, and clears it. A notifier
+// that is handled by WatchNotifier needs no clearing. It fails with ErrClosed
+// after Close.
+func (n *EventNotifier) TestAndClear() (bool, error) {
+	if !n.acquire() {
+		return false, ErrClosed
+	}
+	defer n.release()
+	_, err := sys.ReadEventfd(n.fd)
+	if err == unix.EAGAIN {
+		return false, nil
+	}
+	return err == nil, os.NewSyscallError("read", err)
+}
+
+// Close closes the descriptor once every Set and TestAndClear under way has
+// returned. Handlers that watch it are closed before. A second Close fails with
+// ErrClosed.
+func (n *EventNotifier) Close() error {
+	if n.users.Add(closing) >= 2*closing {
+		n.users.Add(-closing)
+		return ErrClosed
+	}
+	for n.users.Load()%closing != 0 {
+		runtime.Gosched()
+	}
+	return os.NewSyscallError("close", unix.Close(n.fd))
+}
+
+func (n *EventNotifier) acquire() bool {
+	if n.users.Add(1) < closing {
+		return true
+	}
+	n.release()
+	return false
+}
+
+func (n *EventNotifier) release() { n.users.Add(-1) }

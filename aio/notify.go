@@ -1,0 +1,98 @@
+package aio
+
+import (
+	"time"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// The notify protocol.
+//
+//	notifier                          loop
+//	N1  make the work visible         L1  notifyMe = true
+//	N2  notified++                    L2  if notified != accepted: do not sleep
+//	N3  if notifyMe, and it was me    L3  Wait
+//	    who cleared it:               L4  notifyMe = false
+//	N4      write to the eventfd      L5  accepted = notified
+//	                                  L6  look for work
+//
+// No wake-up is lost: N2 comes before N3 and L1 before L2, and Go's atomics are
+// sequentially consistent, so either the notifier sees that the loop is about to
+// sleep or the loop sees that there was a notify. What is counted by the time of
+// L5 was made visible before it, so L6 finds it.
+//
+// One sleep costs one write however many notifiers race, because only one of them
+// clears notifyMe; and none if the loop is awake, because only the loop sets it,
+// just before it sleeps. A notifier that is slow between N3 and N4 wakes up a
+// later sleep for nothing, which does no harm.
+
+// Notify makes the loop go round once, if it sleeps or is about to (QEMU's
+// aio_notify). Whatever the caller did before is visible to that iteration. It may
+// be called from any goroutine, at any time, also during and after Close; it does
+// not block, and makes one system call if the loop is asleep, none otherwise.
+func (c *Context) Notify() {
+	c.notified.Add(1)                                // N2
+	if c.notifyMe.Load() && c.notifyMe.Swap(false) { // N3
+		c.wake()
+	}
+}
+
+// wake ends a sleep. The notifier refuses once it is closed, so that the write
+// never goes to a descriptor that belongs to somebody else by now.
+func (c *Context) wake() {
+	if c.adaptive.Max > 0 {
+		c.arrived.Store(int64(sys.Monotonic()))
+	}
+	c.written.Add(1)
+	_ = c.notifier.Set() // N4
+}
+
+// sleep waits for events for at most timeout, or until a notify.
+func (c *Context) sleep(timeout time.Duration) (n int, err error) {
+	c.notifyMe.Store(true)               // L1
+	if c.notified.Load() != c.accepted { // L2
+		timeout = 0
+	}
+	if timeout != 0 {
+		c.stats.Sleeps++
+		c.emit(TraceSleep, "", int64(timeout))
+	}
+	n, err = c.poller.Wait(c.events, timeout) // L3
+	c.notifyMe.Store(false)                   // L4
+	c.nowValid = false
+	if timeout != 0 && n > 0 {
+		c.stats.Wakeups++
+	}
+	c.emit(TraceWake, "", int64(n))
+	return n, err
+}
+
+// accept takes notice of all notifies so far. The loop looks for work after it.
+func (c *Context) accept() { c.accepted = c.notified.Load() } // L5
+
+// collect hands the events of a Wait to their handlers.
+func (c *Context) collect(events []backend.Ready) {
+	if len(events) == 1 && events[0].Tag == notifierTag {
+		c.clearNotifier()
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range events {
+		if e.Tag == notifierTag {
+			c.clearNotifier()
+		} else if h := c.handlers.find(e.Tag); h != nil {
+			h.pending |= e.Events
+			c.ready.append(h)
+		}
+	}
+}
+
+// clearNotifier reads the eventfd where its being set, rather than its having been
+// set anew, is what ends a Wait.
+func (c *Context) clearNotifier() {
+	if !c.edge {
+		_, _ = c.notifier.TestAndClear()
+	}
+}

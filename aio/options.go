@@ -1,0 +1,104 @@
+package aio
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/aioloop/aioloop/backend"
+)
+
+// Option configures a Context.
+type Option func(*options) error
+
+type options struct {
+	name    string
+	backend Backend
+	poller  backend.Poller
+	polling Polling
+	virtual *VirtualClock
+	trace   func(TraceEvent)
+}
+
+// WithName names the Context in errors and traces.
+func WithName(name string) Option {
+	return func(o *options) error {
+		o.name = name
+		return nil
+	}
+}
+
+// WithBackend chooses the kernel interface. Without it, and with Auto, the
+// environment variable AIOLOOP_BACKEND decides, and without that the kernel.
+func WithBackend(b Backend) Option {
+	return func(o *options) error {
+		if _, err := b.MarshalText(); err != nil {
+			return err
+		}
+		o.backend = b
+		return nil
+	}
+}
+
+// WithPoller makes the Context wait on a Poller of the caller's own; it passes
+// the suite in backend/backendtest. The Context owns it, and closes it, from New
+// on, also if New fails. It takes precedence over WithBackend.
+func WithPoller(p backend.Poller) Option {
+	return func(o *options) error {
+		if p == nil {
+			return fmt.Errorf("aio: WithPoller(nil)")
+		}
+		o.poller = p
+		return nil
+	}
+}
+
+// WithPolling makes the loop poll in user space, for at most p.Max, before it
+// sleeps. See Polling. All backends honour it.
+func WithPolling(p Polling) Option {
+	return func(o *options) error {
+		if p.Max < 0 || p.Grow < 0 || p.Shrink < 0 {
+			return fmt.Errorf("aio: WithPolling: negative value in %+v", p)
+		}
+		o.polling = p
+		return nil
+	}
+}
+
+// WithVirtualClock makes Virtual and VirtualRT timers of this Context run on v,
+// which several Contexts may share. Without it each Context has a clock of its own.
+func WithVirtualClock(v *VirtualClock) Option {
+	return func(o *options) error {
+		if v == nil {
+			return fmt.Errorf("aio: WithVirtualClock(nil)")
+		}
+		o.virtual = v
+		return nil
+	}
+}
+
+// WithTrace calls f at the loop's trace points, on the home goroutine. f must not
+// block and must not call the Context.
+func WithTrace(f func(TraceEvent)) Option {
+	return func(o *options) error {
+		o.trace = f
+		return nil
+	}
+}
+
+// Polling are the parameters of adaptive polling, with QEMU's names. While the
+// loop has nothing to do it looks for events in user space, for a window that
+// grows while events arrive within it and collapses when they do not. A notify
+// that arrives meanwhile costs no system call and no wake-up.
+//
+// The loop never polls when GOMAXPROCS is 1, nor, on ppoll and epoll, while a
+// handler without a Poll callback is registered: only io_uring shows the
+// readiness of a descriptor without a system call.
+type Polling struct {
+	// Max is the limit of the window. 0, the default, switches polling off.
+	// QEMU's default for an I/O thread is 32 µs.
+	Max time.Duration
+	// Grow is the factor by which the window grows; 0 means 2.
+	Grow int
+	// Shrink is the divisor by which it shrinks; 0 means that it goes to 0.
+	Shrink int
+}

@@ -1,0 +1,228 @@
+package aio
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/goroutine"
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// Poll runs one iteration of the loop and sleeps until there is something to do
+// (QEMU's aio_poll, blocking). It reports whether anything made progress: a bottom
+// half that is not idle, a handler, a completion or a timer. It may return without
+// progress, after a Notify for example.
+//
+// The first call of Poll, TryPoll or Run makes the caller's goroutine the home
+// goroutine for the life of the Context; with io_uring it is then locked to its
+// thread until Close. On any other goroutine they fail with ErrWrongGoroutine. A
+// callback may call Poll: the inner iteration runs what the outer one has not
+// reached yet, and the outer one does not run it again.
+//
+// A panic in a callback goes on to the caller of Poll. The Context stays as it
+// was: what has not run yet runs in the next iteration.
+func (c *Context) Poll() (progress bool, err error) { return c.iterate(true) }
+
+// TryPoll is Poll without sleeping (QEMU's aio_poll, not blocking).
+func (c *Context) TryPoll() (progress bool, err error) { return c.iterate(false) }
+
+func (c *Context) iterate(blocking bool) (progress bool, err error) {
+	if err := c.enter(); err != nil {
+		return false, err
+	}
+	defer c.leave()
+	c.stats.Iterations++
+	c.nowValid = false
+	err = c.await(blocking)
+	c.accept()
+	c.gather()
+	return c.dispatch(), err
+}
+
+// enter makes sure that the caller is the home goroutine, and the only one.
+func (c *Context) enter() error {
+	g := uintptr(goroutine.Current())
+	if c.home.Load() == g && c.depth > 0 {
+		c.depth++
+		return nil
+	}
+	if before := c.transition(statePolling); before == stateClosed {
+		return ErrClosed
+	} else if before == statePolling {
+		return ErrWrongGoroutine
+	}
+	if err := c.settle(g); err != nil {
+		c.state.Store(stateIdle)
+		return err
+	}
+	c.depth = 1
+	return nil
+}
+
+// transition leaves stateIdle for another state, waiting if somebody reads the
+// counters. It returns the state that it found: if it is not stateIdle, it stays.
+func (c *Context) transition(to uint32) (before uint32) {
+	for !c.state.CompareAndSwap(stateIdle, to) {
+		if before = c.state.Load(); before == statePolling || before == stateClosed {
+			return before
+		}
+		runtime.Gosched()
+	}
+	return stateIdle
+}
+
+// settle makes g the home goroutine if there is none yet.
+func (c *Context) settle(g uintptr) error {
+	switch c.home.Load() {
+	case g:
+		return nil
+	case 0:
+	default:
+		return ErrWrongGoroutine
+	}
+	if c.binder != nil {
+		runtime.LockOSThread()
+		if err := c.binder.Bind(); err != nil {
+			runtime.UnlockOSThread()
+			return c.pollerError(err)
+		}
+		c.locked = true
+	}
+	c.home.Store(g)
+	return nil
+}
+
+func (c *Context) leave() {
+	c.depth--
+	if c.depth == 0 {
+		c.state.Store(stateIdle)
+	}
+}
+
+// await collects events, polling and sleeping for as long as there is nothing to
+// do and the caller wants to block.
+func (c *Context) await(blocking bool) error {
+	c.refresh()
+	timeout := time.Duration(0)
+	if blocking {
+		timeout = c.timeout()
+	}
+	if c.adaptive.Max == 0 {
+		return c.wait(timeout)
+	}
+	start := time.Duration(0)
+	if timeout != 0 {
+		start = sys.Monotonic()
+	}
+	if c.pollUserSpace(timeout) {
+		timeout = 0
+		if c.peeker == nil {
+			c.adaptAfter(start)
+			return nil // everything was polled, so Wait knows nothing new
+		}
+	} else if timeout > 0 {
+		timeout = max(timeout-(sys.Monotonic()-start), 0)
+	}
+	err := c.wait(timeout)
+	c.adaptAfter(start)
+	return err
+}
+
+// wait asks the Poller, unless there is nothing that it could know.
+func (c *Context) wait(timeout time.Duration) error {
+	var n int
+	var err error
+	switch {
+	case timeout != 0:
+		n, err = c.sleep(timeout)
+	case c.watched > 0 || c.opsInFlight > 0 || c.unseen || c.peeker != nil && c.peeker.Peek():
+		n, err = c.poller.Wait(c.events, 0)
+	default:
+		return nil
+	}
+	c.unseen = false
+	if n > 0 {
+		c.collect(c.events[:n])
+		c.makeRoom(n)
+	}
+	c.reap()
+	return c.pollerError(err)
+}
+
+// makeRoom lets the next Wait return more events if this one filled the slice.
+func (c *Context) makeRoom(n int) {
+	if n == len(c.events) && n < maxEvents {
+		c.events = make([]backend.Ready, 2*n)
+	}
+}
+
+// timeout returns how long the loop may sleep: not at all if there is something
+// to do, to the nearest timer, or for ever (-1).
+func (c *Context) timeout() time.Duration {
+	c.gather()
+	if c.batch.first != nil || c.ready.first != nil {
+		return 0
+	}
+	timeout := never
+	if c.idle.first != nil {
+		timeout = max(idlePeriod-(c.readClock()-c.idleSince), 0)
+	}
+	for i := range c.timers {
+		timeout = min(timeout, c.timers[i].timeout())
+	}
+	if timeout == never {
+		return backend.Forever
+	}
+	return timeout
+}
+
+// dispatch runs what has been collected.
+func (c *Context) dispatch() (progress bool) {
+	progress = c.runCompletions()
+	progress = c.runBottomHalves() || progress
+	progress = c.runHandlers() || progress
+	for i := range c.timers {
+		progress = c.timers[i].run() || progress
+	}
+	c.runIdle(progress)
+	return progress
+}
+
+// runHandlers dispatches the handlers that have events. Like the bottom halves,
+// those that the outer iteration has not reached run in a nested one.
+func (c *Context) runHandlers() (progress bool) {
+	for h := c.ready.pop(); h != nil; h = c.ready.pop() {
+		if c.trace != nil {
+			c.emit(TraceHandler, h.name(), int64(h.fd))
+		}
+		progress = h.dispatch() || progress
+	}
+	return progress
+}
+
+// handlerList is a queue of handlers in which each is at most once.
+type handlerList struct {
+	first, last *Handler
+}
+
+func (l *handlerList) append(h *Handler) {
+	if h.queued {
+		return
+	}
+	h.queued, h.next = true, nil
+	if l.first == nil {
+		l.first = h
+	} else {
+		l.last.next = h
+	}
+	l.last = h
+}
+
+func (l *handlerList) pop() *Handler {
+	h := l.first
+	if h != nil {
+		l.first, h.next, h.queued = h.next, nil, false
+	}
+	return h
+}

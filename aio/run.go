@@ -1,0 +1,94 @@
+package aio
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+)
+
+// Run polls until ctx ends, and returns the reason, context.Cause(ctx), or the
+// first error of Poll. What it says about the home goroutine holds for Run too.
+// The iteration during which ctx ends is completed.
+func (c *Context) Run(ctx context.Context) error {
+	var stop atomic.Bool
+	defer context.AfterFunc(ctx, func() {
+		stop.Store(true)
+		c.Notify()
+	})()
+	for !stop.Load() {
+		if _, err := c.Poll(); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// Do calls fn on the home goroutine and returns its error. Any goroutine may call
+// it; on the home goroutine fn is called at once.
+//
+// If ctx ends before fn has begun, fn is not called and Do returns
+// context.Cause(ctx); once fn has begun, Do waits for it. Do returns ErrClosed if
+// the Context is closed first, and ErrPanicked if fn did not return.
+func (c *Context) Do(ctx context.Context, fn func() error) error {
+	if fn == nil {
+		panic("aio: Do: the function is nil")
+	}
+	if c.onHome() {
+		if c.closed() {
+			return ErrClosed
+		}
+		return fn()
+	}
+	call := &call{fn: fn, done: make(chan struct{})}
+	if err := c.ScheduleOnce(call.run); err != nil {
+		return err
+	}
+	select {
+	case <-call.done:
+		return call.err
+	case <-ctx.Done():
+		return call.abandon(context.Cause(ctx))
+	case <-c.ended:
+		return call.abandon(ErrClosed)
+	}
+}
+
+// Call is Do for a function with a result.
+func Call[T any](ctx context.Context, c *Context, fn func() (T, error)) (T, error) {
+	var result T
+	err := c.Do(ctx, func() (err error) {
+		result, err = fn()
+		return err
+	})
+	if errors.Is(err, ErrPanicked) { // fn may have been half way through
+		var zero T
+		return zero, err
+	}
+	return result, err
+}
+
+// call is a function on its way to the loop. Whoever sets claimed, the loop that
+// begins it or the caller that gives up, decides whether it runs.
+type call struct {
+	fn      func() error
+	claimed atomic.Bool
+	done    chan struct{}
+	err     error
+}
+
+func (k *call) run() {
+	if k.claimed.Swap(true) {
+		return
+	}
+	k.err = ErrPanicked
+	defer close(k.done)
+	k.err = k.fn()
+}
+
+func (k *call) abandon(reason error) error {
+	if !k.claimed.Swap(true) {
+		return reason
+	}
+	<-k.done
+	return k.err
+}

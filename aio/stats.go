@@ -1,0 +1,60 @@
+package aio
+
+import "context"
+
+// Stats are counters since New.
+type Stats struct {
+	Iterations uint64 // of Poll, TryPoll and Run, nested ones included
+	Sleeps     uint64 // iterations that blocked in the kernel
+	Wakeups    uint64 // sleeps that an event or a notify ended, not the timeout
+
+	NotifiesWritten uint64 // notifies that found the loop asleep: one system call each
+	NotifiesElided  uint64 // notifies that found it awake: none
+
+	PollHits   uint64 // user-space polling phases that found an event
+	PollMisses uint64 // phases that ended without one
+
+	BottomHalves     uint64 // callbacks run, by kind
+	IdleBottomHalves uint64
+	Reads            uint64
+	Writes           uint64
+	PollReadies      uint64
+	Timers           uint64
+	Completions      uint64
+}
+
+// Stats returns the counters. On the home goroutine, and while the loop is not
+// polling, it costs nothing; from another goroutine it waits for the loop.
+func (c *Context) Stats() Stats {
+	var s Stats
+	c.whileStill(func() { s = c.snapshot() })
+	return s
+}
+
+func (c *Context) snapshot() Stats {
+	s := c.stats
+	s.NotifiesWritten = c.written.Load()
+	s.NotifiesElided = c.notified.Load() - s.NotifiesWritten
+	return s
+}
+
+// whileStill runs f while nothing in the Context that belongs to the home
+// goroutine changes.
+func (c *Context) whileStill(f func()) {
+	for {
+		switch {
+		case c.onHome():
+			f()
+			return
+		case c.state.CompareAndSwap(stateIdle, stateBorrowed):
+			defer c.state.Store(stateIdle)
+			f()
+			return
+		case c.state.Load() == stateClosed:
+			f()
+			return
+		case c.Do(context.Background(), func() error { f(); return nil }) == nil:
+			return
+		} // the loop was closed before it came to f
+	}
+}

@@ -1,0 +1,99 @@
+package aio
+
+import "time"
+
+// Timer calls a function on the home goroutine at a point in time. It is QEMU's
+// QEMUTimer. Its methods may be called from any goroutine; their cost grows with
+// the logarithm of the number of pending timers, and they allocate nothing once
+// there have been as many timers before.
+//
+// A timer that is not pending holds nothing but memory.
+type Timer struct {
+	list *timerList
+	fn   func()
+	name string
+
+	// guarded by list.mu
+	place    int // in the heap, or notPending, or deferred
+	deadline time.Duration
+}
+
+// What place is for a timer that is not in the heap.
+const (
+	notPending = -1
+	deferred   = -2
+)
+
+// NewTimer returns a timer on one of the Context's clocks that calls fn when it
+// expires. It panics if fn is nil or if there is no such clock.
+func (c *Context) NewTimer(id ClockID, fn func()) *Timer {
+	c.checkClock("NewTimer", id)
+	if fn == nil {
+		panic("aio: NewTimer: the function is nil")
+	}
+	return &Timer{list: &c.timers[id], fn: fn, place: notPending}
+}
+
+// Named gives t a name for leak reports and traces, and returns t. It is called
+// before t is armed for the first time.
+func (t *Timer) Named(name string) *Timer {
+	t.name = name
+	return t
+}
+
+// Mod arms t to expire at deadline, a point on its clock, whether or not it was
+// pending. A deadline in the past expires in the next iteration; a timer that
+// arms itself so, from its own function, runs once per iteration. Timers with the
+// same deadline run in the order in which they were armed. It fails with ErrClosed.
+func (t *Timer) Mod(deadline time.Duration) error {
+	t.list.mu.Lock()
+	sooner := t.list.arm(t, deadline)
+	t.list.mu.Unlock()
+	return t.list.armed(sooner)
+}
+
+// ModAfter is Mod with a deadline of d from now.
+func (t *Timer) ModAfter(d time.Duration) error {
+	return t.Mod(t.list.ctx.Now(t.list.id) + d)
+}
+
+// ModAnticipate arms t like Mod, unless it is pending with an earlier deadline.
+func (t *Timer) ModAnticipate(deadline time.Duration) error {
+	t.list.mu.Lock()
+	sooner := false
+	if t.place == notPending || deadline < t.deadline {
+		sooner = t.list.arm(t, deadline)
+	}
+	t.list.mu.Unlock()
+	return t.list.armed(sooner)
+}
+
+// Del disarms t. On the home goroutine t is then certain not to run, elsewhere it
+// may be running at this moment.
+func (t *Timer) Del() {
+	t.list.mu.Lock()
+	defer t.list.mu.Unlock()
+	t.list.disarm(t)
+}
+
+// Pending reports whether t is armed.
+func (t *Timer) Pending() bool {
+	t.list.mu.Lock()
+	defer t.list.mu.Unlock()
+	return t.place != notPending
+}
+
+// Expired reports whether t is armed with a deadline that is over.
+func (t *Timer) Expired() bool {
+	now := t.list.ctx.Now(t.list.id)
+	t.list.mu.Lock()
+	defer t.list.mu.Unlock()
+	return t.place != notPending && t.deadline <= now
+}
+
+// Deadline returns the point on its clock for which t is armed, and whether it is.
+func (t *Timer) Deadline() (time.Duration, bool) {
+	t.list.mu.Lock()
+	defer t.list.mu.Unlock()
+	return t.deadline, t.place != notPending
+}

@@ -1,0 +1,190 @@
+package aio
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// timerList are the pending timers of one Context on one clock (QEMU's
+// QEMUTimerList, which is a sorted list; here it is a heap).
+type timerList struct {
+	ctx *Context
+	id  ClockID
+
+	// next is the earliest deadline, so that an iteration without an expired timer
+	// takes no lock. It is written under mu.
+	next atomic.Int64
+
+	mu   sync.Mutex // guards the rest, and the fields of its timers
+	heap timerHeap
+	seq  uint64 // counts arm, to keep timers with one deadline in order
+	// While run is under way, timers armed for runNow or earlier wait in late, or a
+	// timer that arms itself into the past would run for ever in one iteration.
+	running int
+	runNow  time.Duration
+	late    []*Timer
+}
+
+func (l *timerList) init(c *Context, id ClockID) {
+	l.ctx, l.id = c, id
+	l.next.Store(int64(never))
+}
+
+// arm makes t pending and reports whether it is now the earliest.
+func (l *timerList) arm(t *Timer, deadline time.Duration) bool {
+	if l.running > 0 && deadline <= l.runNow {
+		l.disarm(t)
+		t.deadline, t.place = deadline, deferred
+		l.late = append(l.late, t)
+		l.publish()
+		return true
+	}
+	if t.place == deferred {
+		l.disarm(t)
+	}
+	l.insert(t, deadline)
+	l.publish()
+	return t.place == 0
+}
+
+func (l *timerList) insert(t *Timer, deadline time.Duration) {
+	l.seq++
+	t.deadline = deadline
+	e := timerEntry{deadline: deadline, seq: l.seq, timer: t}
+	if t.place == notPending {
+		l.heap.push(e)
+	} else {
+		l.heap.fix(t.place, e)
+	}
+}
+
+func (l *timerList) disarm(t *Timer) {
+	switch t.place {
+	case notPending:
+		return
+	case deferred:
+		for i := range l.late {
+			if l.late[i] == t {
+				l.late = append(l.late[:i], l.late[i+1:]...)
+				break
+			}
+		}
+	default:
+		l.heap.remove(t.place)
+	}
+	t.place = notPending
+	l.publish()
+}
+
+// publish updates next.
+func (l *timerList) publish() {
+	next := never
+	if len(l.heap) > 0 {
+		next = l.heap[0].deadline
+	}
+	for _, t := range l.late {
+		next = min(next, t.deadline)
+	}
+	if int64(next) != l.next.Load() {
+		l.next.Store(int64(next))
+	}
+}
+
+// armed ends Mod: a loop that is asleep must not sleep longer than to the new
+// earliest deadline.
+func (l *timerList) armed(sooner bool) error {
+	if sooner && !l.ctx.onHome() {
+		l.ctx.Notify()
+	}
+	return l.ctx.closedError()
+}
+
+// timeout returns the time until the earliest deadline: 0 if it is over, never if
+// there is none or the clock stands still.
+func (l *timerList) timeout() time.Duration {
+	next := time.Duration(l.next.Load())
+	if next == never || l.stopped() {
+		return never
+	}
+	left := next - l.ctx.nowAt(l.id, l.ctx.readClock())
+	return max(left, 0)
+}
+
+func (l *timerList) stopped() bool {
+	return (l.id == Virtual || l.id == VirtualRT) && !l.ctx.virtual.Running()
+}
+
+// run calls what has expired at the time of the call, the earliest first.
+func (l *timerList) run() (progress bool) {
+	if l.timeout() > 0 {
+		return false
+	}
+	l.begin(l.ctx.nowAt(l.id, l.ctx.readClock()))
+	defer l.end()
+	for t := l.expired(); t != nil; t = l.expired() {
+		progress = true
+		l.ctx.stats.Timers++
+		if l.ctx.trace != nil {
+			l.ctx.emit(TraceTimer, nameOf(t.name, t.fn), int64(t.deadline))
+		}
+		t.fn()
+	}
+	return progress
+}
+
+// begin and end surround a run. A nested run is an iteration of its own: timers
+// that the outer one put off may run in it, and then not in the outer one again.
+func (l *timerList) begin(now time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requeue()
+	l.running++
+	l.runNow = now
+}
+
+func (l *timerList) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running--
+	if l.running == 0 {
+		l.requeue()
+	}
+}
+
+// requeue moves the late timers into the heap.
+func (l *timerList) requeue() {
+	if len(l.late) == 0 {
+		return
+	}
+	for i, t := range l.late {
+		t.place = notPending
+		l.insert(t, t.deadline)
+		l.late[i] = nil
+	}
+	l.late = l.late[:0]
+	l.publish()
+}
+
+// expired takes the earliest timer that is over out of the heap.
+func (l *timerList) expired() *Timer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.heap) == 0 || l.heap[0].deadline > l.runNow {
+		return nil
+	}
+	t := l.heap[0].timer
+	l.disarm(t)
+	return t
+}
+
+// pending returns the names of the armed timers.
+func (l *timerList) pending() (names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requeue()
+	for _, e := range l.heap {
+		names = append(names, nameOf(e.timer.name, e.timer.fn))
+	}
+	return names
+}

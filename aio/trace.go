@@ -1,0 +1,36 @@
+package aio
+
+import "time"
+
+// TracePoint is a place in the loop that can be observed with WithTrace.
+type TracePoint int
+
+// The trace points, with those of QEMU that they correspond to.
+const (
+	TracePollBegin    TracePoint = iota // run_poll_handlers_begin; Value: the window in ns
+	TracePollEnd                        // run_poll_handlers_end; Value: ns spent
+	TracePollGrow                       // poll_grow; Value: the new window in ns
+	TracePollShrink                     // poll_shrink; Value: the new window in ns
+	TraceSleep                          // the loop is about to block; Value: the timeout in ns, -1 for ever
+	TraceWake                           // Wait has returned; Value: the number of events
+	TraceBottomHalf                     // a bottom half runs
+	TraceHandler                        // poll_aio_dispatch: a handler's callbacks run; Value: its fd
+	TraceTimer                          // a timer runs
+	TraceReentrant                      // reentrant_aio: a guarded bottom half was held back
+	TraceCompletion                     // a native operation has completed; Value: its result
+	traceHandlerMuted                   // an event that nobody asked for ended a watch; Value: its fd
+)
+
+var traceNames = [...]string{"poll-begin", "poll-end", "poll-grow", "poll-shrink", "sleep", "wake",
+	"bottom-half", "handler", "timer", "reentrant", "completion", "handler-muted"}
+
+// String returns the point's name, "poll-begin" for example.
+func (p TracePoint) String() string { return traceNames[p] }
+
+// TraceEvent is what a trace hook is called with.
+type TraceEvent struct {
+	Point TracePoint
+	At    time.Duration // Realtime clock
+	Name  string        // of the bottom half, handler or timer
+	Value int64
+}

@@ -1,0 +1,174 @@
+// Package backend is the contract between an event loop and the kernel interface
+// that it waits on.
+//
+// It is to package aio what database/sql/driver is to database/sql: programs use
+// aio; only somebody who writes a Poller of their own, or tests one, comes here.
+// The implementations are backend/ppoll, backend/epoll and backend/iouring; the
+// suite that all of them pass, and a stranger's must, is backend/backendtest.
+package backend
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tag is the caller's name for a registration. The Poller gives it back with each
+// event and does not look inside. A caller that reuses indices makes each use a
+// new generation, so that it can tell a late event from a new one.
+type Tag uint64
+
+// MakeTag joins an index, for example into a table of handlers, and the number of
+// times that this index has been used.
+func MakeTag(index, generation uint32) Tag {
+	return Tag(generation)<<32 | Tag(index)
+}
+
+// Index returns the first argument of MakeTag.
+func (t Tag) Index() uint32 { return uint32(t) }
+
+// Generation returns the second argument of MakeTag.
+func (t Tag) Generation() uint32 { return uint32(t >> 32) }
+
+// Ready is one event: what has happened, and to which registration.
+type Ready struct {
+	Tag    Tag
+	Events Events
+}
+
+// Forever is the timeout of a Wait that only an event ends. Any negative timeout
+// means the same.
+const Forever time.Duration = -1
+
+// Poller waits for events on file descriptors.
+//
+// Add, Modify and Remove may be called from any goroutine, also while Wait
+// blocks, and never wait for it. A change made while Wait blocks is certain to
+// hold from the next Wait on: whoever makes it wakes the Wait up (aio.Context
+// writes to an eventfd that it has registered).
+//
+// A descriptor must stay open from Add until Remove has returned, and is closed
+// only after that. Pollers do not close, read, write or change the flags of a
+// registered descriptor.
+//
+// What is not guaranteed: an order between events of different descriptors; one
+// event per cause (several causes may be seen as one event, and an event may be
+// spurious); which of the events a Wait with too short a slice reports first.
+type Poller interface {
+	// Name is the backend's name as users choose it, "epoll" for example.
+	Name() string
+
+	// Add starts to watch fd. A level-triggered registration is reported by each
+	// Wait for as long as the condition holds, also if it held before Add; Err
+	// and Hup are reported without being asked for. With Edge see Events.
+	//
+	// A descriptor that cannot wait, a regular file or /dev/null, is always
+	// ready for In and Out, as poll(2) says, on each backend.
+	//
+	// It fails with EBADF if fd is not open, EEXIST if it is registered already,
+	// EINVAL if events has bits that cannot be asked for; the error is a *FDError.
+	Add(fd int, events Events, tag Tag) error
+
+	// Modify replaces the events and the tag of a registered fd. Events that were
+	// collected for the old registration are not reported afterwards. It fails
+	// with ENOENT if fd is not registered, and otherwise like Add.
+	Modify(fd int, events Events, tag Tag) error
+
+	// Remove ends a registration. No later Wait reports it, whatever happens to
+	// the descriptor and its number, and once the next Wait has begun the Poller
+	// holds no reference to the file. On the home goroutine it holds none when
+	// Remove returns. It fails with ENOENT if fd is not registered.
+	Remove(fd int) error
+
+	// Wait collects up to len(ready) events, waiting at most timeout for the
+	// first. It is called from one goroutine only, the home goroutine. It returns
+	// 0 when the time is up, and it may return 0 early. A signal that interrupts
+	// it does not lengthen the timeout. Steady state allocates nothing.
+	Wait(ready []Ready, timeout time.Duration) (int, error)
+
+	// Close releases everything. It must not be called while Wait runs; a second
+	// call does nothing. Every other method fails with ErrClosed afterwards.
+	Close() error
+}
+
+// The rest of this file are capabilities that only some Pollers have. A caller
+// finds out by a type assertion.
+
+// EdgeTriggered is a Poller that honours Edge.
+type EdgeTriggered interface {
+	// EdgeTriggered reports whether the kernel at hand offers it.
+	EdgeTriggered() bool
+}
+
+// Binder is a Poller whose Wait belongs to one operating system thread.
+type Binder interface {
+	// Bind makes the calling thread the one that waits. The caller has locked its
+	// goroutine to the thread and keeps it locked until Close. Add, Modify and
+	// Remove work before Bind. A second call from the same thread does nothing;
+	// from another one it fails.
+	Bind() error
+}
+
+// Peeker is a Poller that shows readiness in user space.
+type Peeker interface {
+	// Peek reports, without a system call, whether a Wait would find something.
+	// It is called from the home goroutine.
+	Peek() bool
+}
+
+// Pollable is a Poller that can itself be waited for by a foreign loop.
+type Pollable interface {
+	// PollFD returns a descriptor, owned by the Poller, that is readable when a
+	// Wait would return at once. Flush must have been called after the last
+	// change, from the home goroutine, by whoever is about to wait for it.
+	PollFD() int
+	Flush() error
+}
+
+// Submitter is a Poller that can run operations, not only report readiness.
+// All its methods are called from the home goroutine.
+type Submitter interface {
+	// Submit queues op; it starts with the next Wait. The Poller keeps op.Buf in
+	// place until the completion; the caller leaves it alone for as long.
+	Submit(op Operation, tag Tag) error
+	// Cancel asks for an early end of the operations with this tag. Each still
+	// completes exactly once, with ECANCELED or, if that came first, a result.
+	Cancel(tag Tag) error
+	// Completions moves finished operations into done and returns how many. A
+	// Wait also ends, perhaps with 0 events, when there is a completion.
+	Completions(done []Completion) int
+}
+
+// Operation is one native operation. The zero Operation does nothing and
+// completes with 0.
+type Operation struct {
+	Code   OpCode
+	FD     int
+	Buf    []byte // what OpRead fills and OpWrite writes
+	Offset int64  // where in the file; -1: the file's own position
+}
+
+// OpCode says what an Operation does.
+type OpCode uint8
+
+// The operations, named after the system calls that they stand for.
+const (
+	OpNop   OpCode = iota
+	OpRead         // pread(2), read(2) if Offset is -1
+	OpWrite        // pwrite(2), write(2) if Offset is -1
+	OpFsync        // fsync(2)
+)
+
+// Completion is the end of one Operation.
+type Completion struct {
+	Tag    Tag
+	Result int32 // what the system call would have returned: a count or -errno
+}
+
+// Err returns the error that Result stands for, a unix.Errno, or nil.
+func (c Completion) Err() error {
+	if c.Result < 0 {
+		return unix.Errno(-c.Result)
+	}
+	return nil
+}

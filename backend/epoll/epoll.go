@@ -1,0 +1,281 @@
+// Package epoll is the Poller on epoll(7). Its Wait costs time proportional to
+// the events that happened, not to the descriptors that are watched.
+package epoll
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/backend/internal/fdtable"
+)
+
+// Name is what users call this backend.
+const Name = "epoll"
+
+var (
+	_ backend.Poller        = (*Poller)(nil)
+	_ backend.EdgeTriggered = (*Poller)(nil)
+	_ backend.Pollable      = (*Poller)(nil)
+)
+
+// Poller implements backend.Poller.
+//
+// Add, Modify and Remove make their system call at once, under the table's lock:
+// epoll_ctl(2) may be called while another thread sleeps in epoll_wait, and does
+// not sleep itself.
+type Poller struct {
+	table *fdtable.Table[member] // its mutex guards all but events
+	epfd  int
+
+	// always lists the registrations that epoll refuses with EPERM because they
+	// cannot wait: regular files, /dev/null. While there is one, Wait does not sleep.
+	always []fdtable.Key
+	// orphaned is set when a descriptor was closed before Remove: if a duplicate
+	// keeps the file open, only a new epoll instance gets rid of its events.
+	orphaned bool
+
+	events []unix.EpollEvent // used by Wait alone
+	waiter waiter
+}
+
+// member is what a slot remembers besides its registration.
+type member struct {
+	always bool // listed in Poller.always, unknown to the kernel
+}
+
+// New returns an empty Poller. It fails with a *backend.UnavailableError if the
+// process or the system has no file descriptor left.
+func New() (*Poller, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return &Poller{table: fdtable.New[member](Name), epfd: epfd}, nil
+}
+
+func unavailable(err error) error {
+	u := &backend.UnavailableError{Backend: Name, Op: "epoll_create1", Err: err}
+	switch err {
+	case unix.EMFILE: // the process's limit
+		u.Causes, u.Advice = []error{backend.ErrFDLimit}, "close descriptors or raise `ulimit -n`"
+	case unix.ENFILE: // the system's limit
+		u.Causes, u.Advice = []error{backend.ErrFDLimit}, "raise the sysctl fs.file-max"
+	case unix.ENOMEM:
+		u.Causes = []error{backend.ErrMemory}
+	case unix.EPERM, unix.ENOSYS:
+		u.Causes, u.Advice = []error{backend.ErrSeccomp}, "allow epoll_create1, epoll_ctl and epoll_pwait in the filter"
+	}
+	return u
+}
+
+// Name returns "epoll".
+func (p *Poller) Name() string { return Name }
+
+// EdgeTriggered returns true.
+func (p *Poller) EdgeTriggered() bool { return true }
+
+// PollFD implements backend.Pollable.
+func (p *Poller) PollFD() int { return p.epfd }
+
+// Flush implements backend.Pollable. Every change is in the kernel already.
+func (p *Poller) Flush() error { return nil }
+
+// Add implements backend.Poller.
+func (p *Poller) Add(fd int, events backend.Events, tag backend.Tag) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	key, s, err := p.table.Add(fd, events, tag)
+	if err != nil {
+		return p.table.Fail("add", fd, err)
+	}
+	if err := p.register(key, s); err != nil {
+		p.table.Remove(fd)
+		p.table.Free(key.Index)
+		return p.table.Fail("add", fd, err)
+	}
+	return nil
+}
+
+// register makes a new slot known to the kernel, or lists it as always ready.
+func (p *Poller) register(key fdtable.Key, s *fdtable.Slot[member]) error {
+	err := p.ctl(unix.EPOLL_CTL_ADD, key, s)
+	if err == unix.EPERM {
+		s.X.always = true
+		p.always = append(p.always, key)
+		return nil
+	}
+	return err
+}
+
+// Modify implements backend.Poller.
+func (p *Poller) Modify(fd int, events backend.Events, tag backend.Tag) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	key, s, err := p.table.Modify(fd, events, tag)
+	switch {
+	case err != nil:
+	case s.X.always:
+		p.replaceAlways(key)
+	default:
+		err = p.ctl(unix.EPOLL_CTL_MOD, key, s)
+	}
+	return p.table.Fail("modify", fd, err)
+}
+
+// Remove implements backend.Poller.
+func (p *Poller) Remove(fd int) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	key, s, err := p.table.Remove(fd)
+	if err != nil {
+		return p.table.Fail("remove", fd, err)
+	}
+	p.table.Free(key.Index)
+	if s.X.always {
+		p.removeAlways(key.Index)
+		return nil
+	}
+	if err := p.ctl(unix.EPOLL_CTL_DEL, key, s); err != nil {
+		// EBADF, ENOENT: fd was closed first. The registration is gone either way.
+		p.orphaned = true
+	}
+	return nil
+}
+
+func (p *Poller) ctl(op int, key fdtable.Key, s *fdtable.Slot[member]) error {
+	ev := unix.EpollEvent{Events: uint32(s.Events)}
+	setKey(&ev, key)
+	return unix.EpollCtl(p.epfd, op, s.FD, &ev)
+}
+
+// setKey stores key in the 64 bits that epoll hands back; x/sys calls their two
+// halves Fd and Pad.
+func setKey(ev *unix.EpollEvent, key fdtable.Key) {
+	ev.Fd, ev.Pad = int32(key.Index), int32(key.Generation)
+}
+
+func keyOf(ev *unix.EpollEvent) fdtable.Key {
+	return fdtable.Key{Index: uint32(ev.Fd), Generation: uint32(ev.Pad)}
+}
+
+func (p *Poller) replaceAlways(key fdtable.Key) {
+	for i := range p.always {
+		if p.always[i].Index == key.Index {
+			p.always[i] = key
+		}
+	}
+}
+
+func (p *Poller) removeAlways(index uint32) {
+	for i := range p.always {
+		if p.always[i].Index == index {
+			p.always = append(p.always[:i], p.always[i+1:]...)
+			return
+		}
+	}
+}
+
+// Wait implements backend.Poller.
+func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error) {
+	always, err := p.begin(len(ready))
+	if err != nil {
+		return 0, err
+	}
+	room := len(ready)
+	if always {
+		timeout = 0
+		room = max(room-1, 1) // or busy descriptors would leave no room for them
+	}
+	n, err := p.waiter.wait(p.epfd, p.events[:room], timeout)
+	if err != nil {
+		return 0, os.NewSyscallError("epoll_wait", err)
+	}
+	if n == 0 && !always {
+		return 0, nil
+	}
+	return p.collect(ready, p.events[:n])
+}
+
+// begin makes room for n events and tells whether something is always ready.
+func (p *Poller) begin(n int) (always bool, err error) {
+	p.table.Lock()
+	defer p.table.Unlock()
+	if p.table.Closed() {
+		return false, backend.ErrClosed
+	}
+	if len(p.events) < n {
+		p.events = make([]unix.EpollEvent, n)
+	}
+	return len(p.always) > 0, nil
+}
+
+// collect drops what was removed or changed since it happened.
+func (p *Poller) collect(ready []backend.Ready, events []unix.EpollEvent) (int, error) {
+	p.table.Lock()
+	defer p.table.Unlock()
+	n := 0
+	for i := range events {
+		s := p.table.Get(keyOf(&events[i]))
+		if s != nil {
+			ready[n] = backend.Ready{Tag: s.Tag, Events: backend.Events(events[i].Events)}
+			n++
+		} else if p.orphaned {
+			if err := p.rebuild(); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n + p.collectAlways(ready[n:]), nil
+}
+
+// collectAlways reports descriptors that cannot wait, in turns if there is no
+// room for all of them.
+func (p *Poller) collectAlways(ready []backend.Ready) int {
+	n := 0
+	for range p.always {
+		if n == len(ready) {
+			break
+		}
+		key := p.always[0]
+		copy(p.always, p.always[1:])
+		p.always[len(p.always)-1] = key
+		s := p.table.Get(key)
+		if ev := s.Events & (backend.In | backend.Out); ev != 0 {
+			ready[n] = backend.Ready{Tag: s.Tag, Events: ev}
+			n++
+		}
+	}
+	return n
+}
+
+// rebuild replaces the epoll instance, under the same number, by one that knows
+// the live registrations only.
+func (p *Poller) rebuild() error {
+	fresh, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	defer unix.Close(fresh)
+	if err := unix.Dup3(fresh, p.epfd, unix.O_CLOEXEC); err != nil {
+		return os.NewSyscallError("dup3", err)
+	}
+	p.orphaned = false
+	p.table.All(func(key fdtable.Key, s *fdtable.Slot[member]) {
+		if !s.X.always {
+			// EBADF: closed without Remove; epoll would have forgotten it as well.
+			_ = p.ctl(unix.EPOLL_CTL_ADD, key, s)
+		}
+	})
+	return nil
+}
+
+// Close implements backend.Poller.
+func (p *Poller) Close() error {
+	if !p.table.Close() {
+		return nil
+	}
+	return os.NewSyscallError("close", unix.Close(p.epfd))
+}

@@ -1,0 +1,58 @@
+package epoll
+
+import (
+	"math"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// waiter sleeps in epoll_pwait2(2), which takes nanoseconds, or where that is
+// missing in epoll_pwait(2), which takes milliseconds.
+type waiter struct {
+	milliseconds bool // latched when the kernel or a filter refuses epoll_pwait2
+}
+
+func (w *waiter) wait(epfd int, events []unix.EpollEvent, timeout time.Duration) (int, error) {
+	deadline := sys.Deadline(timeout)
+	for {
+		n, err := w.once(epfd, events, timeout)
+		switch {
+		case err == unix.EINTR: // a signal, often the Go scheduler's own: wait for the rest
+			timeout = sys.Until(deadline)
+		case w.refused(err): // ask again in milliseconds
+			w.milliseconds = true
+		default:
+			return n, err
+		}
+	}
+}
+
+func (w *waiter) once(epfd int, events []unix.EpollEvent, timeout time.Duration) (int, error) {
+	if w.milliseconds || timeout <= 0 { // 0 and for ever are exact in both
+		return sys.EpollPwait(epfd, events, milliseconds(timeout))
+	}
+	ts := sys.NewTimespec64(timeout)
+	return sys.EpollPwait2(epfd, events, &ts)
+}
+
+// refused tells a kernel before 5.11 (ENOSYS) and a seccomp filter that does not
+// know the call (EPERM, ENOSYS) from a failed wait.
+func (w *waiter) refused(err error) bool {
+	return !w.milliseconds && (err == unix.ENOSYS || err == unix.EPERM)
+}
+
+// milliseconds rounds up: rounded down, the last fraction before a deadline would
+// be spent in a busy loop of zero timeouts.
+func milliseconds(timeout time.Duration) int {
+	if timeout < 0 {
+		return -1
+	}
+	ms := (timeout + time.Millisecond - 1) / time.Millisecond
+	if timeout > math.MaxInt64-time.Millisecond {
+		ms = math.MaxInt64 / time.Millisecond
+	}
+	return int(min(ms, math.MaxInt32))
+}

@@ -1,0 +1,65 @@
+package backend
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Events is a set of conditions, with the bit values of poll(2), which epoll(7)
+// and io_uring share.
+type Events uint32
+
+// What can be asked for. Err, Hup and Nval are only ever reported.
+const (
+	In    Events = unix.POLLIN    // there is something to read, or to accept
+	Pri   Events = unix.POLLPRI   // an exceptional condition: out-of-band data, a sysfs change
+	Out   Events = unix.POLLOUT   // a write would not block
+	RdHup Events = unix.POLLRDHUP // a stream socket's peer has shut down its writing half
+	Err   Events = unix.POLLERR   // an error, or the reader of a pipe is gone
+	Hup   Events = unix.POLLHUP   // the other end is closed
+	Nval  Events = unix.POLLNVAL  // the descriptor was closed while registered; reported once, where the kernel tells
+
+	// Edge asks to be told of changes only: one event for each time that the
+	// condition arises anew, one if it holds at Add or Modify. The caller goes on
+	// reading or writing until EAGAIN. It is a permission, not an order: a Poller
+	// that is not EdgeTriggered, and each Poller for a descriptor that is always
+	// ready, reports as if it had not been asked.
+	Edge Events = 1 << 31
+)
+
+// asked are the bits that Add and Modify take.
+const asked = In | Pri | Out | RdHup | Edge
+
+var eventNames = []struct {
+	bit  Events
+	name string
+}{
+	{In, "in"}, {Pri, "pri"}, {Out, "out"}, {RdHup, "rdhup"},
+	{Err, "err"}, {Hup, "hup"}, {Nval, "nval"}, {Edge, "edge"},
+}
+
+// String returns the names of the bits, joined by "|"; "0" if there are none.
+func (e Events) String() string {
+	var names []string
+	for _, n := range eventNames {
+		if e&n.bit != 0 {
+			names = append(names, n.name)
+			e &^= n.bit
+		}
+	}
+	if e != 0 || len(names) == 0 {
+		names = append(names, fmt.Sprintf("%#x", uint32(e)))
+	}
+	return strings.Join(names, "|")
+}
+
+// Check returns EINVAL if e has bits that cannot be asked for. Implementations
+// of Add and Modify call it first, so that all refuse the same sets.
+func (e Events) Check() error {
+	if e&^asked != 0 {
+		return unix.EINVAL
+	}
+	return nil
+}

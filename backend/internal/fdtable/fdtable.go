@@ -1,0 +1,170 @@
+// Package fdtable is what the three backends share: the table of registrations.
+//
+// The kernel is handed a slot's Key, an index and a generation, never a pointer
+// and never a bare descriptor number: numbers are reused, and an event that was
+// collected for the old use must not reach the new one.
+package fdtable
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// Key names one registration for as long as it is unchanged.
+type Key struct {
+	Index      uint32
+	Generation uint32
+}
+
+// Slot is one registration. X is what the backend remembers besides.
+type Slot[X any] struct {
+	FD         int
+	Events     backend.Events
+	Tag        backend.Tag
+	Live       bool   // false from Remove on
+	generation uint32 // counts Add, Modify and Remove
+	X          X
+}
+
+// Table maps descriptors to slots. Its own mutex guards everything in it and may
+// be held across a system call only if that call cannot sleep.
+type Table[X any] struct {
+	sync.Mutex
+	name   string
+	closed bool
+	byFD   map[int]uint32
+	slots  []Slot[X]
+	free   []uint32
+}
+
+// New returns an empty table for the backend of that name.
+func New[X any](name string) *Table[X] {
+	return &Table[X]{name: name, byFD: make(map[int]uint32)}
+}
+
+// Add checks the arguments as backend.Poller.Add promises and makes a slot. The
+// caller holds the lock and, if the kernel refuses, calls Drop.
+func (t *Table[X]) Add(fd int, events backend.Events, tag backend.Tag) (Key, *Slot[X], error) {
+	if err := t.check(fd, events); err != nil {
+		return Key{}, nil, err
+	}
+	if _, exists := t.byFD[fd]; exists {
+		return Key{}, nil, unix.EEXIST
+	}
+	i := t.unused()
+	s := &t.slots[i]
+	*s = Slot[X]{FD: fd, Events: events, Tag: tag, Live: true, generation: s.generation + 1}
+	t.byFD[fd] = i
+	return Key{i, s.generation}, s, nil
+}
+
+// Modify checks the arguments, replaces events and tag and begins a new generation.
+func (t *Table[X]) Modify(fd int, events backend.Events, tag backend.Tag) (Key, *Slot[X], error) {
+	if err := t.check(fd, events); err != nil {
+		return Key{}, nil, err
+	}
+	i, exists := t.byFD[fd]
+	if !exists {
+		return Key{}, nil, unix.ENOENT
+	}
+	s := &t.slots[i]
+	s.Events, s.Tag = events, tag
+	s.generation++
+	return Key{i, s.generation}, s, nil
+}
+
+// Remove makes the slot dead: Get does not find it and fd can be added anew. The
+// caller calls Free when nothing refers to the slot any more.
+func (t *Table[X]) Remove(fd int) (Key, *Slot[X], error) {
+	if t.closed {
+		return Key{}, nil, backend.ErrClosed
+	}
+	i, exists := t.byFD[fd]
+	if !exists {
+		return Key{}, nil, unix.ENOENT
+	}
+	delete(t.byFD, fd)
+	s := &t.slots[i]
+	s.Live = false
+	s.generation++
+	return Key{i, s.generation}, s, nil
+}
+
+// Free lets the slot be used again, in a later generation.
+func (t *Table[X]) Free(index uint32) { t.free = append(t.free, index) }
+
+// Get returns the live slot of that key, nil if it was removed or changed.
+func (t *Table[X]) Get(k Key) *Slot[X] {
+	s := t.At(k.Index)
+	if s == nil || !s.Live || s.generation != k.Generation {
+		return nil
+	}
+	return s
+}
+
+// At returns the slot at index whatever its state, nil if there is none.
+func (t *Table[X]) At(index uint32) *Slot[X] {
+	if int(index) >= len(t.slots) {
+		return nil
+	}
+	return &t.slots[index]
+}
+
+// KeyAt returns the current key of the slot at index.
+func (t *Table[X]) KeyAt(index uint32) Key { return Key{index, t.slots[index].generation} }
+
+// Len returns the number of live registrations.
+func (t *Table[X]) Len() int { return len(t.byFD) }
+
+// All calls f for each live registration.
+func (t *Table[X]) All(f func(Key, *Slot[X])) {
+	for _, i := range t.byFD {
+		f(t.KeyAt(i), &t.slots[i])
+	}
+}
+
+// Close makes every further call fail with backend.ErrClosed. It reports whether
+// this was the first call.
+func (t *Table[X]) Close() bool {
+	t.Lock()
+	defer t.Unlock()
+	first := !t.closed
+	t.closed = true
+	return first
+}
+
+// Closed reports whether Close was called.
+func (t *Table[X]) Closed() bool { return t.closed }
+
+// Fail wraps an error of the operation op on fd; it keeps nil and ErrClosed.
+func (t *Table[X]) Fail(op string, fd int, err error) error {
+	if err == nil || err == backend.ErrClosed {
+		return err
+	}
+	return &backend.FDError{Backend: t.name, Op: op, FD: fd, Err: err}
+}
+
+func (t *Table[X]) check(fd int, events backend.Events) error {
+	if t.closed {
+		return backend.ErrClosed
+	}
+	if err := events.Check(); err != nil {
+		return err
+	}
+	return sys.CheckPollable(fd)
+}
+
+// unused returns the index of a slot that nothing refers to.
+func (t *Table[X]) unused() uint32 {
+	if n := len(t.free); n > 0 {
+		i := t.free[n-1]
+		t.free = t.free[:n-1]
+		return i
+	}
+	t.slots = append(t.slots, Slot[X]{})
+	return uint32(len(t.slots) - 1)
+}

@@ -1,0 +1,272 @@
+// Package iouring is the Poller on io_uring(7). Descriptors are watched by poll
+// requests; readiness arrives as completions in memory shared with the kernel, so
+// that a look at it costs no system call.
+//
+// Files: iouring.go is the Poller and its registrations, wait.go the Wait,
+// setup.go how a ring is made and why it may be refused, operations.go native
+// operations. The ring itself is in internal/uring.
+package iouring
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	abi "github.com/iceber/iouring-go/syscall"
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/backend/internal/fdtable"
+	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/uring"
+)
+
+// Name is what users call this backend.
+const Name = "io_uring"
+
+var (
+	_ backend.Poller        = (*Poller)(nil)
+	_ backend.EdgeTriggered = (*Poller)(nil)
+	_ backend.Binder        = (*Poller)(nil)
+	_ backend.Peeker        = (*Poller)(nil)
+	_ backend.Pollable      = (*Poller)(nil)
+	_ backend.Submitter     = (*Poller)(nil)
+)
+
+// Poller implements backend.Poller.
+//
+// A poll request belongs to the thread that submitted it, and dies with it. So
+// only the home thread submits: Add, Modify and Remove note what they want in the
+// table, and Wait brings the kernel's requests in line with it.
+//
+// A level-triggered registration is a one-shot request, submitted again by the
+// Wait after the one that reported it; a multishot request would tell changes
+// only. An Edge registration is a multishot request, where the kernel has them.
+type Poller struct {
+	ring      *uring.Ring
+	multishot bool
+	home      atomic.Int64 // the thread that Bind was called on, 0 before
+
+	table   *fdtable.Table[request] // its mutex guards table, changed and the submission queue
+	changed []uint32                // slots whose request differs from what is wanted
+
+	ops operations // used by the home goroutine alone
+}
+
+// request is what the kernel has been asked for on behalf of a slot.
+type request struct {
+	armed      bool   // a poll request is under way
+	generation uint32 // of the slot when it was submitted
+	changed    bool   // already listed in Poller.changed
+	dead       bool   // the kernel refused it; wait for a Modify
+}
+
+// Name returns "io_uring".
+func (p *Poller) Name() string { return Name }
+
+// EdgeTriggered reports whether the kernel has multishot polls, Linux 5.13.
+func (p *Poller) EdgeTriggered() bool { return p.multishot }
+
+// Bind implements backend.Binder.
+func (p *Poller) Bind() error {
+	tid := int64(sys.Gettid())
+	if !p.home.CompareAndSwap(0, tid) {
+		if p.home.Load() != tid {
+			return fmt.Errorf("%s: the ring belongs to another thread: %w", Name, unix.EEXIST)
+		}
+		return nil
+	}
+	if !p.ring.SetUp(abi.IORING_SETUP_R_DISABLED) {
+		return nil
+	}
+	return p.ring.Enable()
+}
+
+// Add implements backend.Poller.
+func (p *Poller) Add(fd int, events backend.Events, tag backend.Tag) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	key, s, err := p.table.Add(fd, events, tag)
+	if err != nil {
+		return p.table.Fail("add", fd, err)
+	}
+	p.note(key.Index, s)
+	return nil
+}
+
+// Modify implements backend.Poller.
+func (p *Poller) Modify(fd int, events backend.Events, tag backend.Tag) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	key, s, err := p.table.Modify(fd, events, tag)
+	if err != nil {
+		return p.table.Fail("modify", fd, err)
+	}
+	s.X.dead = false
+	p.note(key.Index, s)
+	return nil
+}
+
+// Remove implements backend.Poller. A request under way holds the file: on the
+// home thread it is cancelled before Remove returns, so that a peer sees the end
+// of file as soon as fd is closed.
+func (p *Poller) Remove(fd int) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	key, s, err := p.table.Remove(fd)
+	if err != nil {
+		return p.table.Fail("remove", fd, err)
+	}
+	p.note(key.Index, s)
+	if s.X.armed && p.home.Load() == int64(sys.Gettid()) {
+		return p.flush()
+	}
+	return nil
+}
+
+// note lists a slot for the next Wait. The caller holds the lock.
+func (p *Poller) note(index uint32, s *fdtable.Slot[request]) {
+	if !s.X.changed {
+		s.X.changed = true
+		p.changed = append(p.changed, index)
+	}
+}
+
+// Flush implements backend.Pollable.
+func (p *Poller) Flush() error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	return p.flush()
+}
+
+func (p *Poller) flush() error {
+	if err := p.prepare(); err != nil {
+		return err
+	}
+	return p.submit()
+}
+
+// prepare queues the requests that bring the kernel in line with the table. The
+// caller holds the lock.
+func (p *Poller) prepare() error {
+	if p.table.Closed() {
+		return backend.ErrClosed
+	}
+	for len(p.changed) > 0 {
+		last := len(p.changed) - 1
+		index := p.changed[last]
+		done, err := p.align(index, p.table.At(index))
+		if !done || err != nil {
+			return err
+		}
+		p.changed = p.changed[:last]
+	}
+	return nil
+}
+
+// align queues the requests for one slot. It reports false if the queue is full
+// and the kernel takes no more before its completions are seen.
+func (p *Poller) align(index uint32, s *fdtable.Slot[request]) (bool, error) {
+	now := p.table.KeyAt(index)
+	if s.X.armed && (!s.Live || s.X.generation != now.Generation) {
+		e, err := p.next()
+		if e == nil {
+			return false, err
+		}
+		old := fdtable.Key{Index: index, Generation: s.X.generation}
+		e.PrepOperation(abi.IORING_OP_POLL_REMOVE, -1, userData(kindPoll, old), 0, 0)
+		e.SetUserData(userDataIgnored)
+		s.X.armed = false
+	}
+	if s.Live && !s.X.armed && !s.X.dead {
+		e, err := p.next()
+		if e == nil {
+			return false, err
+		}
+		p.preparePoll(e, s)
+		e.SetUserData(userData(kindPoll, now))
+		s.X.armed, s.X.generation = true, now.Generation
+	}
+	s.X.changed = false
+	if !s.Live {
+		p.table.Free(index)
+	}
+	return true, nil
+}
+
+func (p *Poller) preparePoll(e *uring.SQE, s *fdtable.Slot[request]) {
+	var flags uint32
+	if s.Events&backend.Edge != 0 && p.multishot {
+		flags = uring.PollAddMulti
+	}
+	e.PrepOperation(abi.IORING_OP_POLL_ADD, int32(s.FD), 0, flags, 0)
+	e.SetOpFlags(uint32(s.Events &^ backend.Edge))
+}
+
+// next returns a submission entry, making room if there is none. It returns nil
+// and no error if the kernel wants its completions seen first.
+func (p *Poller) next() (*uring.SQE, error) {
+	if e := p.ring.Next(); e != nil {
+		return e, nil
+	}
+	if err := p.submit(); err != nil {
+		return nil, err
+	}
+	return p.ring.Next(), nil
+}
+
+// submit enters the kernel without waiting.
+func (p *Poller) submit() error {
+	return p.entered(p.ring.Submit())
+}
+
+// entered says which results of io_uring_enter(2) are failures.
+func (p *Poller) entered(err error) error {
+	switch err {
+	case nil:
+		return nil
+	case unix.EINTR: // a signal
+		return nil
+	case unix.ETIME: // the timeout is over
+		return nil
+	case unix.EBUSY, unix.EAGAIN: // the completion queue has overflowed, or memory is short: see completions first
+		return nil
+	case unix.EEXIST: // SINGLE_ISSUER
+		return fmt.Errorf("%s: io_uring_enter: %w (Wait was called on a thread other than the one it was first called on)", Name, err)
+	default: // EBADF, ENXIO, EBADFD: the descriptor was closed or replaced by somebody else
+		return fmt.Errorf("%s: io_uring_enter: %w", Name, err)
+	}
+}
+
+// PollFD implements backend.Pollable.
+func (p *Poller) PollFD() int { return p.ring.FD() }
+
+// Peek implements backend.Peeker. Deferred work counts: it is a completion that
+// the kernel has not written yet.
+func (p *Poller) Peek() bool {
+	return p.ring.Pending() || p.ring.Peek() != nil
+}
+
+// Close implements backend.Poller. Buffers of operations that are under way stay
+// where they are until the kernel has let go of them.
+func (p *Poller) Close() error {
+	if !p.table.Close() {
+		return nil
+	}
+	p.abandonOperations()
+	return p.ring.Close()
+}
+
+// The 64 bits that a completion gives back: what kind of request it was, and
+// which. No pointer is among them.
+const (
+	kindPoll        uint64 = 0 << 62
+	kindOperation   uint64 = 1 << 62
+	userDataIgnored uint64 = 2 << 62 // the completion of a cancellation or a timeout
+	kindMask        uint64 = 3 << 62
+
+	generationMask = 1<<30 - 1
+)
+
+func userData(kind uint64, k fdtable.Key) uint64 {
+	return kind | uint64(k.Generation&generationMask)<<32 | uint64(k.Index)
+}

@@ -1,0 +1,163 @@
+package iouring
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	abi "github.com/iceber/iouring-go/syscall"
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/backend/internal/fdtable"
+	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/uring"
+)
+
+// operations are the native operations under way, and those that have completed.
+type operations struct {
+	slots    []operation
+	free     []uint32
+	live     int
+	done     []backend.Completion
+	timespec sys.Timespec64 // of the timeout request on kernels before 5.11
+}
+
+// operation holds on to what the kernel may still read or write.
+type operation struct {
+	tag        backend.Tag
+	buf        []byte
+	pin        runtime.Pinner
+	generation uint32
+	live       bool
+}
+
+var opcodes = [...]uint8{
+	backend.OpNop:   abi.IORING_OP_NOP,
+	backend.OpRead:  abi.IORING_OP_READ,  // 5.6
+	backend.OpWrite: abi.IORING_OP_WRITE, // 5.6
+	backend.OpFsync: abi.IORING_OP_FSYNC,
+}
+
+// Submit implements backend.Submitter.
+func (p *Poller) Submit(op backend.Operation, tag backend.Tag) error {
+	if int(op.Code) >= len(opcodes) {
+		return fmt.Errorf("%s: submit: unknown operation %d: %w", Name, op.Code, unix.EINVAL)
+	}
+	p.table.Lock()
+	defer p.table.Unlock()
+	if p.table.Closed() {
+		return backend.ErrClosed
+	}
+	e, err := p.next()
+	if err != nil {
+		return err
+	}
+	if e == nil { // the caller sees completions, with Wait, and tries again
+		return fmt.Errorf("%s: submit: the completion queue is full: %w", Name, unix.EAGAIN)
+	}
+	prepareOperation(e, op)
+	e.SetUserData(userData(kindOperation, p.ops.begin(op.Buf, tag)))
+	return nil
+}
+
+func prepareOperation(e *uring.SQE, op backend.Operation) {
+	code, addr, length := opcodes[op.Code], uint64(0), uint32(0)
+	if op.Code == backend.OpRead || op.Code == backend.OpWrite {
+		addr = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(op.Buf))))
+		length = uint32(min(len(op.Buf), 1<<31-1)) // like read(2), less than asked for
+	}
+	offset := uint64(op.Offset)
+	if op.Code == backend.OpFsync || op.Code == backend.OpNop {
+		offset = 0
+	}
+	e.PrepOperation(code, int32(op.FD), addr, length, offset)
+}
+
+// begin remembers an operation and pins its buffer.
+func (o *operations) begin(buf []byte, tag backend.Tag) fdtable.Key {
+	i := o.unused()
+	op := &o.slots[i]
+	op.tag, op.buf, op.live = tag, buf, true
+	op.generation++
+	if len(buf) > 0 {
+		op.pin.Pin(unsafe.SliceData(buf))
+	}
+	o.live++
+	return fdtable.Key{Index: i, Generation: op.generation}
+}
+
+func (o *operations) unused() uint32 {
+	if n := len(o.free); n > 0 {
+		i := o.free[n-1]
+		o.free = o.free[:n-1]
+		return i
+	}
+	o.slots = append(o.slots, operation{})
+	return uint32(len(o.slots) - 1)
+}
+
+// complete releases the buffer and queues the result for Completions.
+func (o *operations) complete(data uint64, result int32) {
+	i := uint32(data)
+	op := &o.slots[i]
+	op.pin.Unpin()
+	op.buf, op.live = nil, false
+	o.live--
+	o.free = append(o.free, i)
+	o.done = append(o.done, backend.Completion{Tag: op.tag, Result: result})
+}
+
+// Cancel implements backend.Submitter.
+func (p *Poller) Cancel(tag backend.Tag) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	if p.table.Closed() {
+		return backend.ErrClosed
+	}
+	for i := range p.ops.slots {
+		if op := &p.ops.slots[i]; op.live && op.tag == tag {
+			if err := p.cancel(fdtable.Key{Index: uint32(i), Generation: op.generation}); err != nil {
+				return err
+			}
+		}
+	}
+	return p.submit()
+}
+
+func (p *Poller) cancel(k fdtable.Key) error {
+	e, err := p.next()
+	if err != nil {
+		return err
+	}
+	if e == nil {
+		return fmt.Errorf("%s: cancel: the completion queue is full: %w", Name, unix.EAGAIN)
+	}
+	e.PrepOperation(abi.IORING_OP_ASYNC_CANCEL, -1, userData(kindOperation, k), 0, 0)
+	e.SetUserData(userDataIgnored)
+	return nil
+}
+
+// Completions implements backend.Submitter.
+func (p *Poller) Completions(done []backend.Completion) int {
+	n := copy(done, p.ops.done)
+	p.ops.done = append(p.ops.done[:0], p.ops.done[n:]...)
+	return n
+}
+
+// abandoned keeps the buffers of operations that were under way when their ring
+// was closed: nobody is left to hear when the kernel has let go of them.
+var abandoned struct {
+	sync.Mutex
+	ops [][]operation
+}
+
+func (p *Poller) abandonOperations() {
+	if p.ops.live == 0 {
+		return
+	}
+	abandoned.Lock()
+	defer abandoned.Unlock()
+	abandoned.ops = append(abandoned.ops, p.ops.slots)
+}

@@ -1,0 +1,122 @@
+package iouring
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	abi "github.com/iceber/iouring-go/syscall"
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/backend/internal/fdtable"
+	"github.com/aioloop/aioloop/internal/feature"
+	"github.com/aioloop/aioloop/internal/uring"
+)
+
+// Sizes of the two queues, in entries. A full submission queue costs a system
+// call more, a full completion queue makes the kernel allocate; neither loses
+// anything. Together they take 26 KiB of kernel memory.
+const (
+	submissionEntries = 128
+	completionEntries = 1024
+)
+
+// New returns an empty Poller. It fails with a *backend.UnavailableError that
+// says what stands in the way. The ring keeps the credentials of the caller: a
+// program that changes its user id makes its Pollers afterwards.
+func New() (*Poller, error) {
+	return newSize(submissionEntries, completionEntries)
+}
+
+// newSize is New with other queue sizes, which are halved for as long as the
+// kernel finds no contiguous memory for them.
+func newSize(sq, cq uint32) (*Poller, error) {
+	flags := setupFlags()
+	ring, err := uring.New(sq, cq, flags)
+	for errors.Is(err, unix.ENOMEM) && sq > 1 {
+		sq, cq = sq/2, cq/2
+		ring, err = uring.New(sq, cq, flags)
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return &Poller{
+		ring:      ring,
+		multishot: feature.MultishotPoll.Works(),
+		table:     fdtable.New[request](Name),
+	}, nil
+}
+
+// setupFlags chooses how the kernel is to deliver completions to the home thread.
+func setupFlags() uint32 {
+	switch {
+	case feature.DeferTaskrun.Works():
+		// When the home thread waits, and at no other time. It is not known yet:
+		// Bind enables the ring, and that makes the caller the single issuer.
+		return uring.SetupSingleIssuer | uring.SetupDeferTaskrun | abi.IORING_SETUP_TASKRUN_FLAG | abi.IORING_SETUP_R_DISABLED
+	case feature.TaskrunFlag.Works():
+		// When the home thread enters the kernel for any reason, without an
+		// interrupt. The thread that submits is the one that waits, so it does.
+		return abi.IORING_SETUP_COOP_TASKRUN | abi.IORING_SETUP_TASKRUN_FLAG
+	}
+	return 0
+}
+
+// unavailable finds out what stands in the way of a ring.
+func unavailable(err error) error {
+	u := &backend.UnavailableError{Backend: Name, Op: "io_uring_setup", Err: err}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		u.Err = call.Err
+		u.Op = strings.Replace(call.Syscall, "iouring_", "io_uring_", 1)
+	}
+	switch {
+	case errors.Is(err, unix.ENOSYS): // a kernel before 5.1 or built without it; some filters answer so too
+		u.Causes = []error{backend.ErrKernel}
+		u.Advice = "choose epoll"
+		if filtered() {
+			u.Causes = append(u.Causes, backend.ErrSeccomp)
+			u.Advice = seccompAdvice
+		}
+	case errors.Is(err, unix.EPERM):
+		u.Causes, u.Advice = forbidden()
+	case errors.Is(err, unix.ENOMEM): // before 5.12 rings count as locked memory
+		u.Causes = []error{backend.ErrMemlock, backend.ErrMemory}
+		u.Advice = "raise `ulimit -l` (LimitMEMLOCK= in systemd)"
+	case errors.Is(err, unix.EMFILE):
+		u.Causes, u.Advice = []error{backend.ErrFDLimit}, "close descriptors or raise `ulimit -n`"
+	case errors.Is(err, unix.ENFILE):
+		u.Causes, u.Advice = []error{backend.ErrFDLimit}, "raise the sysctl fs.file-max"
+	case errors.Is(err, unix.EINVAL): // a kernel that lacks a setup flag
+		u.Causes = []error{backend.ErrKernel}
+	}
+	return u
+}
+
+const seccompAdvice = "allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp profile (containers: --security-opt seccomp=…), or choose epoll"
+
+// forbidden tells the two senders of EPERM apart.
+func forbidden() ([]error, string) {
+	switch setting := sysctl(); {
+	case setting == "1": // only for members of a group, or CAP_SYS_ADMIN
+		return []error{backend.ErrSysctl}, "set kernel.io_uring_disabled to 0, or join the group of kernel.io_uring_group"
+	case setting == "2": // for nobody
+		return []error{backend.ErrSysctl}, "set kernel.io_uring_disabled to 0"
+	case filtered():
+		return []error{backend.ErrSeccomp}, seccompAdvice
+	}
+	return nil, "a security module may forbid it; choose epoll"
+}
+
+// sysctl returns the value of kernel.io_uring_disabled, Linux 6.6; "" before.
+func sysctl() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/io_uring_disabled")
+	return strings.TrimSpace(string(b))
+}
+
+// filtered reports whether this thread runs under a seccomp filter.
+func filtered() bool {
+	b, _ := os.ReadFile("/proc/thread-self/status")
+	return strings.Contains(string(b), "\nSeccomp:\t2\n")
+}

@@ -1,0 +1,136 @@
+package iouring
+
+import (
+	"time"
+	"unsafe"
+
+	abi "github.com/iceber/iouring-go/syscall"
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/backend/internal/fdtable"
+	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/uring"
+)
+
+// Wait implements backend.Poller. The caller's goroutine is locked to its thread;
+// the first call binds the Poller to that thread if Bind was not called.
+func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error) {
+	if p.home.Load() == 0 {
+		if err := p.Bind(); err != nil {
+			return 0, err
+		}
+	}
+	deadline := sys.Deadline(timeout)
+	for {
+		if err := p.enter(timeout); err != nil {
+			return 0, err
+		}
+		n := p.collect(ready)
+		if n > 0 || len(p.ops.done) > 0 || timeout == 0 {
+			return n, nil
+		}
+		timeout = sys.Until(deadline) // a signal, or completions that are nobody's
+	}
+}
+
+// enter submits what has changed and, if there is no completion yet, sleeps.
+// Without changes and without a reason to sleep it makes no system call.
+func (p *Poller) enter(timeout time.Duration) error {
+	p.table.Lock()
+	err := p.prepare()
+	p.table.Unlock()
+	switch {
+	case err != nil:
+		return err
+	case timeout != 0 && !p.Peek() && len(p.ops.done) == 0:
+		return p.sleep(timeout)
+	case p.ring.Queued() > 0 || p.ring.Pending():
+		return p.submit()
+	}
+	return nil
+}
+
+func (p *Poller) sleep(timeout time.Duration) error {
+	if timeout < 0 || p.ring.Has(uring.FeatExtArg) {
+		return p.entered(p.ring.Wait(timeout))
+	}
+	if e := p.ring.Next(); e != nil {
+		p.ops.timespec = sys.NewTimespec64(timeout)
+		prepareTimeout(e, &p.ops.timespec)
+	} // else the queue is full: its completions, errors at least, end the wait
+	return p.entered(p.ring.Wait(backend.Forever))
+}
+
+// prepareTimeout is for kernels before 5.11. The request completes when the time
+// is up or, because of the 1, with the next completion of any other request; so
+// none is left over when something else has ended the wait.
+func prepareTimeout(e *uring.SQE, ts *sys.Timespec64) {
+	e.PrepOperation(abi.IORING_OP_TIMEOUT, -1, uint64(uintptr(unsafe.Pointer(ts))), 1, 1)
+	e.SetUserData(userDataIgnored)
+}
+
+// collect turns completions into events, and sorts those of operations aside.
+func (p *Poller) collect(ready []backend.Ready) int {
+	if p.ring.Peek() == nil {
+		return 0
+	}
+	p.table.Lock()
+	defer p.table.Unlock()
+	n := 0
+	for n < len(ready) {
+		c := p.ring.Peek()
+		if c == nil {
+			break
+		}
+		data, result, flags := c.UserData(), c.Result(), c.Flags()
+		p.ring.Seen()
+		switch data & kindMask {
+		case kindPoll:
+			if ev, s := p.polled(data, result, flags); ev != 0 {
+				ready[n] = backend.Ready{Tag: s.Tag, Events: ev}
+				n++
+			}
+		case kindOperation:
+			p.ops.complete(data, result)
+		}
+	}
+	return n
+}
+
+// polled handles the completion of a poll request. It returns no events for one
+// that was cancelled or belongs to an earlier generation of the slot.
+func (p *Poller) polled(data uint64, result int32, flags uint32) (backend.Events, *fdtable.Slot[request]) {
+	index := uint32(data)
+	s := p.table.At(index)
+	if s == nil || !s.X.armed || userData(kindPoll, fdtable.Key{Index: index, Generation: s.X.generation}) != data {
+		return 0, nil
+	}
+	if flags&uring.CQEMore == 0 {
+		// A one-shot request is over. So is a multishot one when the completion
+		// queue overflowed. The next Wait submits it again.
+		s.X.armed = false
+		p.note(index, s)
+	}
+	if p.table.Get(fdtable.Key{Index: index, Generation: s.X.generation}) == nil {
+		return 0, nil
+	}
+	return p.happened(s, result), s
+}
+
+// happened translates the result of a poll request.
+func (p *Poller) happened(s *fdtable.Slot[request], result int32) backend.Events {
+	if result >= 0 {
+		return backend.Events(result)
+	}
+	switch unix.Errno(-result) {
+	case unix.ECANCELED, unix.EINTR, unix.EAGAIN, unix.ENOMEM: // not the descriptor's fault: submit it again
+		return 0
+	case unix.EBADF: // closed while registered
+		s.X.dead = true
+		return backend.Nval
+	default: // the file cannot be polled
+		s.X.dead = true
+		return backend.Err
+	}
+}

@@ -1,0 +1,198 @@
+// Package ppoll is the Poller on ppoll(2). It runs on every kernel and inside
+// every seccomp filter, and each Wait costs time proportional to the number of
+// descriptors; it is the reference that the other two are compared with.
+package ppoll
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/backend/internal/fdtable"
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// Name is what users call this backend.
+const Name = "ppoll"
+
+var _ backend.Poller = (*Poller)(nil)
+
+// Poller implements backend.Poller. It is not EdgeTriggered: Edge is accepted
+// and reports by level.
+//
+// The table is what callers of Add, Modify and Remove change, at any time. The
+// poll set belongs to Wait, because the kernel reads and writes it while Wait
+// sleeps; Wait first brings it up to date with the slots that have changed.
+type Poller struct {
+	table   *fdtable.Table[member] // its mutex guards table and changed
+	changed []uint32               // slots that differ from the poll set
+
+	// The rest is used by Wait alone.
+	set  []unix.PollFd // what ppoll is given
+	keys []fdtable.Key // the registration of each member of set
+	next int           // where the next scan starts, so that none is starved
+}
+
+// member is a slot's place in the poll set.
+type member struct {
+	place   int  // index in set, valid if inSet
+	inSet   bool // false before Wait has seen the slot
+	changed bool // already listed in changed
+}
+
+// New returns an empty Poller. It cannot fail.
+func New() *Poller {
+	return &Poller{table: fdtable.New[member](Name)}
+}
+
+// Name returns "ppoll".
+func (p *Poller) Name() string { return Name }
+
+// Add implements backend.Poller.
+func (p *Poller) Add(fd int, events backend.Events, tag backend.Tag) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	key, s, err := p.table.Add(fd, events, tag)
+	return p.note("add", fd, key, s, err)
+}
+
+// Modify implements backend.Poller.
+func (p *Poller) Modify(fd int, events backend.Events, tag backend.Tag) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	key, s, err := p.table.Modify(fd, events, tag)
+	return p.note("modify", fd, key, s, err)
+}
+
+// Remove implements backend.Poller. Between two Waits the kernel knows nothing
+// of the set, so there is nothing to undo.
+func (p *Poller) Remove(fd int) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	key, s, err := p.table.Remove(fd)
+	return p.note("remove", fd, key, s, err)
+}
+
+// note lists a slot for the next Wait.
+func (p *Poller) note(op string, fd int, key fdtable.Key, s *fdtable.Slot[member], err error) error {
+	if err != nil {
+		return p.table.Fail(op, fd, err)
+	}
+	if !s.X.changed {
+		s.X.changed = true
+		p.changed = append(p.changed, key.Index)
+	}
+	return nil
+}
+
+// Wait implements backend.Poller.
+func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error) {
+	if err := p.update(); err != nil {
+		return 0, err
+	}
+	deadline := sys.Deadline(timeout)
+	for {
+		n, err := p.poll(timeout)
+		switch err {
+		case nil:
+			if n == 0 {
+				return 0, nil
+			}
+			return p.collect(ready, n), nil
+		case unix.EINTR: // a signal, often the Go scheduler's own: wait for the rest
+			timeout = sys.Until(deadline)
+		default: // EINVAL: more descriptors than RLIMIT_NOFILE; ENOMEM
+			return 0, &backend.FDError{Backend: Name, Op: "wait", FD: -1, Err: err}
+		}
+	}
+}
+
+func (p *Poller) poll(timeout time.Duration) (int, error) {
+	if timeout < 0 {
+		return sys.Ppoll(p.set, nil)
+	}
+	ts := unix.NsecToTimespec(int64(timeout))
+	return sys.Ppoll(p.set, &ts)
+}
+
+// update applies the changes since the last Wait to the poll set.
+func (p *Poller) update() error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	if p.table.Closed() {
+		return backend.ErrClosed
+	}
+	for _, i := range p.changed {
+		p.apply(i, p.table.At(i))
+	}
+	p.changed = p.changed[:0]
+	return nil
+}
+
+func (p *Poller) apply(i uint32, s *fdtable.Slot[member]) {
+	s.X.changed = false
+	switch {
+	case !s.Live:
+		p.evict(s)
+		p.table.Free(i)
+		return
+	case !s.X.inSet:
+		s.X.place, s.X.inSet = len(p.set), true
+		p.set = append(p.set, unix.PollFd{})
+		p.keys = append(p.keys, fdtable.Key{})
+	}
+	events := int16(s.Events &^ backend.Edge)
+	p.set[s.X.place] = unix.PollFd{Fd: int32(s.FD), Events: events}
+	p.keys[s.X.place] = p.table.KeyAt(i)
+}
+
+// evict fills a removed member's place with the last one.
+func (p *Poller) evict(s *fdtable.Slot[member]) {
+	if !s.X.inSet {
+		return
+	}
+	place, last := s.X.place, len(p.set)-1
+	p.set[place], p.keys[place] = p.set[last], p.keys[last]
+	p.table.At(p.keys[place].Index).X.place = place
+	p.set, p.keys = p.set[:last], p.keys[:last]
+}
+
+// collect turns the n marked members of the poll set into events, as many as fit.
+func (p *Poller) collect(ready []backend.Ready, n int) int {
+	p.table.Lock()
+	defer p.table.Unlock()
+	found := 0
+	for range p.set {
+		if n == 0 || found == len(ready) {
+			break
+		}
+		i := p.next % len(p.set)
+		p.next = i + 1
+		if p.set[i].Revents == 0 {
+			continue
+		}
+		n--
+		if s := p.table.Get(p.keys[i]); s != nil {
+			ready[found] = backend.Ready{Tag: s.Tag, Events: p.taken(i)}
+			found++
+		}
+	}
+	return found
+}
+
+// taken returns what ppoll said of member i. A descriptor that was closed while
+// registered is said once and then left out, or each Wait would return at once.
+func (p *Poller) taken(i int) backend.Events {
+	events := backend.Events(uint16(p.set[i].Revents))
+	if events&backend.Nval != 0 {
+		p.set[i].Fd = -1
+	}
+	return events
+}
+
+// Close implements backend.Poller. There is nothing to release but memory.
+func (p *Poller) Close() error {
+	p.table.Close()
+	return nil
+}

@@ -1,0 +1,34 @@
+package sys
+
+import "time"
+
+// start is read once: time.Since of a time with a monotonic reading costs one
+// clock read, time.Now costs two.
+var start = time.Now()
+
+// Monotonic returns the time since the process started, from CLOCK_MONOTONIC. It
+// never goes back. Durations, not wall-clock times, are what the loop counts in.
+func Monotonic() time.Duration { return time.Since(start) }
+
+// Deadline turns a timeout into a point on the Monotonic clock, so that an
+// interrupted wait can be continued instead of started anew. A negative timeout
+// (for ever), and one beyond the end of time, becomes negative; 0 becomes a
+// point that is over, without a look at the clock.
+func Deadline(timeout time.Duration) time.Duration {
+	if timeout <= 0 {
+		return timeout
+	}
+	d := Monotonic() + timeout
+	if d < 0 {
+		return -1
+	}
+	return d
+}
+
+// Until is the inverse of Deadline: the time left, at least 0, or -1 for ever.
+func Until(deadline time.Duration) time.Duration {
+	if deadline < 0 {
+		return -1
+	}
+	return max(deadline-Monotonic(), 0)
+}

@@ -1,0 +1,121 @@
+// Package sys holds the raw system calls that golang.org/x/sys/unix lacks, or
+// has only in a form that always tells the Go scheduler.
+//
+// Two kinds of calls are kept apart. A call that may sleep goes through
+// unix.Syscall6, so that the scheduler can hand its P to another thread. A call
+// that cannot sleep (a zero timeout, a non-blocking eventfd) goes through
+// unix.RawSyscall6: telling the scheduler about it would cost a tenth of the call.
+//
+// Every function spells out its call instead of sharing a helper: a pointer that
+// is turned into a uintptr stays valid only within the argument list of the
+// system call itself (package unsafe, rule 4).
+package sys
+
+import (
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// result maps the registers of a system call to Go. It allocates nothing: an
+// errno fits the runtime's table of small integers.
+func result(r uintptr, errno unix.Errno) (int, error) {
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(r), nil
+}
+
+// Timespec64 is struct __kernel_timespec, the same on 32-bit machines.
+type Timespec64 struct{ Sec, Nsec int64 }
+
+// NewTimespec64 converts a non-negative duration.
+func NewTimespec64(d time.Duration) Timespec64 {
+	return Timespec64{Sec: int64(d / time.Second), Nsec: int64(d % time.Second)}
+}
+
+// Ppoll is ppoll(2) without a signal mask. A nil timeout waits for ever, a zero
+// one does not sleep. The kernel writes revents into fds and the remaining time
+// into timeout, so a caller that repeats the call sets it anew.
+func Ppoll(fds []unix.PollFd, timeout *unix.Timespec) (int, error) {
+	var r uintptr
+	var errno unix.Errno
+	p := unsafe.Pointer(unsafe.SliceData(fds))
+	if timeout == nil || timeout.Nano() != 0 {
+		r, _, errno = unix.Syscall6(unix.SYS_PPOLL, uintptr(p), uintptr(len(fds)), uintptr(unsafe.Pointer(timeout)), 0, 0, 0)
+	} else {
+		r, _, errno = unix.RawSyscall6(unix.SYS_PPOLL, uintptr(p), uintptr(len(fds)), uintptr(unsafe.Pointer(timeout)), 0, 0, 0)
+	}
+	return result(r, errno)
+}
+
+// EpollPwait2 is epoll_pwait2(2), Linux 5.11, without a signal mask. A nil
+// timeout waits for ever.
+func EpollPwait2(epfd int, events []unix.EpollEvent, timeout *Timespec64) (int, error) {
+	p := unsafe.Pointer(unsafe.SliceData(events))
+	r, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(p), uintptr(len(events)), uintptr(unsafe.Pointer(timeout)), 0, 0)
+	return result(r, errno)
+}
+
+// EpollPwait is epoll_pwait(2) without a signal mask. The timeout is in
+// milliseconds; a negative one waits for ever.
+func EpollPwait(epfd int, events []unix.EpollEvent, msec int) (int, error) {
+	var r uintptr
+	var errno unix.Errno
+	p := unsafe.Pointer(unsafe.SliceData(events))
+	if msec != 0 {
+		r, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), uintptr(len(events)), uintptr(msec), 0, 0)
+	} else {
+		r, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), uintptr(len(events)), 0, 0, 0)
+	}
+	return result(r, errno)
+}
+
+// IoUringEnter is io_uring_enter(2). With IORING_ENTER_EXT_ARG (Linux 5.11) arg
+// points to a struct io_uring_getevents_arg of argSize bytes, otherwise it is
+// nil. It sleeps if minComplete is not 0. It returns how many submission queue
+// entries the kernel has taken.
+func IoUringEnter(fd int, toSubmit, minComplete, flags uint32, arg unsafe.Pointer, argSize uintptr) (int, error) {
+	var r uintptr
+	var errno unix.Errno
+	if minComplete != 0 {
+		r, _, errno = unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(fd), uintptr(toSubmit), uintptr(minComplete), uintptr(flags), uintptr(arg), argSize)
+	} else {
+		r, _, errno = unix.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(fd), uintptr(toSubmit), 0, uintptr(flags), uintptr(arg), argSize)
+	}
+	return result(r, errno)
+}
+
+// Gettid returns the calling thread's id. It means something only while the
+// goroutine is locked to its thread.
+func Gettid() int {
+	tid, _, _ := unix.RawSyscall(unix.SYS_GETTID, 0, 0, 0)
+	return int(tid)
+}
+
+// CheckPollable reports why fd cannot be polled: EBADF for a number that is not
+// open (or was opened with O_PATH), nil otherwise. Every backend asks this, so
+// that they agree on what a bad descriptor is.
+func CheckPollable(fd int) error {
+	if fd < 0 || fd > maxFD {
+		return unix.EBADF
+	}
+	one := [1]unix.PollFd{{Fd: int32(fd)}}
+	var now unix.Timespec
+	for {
+		_, err := Ppoll(one[:], &now)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return err
+		case one[0].Revents&unix.POLLNVAL != 0:
+			return unix.EBADF
+		}
+		return nil
+	}
+}
+
+// maxFD is the largest number that fits the kernel's int.
+const maxFD = 1<<31 - 1

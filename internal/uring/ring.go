@@ -1,0 +1,213 @@
+// Package uring is an io_uring instance: two queues in memory shared with the
+// kernel, and the call that enters it. What the entries mean is the business of
+// its users, package backend/iouring and the probes of package feature.
+//
+// A Ring is used by one goroutine at a time, and after Enable by one thread only
+// if it was set up with SetupSingleIssuer.
+package uring
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	abi "github.com/iceber/iouring-go/syscall"
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// Ring is one io_uring instance.
+type Ring struct {
+	fd       int
+	flags    uint32 // the setup flags in use
+	features uint32 // what the kernel says it can do
+	enter    uint32 // flags of every waiting enter
+
+	sq      submissionQueue
+	cq      completionQueue
+	regions [][]byte // what Close unmaps
+
+	// timespec and arg are handed to the kernel by address for the length of one
+	// enter. They live here, on the heap, so that nothing is allocated then.
+	timespec sys.Timespec64
+	arg      getEventsArg
+}
+
+type submissionQueue struct {
+	head, tail, flags *uint32 // shared with the kernel
+	entries           []SQE
+	mask              uint32
+	next              uint32 // entries below are filled in, those from *tail on not yet published
+}
+
+type completionQueue struct {
+	head, tail *uint32 // shared with the kernel
+	entries    []CQE
+	mask       uint32
+}
+
+// New makes a ring of sqEntries submission and cqEntries completion entries (both
+// rounded up to powers of two; cqEntries 0 means twice the first) with the given
+// IORING_SETUP_* flags. The error wraps the errno of the call that failed.
+func New(sqEntries, cqEntries, flags uint32) (*Ring, error) {
+	params := abi.IOURingParams{Flags: flags, CQEntries: cqEntries}
+	if cqEntries != 0 {
+		params.Flags |= abi.IORING_SETUP_CQSIZE
+	}
+	fd, err := abi.IOURingSetup(uint(sqEntries), &params)
+	if err != nil {
+		return nil, err
+	}
+	r := &Ring{fd: fd, flags: params.Flags, features: params.Features, enter: EnterGetevents}
+	if r.Has(FeatNoIowait) {
+		r.enter |= EnterNoIowait
+	}
+	if err := r.mapQueues(&params); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// mapQueues maps the shared memory and finds the fields in it.
+func (r *Ring) mapQueues(p *abi.IOURingParams) error {
+	sqBytes := p.SQOffset.Array + p.SQEntries*4
+	cqBytes := p.CQOffset.Cqes + p.CQEntries*uint32(unsafe.Sizeof(CQE{}))
+	sq, err := r.mmap(max(sqBytes, cqBytes), abi.IORING_OFF_SQ_RING)
+	if err != nil {
+		return err
+	}
+	cq := sq
+	if !r.Has(abi.IORING_FEAT_SINGLE_MMAP) { // before 5.4
+		if cq, err = r.mmap(cqBytes, abi.IORING_OFF_CQ_RING); err != nil {
+			return err
+		}
+	}
+	sqes, err := r.mmap(p.SQEntries*uint32(unsafe.Sizeof(SQE{})), abi.IORING_OFF_SQES)
+	if err != nil {
+		return err
+	}
+	r.sq = submissionQueue{
+		head: word(sq, p.SQOffset.Head), tail: word(sq, p.SQOffset.Tail), flags: word(sq, p.SQOffset.Flags),
+		entries: view[SQE](sqes, 0, p.SQEntries), mask: p.SQEntries - 1,
+	}
+	r.cq = completionQueue{
+		head: word(cq, p.CQOffset.Head), tail: word(cq, p.CQOffset.Tail),
+		entries: view[CQE](cq, p.CQOffset.Cqes, p.CQEntries), mask: p.CQEntries - 1,
+	}
+	// The queue is an array of indices into the entries; each place keeps its own.
+	for i, places := 0, view[uint32](sq, p.SQOffset.Array, p.SQEntries); i < len(places); i++ {
+		places[i] = uint32(i)
+	}
+	return nil
+}
+
+func (r *Ring) mmap(length uint32, offset uint64) ([]byte, error) {
+	b, err := unix.Mmap(r.fd, int64(offset), int(length), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
+	if err != nil {
+		return nil, os.NewSyscallError("mmap", err)
+	}
+	r.regions = append(r.regions, b)
+	return b, nil
+}
+
+// word returns the 32-bit field at offset.
+func word(region []byte, offset uint32) *uint32 {
+	return (*uint32)(unsafe.Pointer(&region[offset]))
+}
+
+// view returns n values of type T at offset.
+func view[T any](region []byte, offset, n uint32) []T {
+	return unsafe.Slice((*T)(unsafe.Pointer(&region[offset])), n)
+}
+
+// FD returns the ring's descriptor, which is readable when there are completions.
+func (r *Ring) FD() int { return r.fd }
+
+// Has reports whether the kernel offers all features of the set.
+func (r *Ring) Has(features uint32) bool { return r.features&features == features }
+
+// SetUp reports whether the ring was made with all flags of the set.
+func (r *Ring) SetUp(flags uint32) bool { return r.flags&flags == flags }
+
+// Enable starts a ring that was made with IORING_SETUP_R_DISABLED. The calling
+// thread becomes the only one that may submit to a SetupSingleIssuer ring.
+func (r *Ring) Enable() error {
+	return abi.IOURingRegister(r.fd, abi.IORING_REGISTER_ENABLE_RINGS, nil, 0)
+}
+
+// Next returns a cleared submission entry to fill in, or nil if the queue is full
+// until the next Submit.
+func (r *Ring) Next() *SQE {
+	if r.Queued() == uint32(len(r.sq.entries)) {
+		return nil
+	}
+	e := &r.sq.entries[r.sq.next&r.sq.mask]
+	r.sq.next++
+	e.Reset()
+	return e
+}
+
+// Queued returns the number of entries that the kernel has not taken yet.
+func (r *Ring) Queued() uint32 { return r.sq.next - atomic.LoadUint32(r.sq.head) }
+
+// Submit hands the queued entries to the kernel without waiting for anything, and
+// lets it do the work that it has put off.
+func (r *Ring) Submit() error {
+	return r.call(0, EnterGetevents, nil, 0)
+}
+
+// Wait hands the queued entries to the kernel and sleeps until there is a
+// completion or, if the timeout is not negative, until it is over (ETIME). A
+// timeout needs FeatExtArg.
+func (r *Ring) Wait(timeout time.Duration) error {
+	if timeout < 0 {
+		return r.call(1, r.enter, nil, 0)
+	}
+	r.timespec = sys.NewTimespec64(timeout)
+	r.arg.timeout = unsafe.Pointer(&r.timespec)
+	return r.call(1, r.enter|EnterExtArg, unsafe.Pointer(&r.arg), getEventsArgSize)
+}
+
+func (r *Ring) call(minComplete, flags uint32, arg unsafe.Pointer, argSize uintptr) error {
+	// The kernel reads entries up to the tail: the store publishes what was filled in.
+	if atomic.LoadUint32(r.sq.tail) != r.sq.next {
+		atomic.StoreUint32(r.sq.tail, r.sq.next)
+	}
+	_, err := sys.IoUringEnter(r.fd, r.Queued(), minComplete, flags, arg, argSize)
+	return err
+}
+
+// Peek returns the oldest completion, nil if there is none. It stays valid until Seen.
+func (r *Ring) Peek() *CQE {
+	head := atomic.LoadUint32(r.cq.head)
+	if head == atomic.LoadUint32(r.cq.tail) {
+		return nil
+	}
+	return &r.cq.entries[head&r.cq.mask]
+}
+
+// Seen gives the entry of the last Peek back to the kernel.
+func (r *Ring) Seen() { atomic.StoreUint32(r.cq.head, atomic.LoadUint32(r.cq.head)+1) }
+
+// Pending reports whether the kernel holds back completions until the next enter:
+// deferred work, or completions that the full queue had no room for.
+func (r *Ring) Pending() bool {
+	return atomic.LoadUint32(r.sq.flags)&(SQTaskrun|SQCQOverflow) != 0
+}
+
+// Close releases the ring. The kernel cancels what is still under way, and may
+// finish that after Close has returned.
+func (r *Ring) Close() error {
+	err := unix.Close(r.fd)
+	for _, b := range r.regions {
+		if e := unix.Munmap(b); e != nil && err == nil {
+			err = fmt.Errorf("munmap: %w", e)
+		}
+	}
+	r.regions = nil
+	return err
+}
