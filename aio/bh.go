@@ -19,19 +19,21 @@ type BottomHalf struct {
 	guard *ReentrancyGuard
 	once  bool // made by ScheduleOnce, freed when it has run
 
-	wanted  atomic.Uint32 // how it is scheduled; cleared just before it runs
-	queued  atomic.Bool   // it is in the queue or in one of the home goroutine's lists
+	state   atomic.Uint32 // a set of the bits below
 	deleted atomic.Bool
 
-	next atomic.Pointer[BottomHalf] // in bhQueue
-	link *BottomHalf                // in a bhList
+	older  *BottomHalf // in bhQueue, valid if linked
+	linked atomic.Uint32
+	link   *BottomHalf // in a bhList: the next, newer one
 }
 
-// What wanted holds.
+// The bits of state. One exchange of the whole word schedules a bottom half, and
+// one takes it to be run.
 const (
-	notWanted uint32 = iota
-	wantedIdle
-	wantedNow
+	queued     uint32 = 1 << iota // it is in the queue or in one of the home goroutine's lists
+	wantedIdle                    // it is scheduled to run when nothing else does
+	wantedNow                     // it is scheduled
+	wanted     = wantedIdle | wantedNow
 )
 
 // idlePeriod is the longest that an idle bottom half waits (QEMU's 10 ms).
@@ -72,13 +74,12 @@ func (b *BottomHalf) Schedule() error {
 	if b.deleted.Load() {
 		return ErrDeleted
 	}
-	before := b.wanted.Swap(wantedNow)
-	if !b.queued.Swap(true) {
-		b.ctx.queue.push(b)
-	} else if before != wantedIdle {
-		return b.ctx.closedError() // whoever put it there notifies
-	}
-	b.ctx.Notify()
+	switch before := b.state.Swap(queued | wantedNow); {
+	case before&queued == 0:
+		b.ctx.enqueue(b)
+	case before&wantedIdle != 0: // it need not wait for an idle moment any more
+		b.ctx.Notify()
+	} // else whoever put it there notifies
 	return b.ctx.closedError()
 }
 
@@ -89,10 +90,12 @@ func (b *BottomHalf) ScheduleIdle() error {
 	if b.deleted.Load() {
 		return ErrDeleted
 	}
-	b.wanted.CompareAndSwap(notWanted, wantedIdle)
-	if !b.queued.Swap(true) {
-		b.ctx.queue.push(b)
-		b.ctx.Notify()
+	before := b.state.Load()
+	for before&wantedNow == 0 && !b.state.CompareAndSwap(before, queued|wantedIdle) {
+		before = b.state.Load()
+	}
+	if before&queued == 0 {
+		b.ctx.enqueue(b)
 	}
 	return b.ctx.closedError()
 }
@@ -100,10 +103,10 @@ func (b *BottomHalf) ScheduleIdle() error {
 // Cancel takes back what was scheduled and has not begun to run. Any goroutine
 // may call it; on the home goroutine b is then certain not to run, elsewhere it
 // may be running at this moment.
-func (b *BottomHalf) Cancel() { b.wanted.Store(notWanted) }
+func (b *BottomHalf) Cancel() { b.state.And(queued) }
 
 // Scheduled reports whether a run is outstanding.
-func (b *BottomHalf) Scheduled() bool { return b.wanted.Load() != notWanted }
+func (b *BottomHalf) Scheduled() bool { return b.state.Load()&wanted != 0 }
 
 // Delete is Cancel for good: no later Schedule has an effect. It may be called
 // from within b's own function.
@@ -124,42 +127,54 @@ func (c *Context) ScheduleOnce(fn func()) error {
 	}
 	b := oneShots.Get().(*BottomHalf)
 	b.ctx, b.fn, b.once = c, fn, true
-	b.wanted.Store(wantedNow)
-	b.queued.Store(true)
-	c.queue.push(b)
-	c.Notify()
+	b.state.Store(queued | wantedNow)
+	c.enqueue(b)
 	return c.closedError()
 }
 
 var oneShots = sync.Pool{New: func() any { return new(BottomHalf) }}
 
-// gather sorts what was scheduled into the lists of the home goroutine.
-func (c *Context) gather() {
-	for b := c.queue.pop(); b != nil; b = c.queue.pop() {
-		if b.wanted.Load() == wantedIdle {
-			if c.idle.first == nil {
-				c.idleSince = c.readClock()
-			}
-			c.idle.append(b)
-		} else {
-			c.batch.append(b)
-		}
+// enqueue hands b to the home goroutine. What is in the queue needs no other sign
+// that there was a notify: the loop looks into it before it sleeps.
+func (c *Context) enqueue(b *BottomHalf) {
+	c.queue.push(b) // N1 and N2 in one
+	c.kick()        // N3
+}
+
+// gather sorts what was scheduled into the lists of the home goroutine. It reports
+// whether there was anything.
+func (c *Context) gather() bool {
+	before := c.taken
+	for b := c.queue.take(); b != nil; {
+		newer := b.link
+		c.taken++
+		c.sort(b)
+		b = newer
 	}
 	if c.idle.first != nil {
 		c.promote()
 	}
+	return c.taken != before
+}
+
+func (c *Context) sort(b *BottomHalf) {
+	if b.state.Load()&wanted != wantedIdle {
+		c.batch.append(b)
+		return
+	}
+	if c.idle.first == nil {
+		c.idleSince = c.readClock()
+	}
+	c.idle.append(b)
 }
 
 // promote moves idle bottom halves that were scheduled once more, not idly.
 func (c *Context) promote() {
-	idle := c.idle
+	idle, since := c.idle, c.idleSince
 	c.idle = bhList{}
 	for b := idle.pop(); b != nil; b = idle.pop() {
-		if b.wanted.Load() == wantedIdle {
-			c.idle.append(b)
-		} else {
-			c.batch.append(b)
-		}
+		c.sort(b)
+		c.idleSince = since
 	}
 }
 
@@ -204,9 +219,8 @@ func (c *Context) runBottomHalf(b *BottomHalf) bool {
 		}
 		defer b.guard.leave()
 	}
-	// In this order: whoever schedules from here on finds it not queued.
-	b.queued.Store(false)
-	if b.wanted.Swap(notWanted) == notWanted {
+	// Whoever schedules b from here on finds it not queued.
+	if b.state.Swap(0)&wanted == 0 || b.deleted.Load() {
 		return false
 	}
 	if c.trace != nil {

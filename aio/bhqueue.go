@@ -2,58 +2,57 @@ package aio
 
 import "sync/atomic"
 
-// bhQueue is a queue of bottom halves with many producers and one consumer, the
-// home goroutine. It is intrusive, so that a push allocates nothing, and a push
-// is one exchange and one store whatever the others do: wait-free.
+// bhQueue takes bottom halves from many producers to one consumer, the home
+// goroutine. It is intrusive, so that a push allocates nothing, and a push is one
+// exchange and one store whatever the others do: wait-free.
 //
-// The list runs from head, through stub or the node popped last, to tail. A
-// producer first makes its node the tail and then links the former tail to it; in
-// between, the nodes behind the gap are out of the consumer's sight. That is
-// harmless: the producer notifies the loop after it has closed the gap.
+// The shared part is a stack: top leads to the newest node, the newest to the one
+// before it, and the oldest to the end marker. A producer first makes its node the
+// top and then links it to the former one; in between it is not linked, and the
+// older nodes are out of the consumer's sight. The consumer does not wait for them: it
+// goes on when it is called again, and it will be, because the producer notifies
+// the loop after it has closed the gap.
 type bhQueue struct {
-	tail atomic.Pointer[BottomHalf]
-	_    cacheLinePad // producers write above, the consumer below
-	head *BottomHalf
-	stub BottomHalf
+	top atomic.Pointer[BottomHalf]
+	end BottomHalf
+
+	// The consumer's: nodes taken from the stack on the way to the oldest.
+	taken  *BottomHalf // the next one to turn round, nil if there is none
+	turned *BottomHalf // those already turned round, linked from old to new
 }
 
-// cacheLinePad keeps fields written by different CPUs out of each other's lines.
-type cacheLinePad [64]byte
+func (q *bhQueue) init() { q.top.Store(&q.end) }
 
-func (q *bhQueue) init() {
-	q.head = &q.stub
-	q.tail.Store(&q.stub)
-}
-
-// push appends b, which is in no queue. Any goroutine may call it.
+// push adds b, which is in no queue. Any goroutine may call it.
 func (q *bhQueue) push(b *BottomHalf) {
-	b.next.Store(nil)
-	q.tail.Swap(b).next.Store(b)
+	b.older = q.top.Swap(b)
+	b.linked.Store(1)
 }
 
-// pop removes the oldest node. Only the home goroutine calls it.
-func (q *bhQueue) pop() *BottomHalf {
-	head := q.head
-	next := head.next.Load()
-	if head == &q.stub {
-		if next == nil {
+// empty reports whether nothing was pushed since the last take. Any goroutine may
+// call it.
+func (q *bhQueue) empty() bool { return q.top.Load() == &q.end }
+
+// take empties the queue. It returns the oldest node, which is linked to the
+// newer ones. Only the home goroutine calls it.
+func (q *bhQueue) take() (oldest *BottomHalf) {
+	if q.taken == nil {
+		if q.empty() {
 			return nil
 		}
-		q.head = next
-		head, next = next, next.next.Load()
+		q.taken = q.top.Swap(&q.end)
 	}
-	if next == nil {
-		// head may be the last one: put the stub behind it, so that it can leave.
-		if head != q.tail.Load() {
-			return nil // a gap: its producer has yet to notify
+	for b := q.taken; b != &q.end; {
+		if b.linked.Load() == 0 {
+			return nil // a gap, see above
 		}
-		q.push(&q.stub)
-		if next = head.next.Load(); next == nil {
-			return nil
-		}
+		b.linked.Store(0)
+		q.taken = b.older
+		b.older, b.link, q.turned = nil, q.turned, b
+		b = q.taken
 	}
-	q.head = next
-	return head
+	oldest, q.taken, q.turned = q.turned, nil, nil
+	return oldest
 }
 
 // bhList is a list of bottom halves that belongs to the home goroutine.

@@ -59,6 +59,7 @@ type Context struct {
 	depth     int // of nested Polls
 	locked    bool
 	accepted  uint64 // the value of notified when the loop last looked
+	taken     uint64 // counts bottom halves taken from queue
 	watched   int    // handlers, as of the last refresh
 	unseen    bool   // the Poller has not waited since handlers changed
 	batch     bhList // bottom halves of this iteration that have not run yet
@@ -72,6 +73,9 @@ type Context struct {
 	native
 	stats Stats
 }
+
+// cacheLinePad keeps fields written by different CPUs out of each other's lines.
+type cacheLinePad [64]byte
 
 // What state holds.
 const (

@@ -41,8 +41,7 @@ func (g *ReentrancyGuard) enter() bool {
 func (g *ReentrancyGuard) leave() {
 	g.engaged = false
 	for b := g.held.pop(); b != nil; b = g.held.pop() {
-		b.ctx.queue.push(b)
-		b.ctx.Notify()
+		b.ctx.enqueue(b) // it has kept its queued bit
 	}
 }
 

@@ -11,11 +11,14 @@ import (
 //
 //	notifier                          loop
 //	N1  make the work visible         L1  notifyMe = true
-//	N2  notified++                    L2  if notified != accepted: do not sleep
+//	N2  notified++                    L2  if notified != accepted, or if there
+//	                                      are bottom halves: do not sleep
 //	N3  if notifyMe, and it was me    L3  Wait
 //	    who cleared it:               L4  notifyMe = false
 //	N4      write to the eventfd      L5  accepted = notified
 //	                                  L6  look for work
+//
+// For a bottom half, N1 and N2 are one step: the loop sees it in the queue.
 //
 // No wake-up is lost: N2 comes before N3 and L1 before L2, and Go's atomics are
 // sequentially consistent, so either the notifier sees that the loop is about to
@@ -32,8 +35,13 @@ import (
 // be called from any goroutine, at any time, also during and after Close; it does
 // not block, and makes one system call if the loop is asleep, none otherwise.
 func (c *Context) Notify() {
-	c.notified.Add(1)                                // N2
-	if c.notifyMe.Load() && c.notifyMe.Swap(false) { // N3
+	c.notified.Add(1) // N2
+	c.kick()          // N3
+}
+
+// kick wakes the loop up if it sleeps, or is about to, and nobody else does.
+func (c *Context) kick() {
+	if c.notifyMe.Load() && c.notifyMe.Swap(false) {
 		c.wake()
 	}
 }
@@ -50,8 +58,8 @@ func (c *Context) wake() {
 
 // sleep waits for events for at most timeout, or until a notify.
 func (c *Context) sleep(timeout time.Duration) (n int, err error) {
-	c.notifyMe.Store(true)               // L1
-	if c.notified.Load() != c.accepted { // L2
+	c.notifyMe.Store(true)                                         // L1
+	if c.gather() || c.busy() || c.notified.Load() != c.accepted { // L2
 		timeout = 0
 	}
 	if timeout != 0 {

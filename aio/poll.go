@@ -47,16 +47,28 @@ func (c *Context) enter() error {
 		c.depth++
 		return nil
 	}
-	if before := c.transition(statePolling); before == stateClosed {
-		return ErrClosed
-	} else if before == statePolling {
-		return ErrWrongGoroutine
+	if !c.state.CompareAndSwap(stateIdle, statePolling) {
+		if err := c.enterSlowly(); err != nil {
+			return err
+		}
 	}
-	if err := c.settle(g); err != nil {
-		c.state.Store(stateIdle)
-		return err
+	if c.home.Load() != g {
+		if err := c.settle(g); err != nil {
+			c.state.Store(stateIdle)
+			return err
+		}
 	}
 	c.depth = 1
+	return nil
+}
+
+func (c *Context) enterSlowly() error {
+	switch c.transition(statePolling) {
+	case stateClosed:
+		return ErrClosed
+	case statePolling:
+		return ErrWrongGoroutine
+	}
 	return nil
 }
 
@@ -74,11 +86,7 @@ func (c *Context) transition(to uint32) (before uint32) {
 
 // settle makes g the home goroutine if there is none yet.
 func (c *Context) settle(g uintptr) error {
-	switch c.home.Load() {
-	case g:
-		return nil
-	case 0:
-	default:
+	if c.home.Load() != 0 {
 		return ErrWrongGoroutine
 	}
 	if c.binder != nil {
@@ -121,8 +129,9 @@ func (c *Context) await(blocking bool) error {
 			c.adaptAfter(start)
 			return nil // everything was polled, so Wait knows nothing new
 		}
-	} else if timeout > 0 {
-		timeout = max(timeout-(sys.Monotonic()-start), 0)
+	} else if timeout != 0 { // time has passed, and Poll callbacks may have armed timers
+		c.nowValid = false
+		timeout = c.timeout()
 	}
 	err := c.wait(timeout)
 	c.adaptAfter(start)
@@ -150,6 +159,9 @@ func (c *Context) wait(timeout time.Duration) error {
 	return c.pollerError(err)
 }
 
+// busy reports whether there is something to run.
+func (c *Context) busy() bool { return c.batch.first != nil || c.ready.first != nil }
+
 // makeRoom lets the next Wait return more events if this one filled the slice.
 func (c *Context) makeRoom(n int) {
 	if n == len(c.events) && n < maxEvents {
@@ -160,8 +172,7 @@ func (c *Context) makeRoom(n int) {
 // timeout returns how long the loop may sleep: not at all if there is something
 // to do, to the nearest timer, or for ever (-1).
 func (c *Context) timeout() time.Duration {
-	c.gather()
-	if c.batch.first != nil || c.ready.first != nil {
+	if c.gather(); c.busy() {
 		return 0
 	}
 	timeout := never
@@ -169,7 +180,9 @@ func (c *Context) timeout() time.Duration {
 		timeout = max(idlePeriod-(c.readClock()-c.idleSince), 0)
 	}
 	for i := range c.timers {
-		timeout = min(timeout, c.timers[i].timeout())
+		if c.timers[i].armed() {
+			timeout = min(timeout, c.timers[i].timeout())
+		}
 	}
 	if timeout == never {
 		return backend.Forever
@@ -183,7 +196,9 @@ func (c *Context) dispatch() (progress bool) {
 	progress = c.runBottomHalves() || progress
 	progress = c.runHandlers() || progress
 	for i := range c.timers {
-		progress = c.timers[i].run() || progress
+		if c.timers[i].armed() {
+			progress = c.timers[i].run() || progress
+		}
 	}
 	c.runIdle(progress)
 	return progress

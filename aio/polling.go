@@ -48,8 +48,7 @@ type adaptive struct {
 // pollUserSpace looks for events until there is one, the window or the timeout is
 // over. It reports whether it found one.
 func (c *Context) pollUserSpace(timeout time.Duration) (found bool) {
-	a := &c.adaptive
-	window := a.window
+	a, window := &c.adaptive, c.adaptive.window
 	if timeout >= 0 {
 		window = min(window, timeout)
 	}
@@ -92,7 +91,7 @@ func (c *Context) spin(window time.Duration) (found bool) {
 
 // look is one turn of the polling loop.
 func (c *Context) look() (found bool) {
-	if c.notified.Load() != c.accepted {
+	if c.notified.Load() != c.accepted || !c.queue.empty() {
 		return true
 	}
 	if c.peeker != nil && c.peeker.Peek() {

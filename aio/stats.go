@@ -8,8 +8,10 @@ type Stats struct {
 	Sleeps     uint64 // iterations that blocked in the kernel
 	Wakeups    uint64 // sleeps that an event or a notify ended, not the timeout
 
-	NotifiesWritten uint64 // notifies that found the loop asleep: one system call each
-	NotifiesElided  uint64 // notifies that found it awake: none
+	// Notifies, and bottom halves scheduled. Those that found the loop asleep cost
+	// one system call each, the others none.
+	NotifiesWritten uint64
+	NotifiesElided  uint64
 
 	PollHits   uint64 // user-space polling phases that found an event
 	PollMisses uint64 // phases that ended without one
@@ -34,7 +36,7 @@ func (c *Context) Stats() Stats {
 func (c *Context) snapshot() Stats {
 	s := c.stats
 	s.NotifiesWritten = c.written.Load()
-	s.NotifiesElided = c.notified.Load() - s.NotifiesWritten
+	s.NotifiesElided = c.notified.Load() + c.taken - s.NotifiesWritten
 	return s
 }
 

@@ -49,7 +49,7 @@ func (t *Timer) Mod(deadline time.Duration) error {
 	t.list.mu.Lock()
 	sooner := t.list.arm(t, deadline)
 	t.list.mu.Unlock()
-	return t.list.armed(sooner)
+	return t.list.announce(sooner)
 }
 
 // ModAfter is Mod with a deadline of d from now.
@@ -65,7 +65,7 @@ func (t *Timer) ModAnticipate(deadline time.Duration) error {
 		sooner = t.list.arm(t, deadline)
 	}
 	t.list.mu.Unlock()
-	return t.list.armed(sooner)
+	return t.list.announce(sooner)
 }
 
 // Del disarms t. On the home goroutine t is then certain not to run, elsewhere it

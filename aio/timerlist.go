@@ -91,14 +91,17 @@ func (l *timerList) publish() {
 	}
 }
 
-// armed ends Mod: a loop that is asleep must not sleep longer than to the new
+// announce ends Mod: a loop that is asleep must not sleep longer than to the new
 // earliest deadline.
-func (l *timerList) armed(sooner bool) error {
+func (l *timerList) announce(sooner bool) error {
 	if sooner && !l.ctx.onHome() {
 		l.ctx.Notify()
 	}
 	return l.ctx.closedError()
 }
+
+// armed reports whether any timer is pending.
+func (l *timerList) armed() bool { return time.Duration(l.next.Load()) != never }
 
 // timeout returns the time until the earliest deadline: 0 if it is over, never if
 // there is none or the clock stands still.
@@ -107,8 +110,7 @@ func (l *timerList) timeout() time.Duration {
 	if next == never || l.stopped() {
 		return never
 	}
-	left := next - l.ctx.nowAt(l.id, l.ctx.readClock())
-	return max(left, 0)
+	return max(next-l.ctx.nowAt(l.id, l.ctx.readClock()), 0)
 }
 
 func (l *timerList) stopped() bool {
