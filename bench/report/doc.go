@@ -1,0 +1,16 @@
+// Package report holds the results of a benchmark run and shows them: as JSON
+// that a program can read back, as an aligned table for a terminal, as one
+// self-contained HTML page, and as single SVG pictures.
+//
+// It knows nothing about event loops. Whoever measures fills a [Recorder] with
+// durations, turns it into a [Result], and collects the results of one run in
+// a [Report] together with the [Machine] they were taken on.
+//
+// Three rules hold for everything this package prints. Latencies are
+// percentiles, never a mean alone. Axes start at zero; where a range of several
+// powers of ten hides the small values, a picture with a logarithmic axis
+// stands next to the zero-based one and says so. The order of rows is fixed and
+// does not depend on who won.
+//
+// The same report always gives the same bytes.
+package report

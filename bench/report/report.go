@@ -1,0 +1,165 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Schema names the JSON format that this package writes and reads. It changes
+// when a reader of the old format would misunderstand the new one.
+const Schema = "aioloop-bench/1"
+
+// Report is everything that one benchmark run leaves behind.
+type Report struct {
+	// Schema is the format of the JSON encoding. Leave it empty or set it to
+	// the constant [Schema].
+	Schema string `json:"schema"`
+	// Machine is where and when the results were taken.
+	Machine Machine `json:"machine"`
+	// Results holds one entry for each scenario, parameter set and row. Their
+	// order does not matter for what is printed.
+	Results []Result `json:"results"`
+}
+
+// Result is what was measured for one row of one scenario.
+type Result struct {
+	// Scenario is what was measured, for example "wake".
+	Scenario string `json:"scenario"`
+	// Backend is the name of the row: a backend of the library, or what it is
+	// compared with, for example "goroutine+channel".
+	Backend string `json:"backend"`
+	// Params are the settings of this measurement, for example
+	// "gap_us": "20". Rows of one scenario with equal Params are compared
+	// with each other, so every row of such a group needs the same keys.
+	Params map[string]string `json:"params"`
+	// N is the number of samples behind the percentiles.
+	N int64 `json:"n"`
+	// P50 to Max are percentiles of the latency, in JSON in nanoseconds.
+	P50  time.Duration `json:"p50_ns"`
+	P90  time.Duration `json:"p90_ns"`
+	P99  time.Duration `json:"p99_ns"`
+	P999 time.Duration `json:"p999_ns"`
+	Max  time.Duration `json:"max_ns"`
+	// CPUNSPerOp is the CPU time of the whole process divided by the number
+	// of events, in nanoseconds. Zero means that it was not measured.
+	CPUNSPerOp float64 `json:"cpu_ns_per_op"`
+	// AllocsPerOp is the number of heap allocations for each event.
+	AllocsPerOp float64 `json:"allocs_per_op"`
+	// Histogram is the distribution behind the percentiles, ascending, empty
+	// buckets left out.
+	Histogram []Bucket `json:"histogram,omitempty"`
+	// Notes are sentences a reader of the numbers has to know, for example
+	// that a thread could not be pinned.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Bucket is one step of a distribution: the largest value that the bucket
+// stands for, in nanoseconds, and the number of samples in it.
+type Bucket [2]int64
+
+// Value is the largest duration that belongs to the bucket.
+func (b Bucket) Value() time.Duration { return time.Duration(b[0]) }
+
+// Count is the number of samples in the bucket.
+func (b Bucket) Count() int64 { return b[1] }
+
+// ErrInvalid is wrapped by every error about the content of a report, as
+// opposed to errors of reading and writing it.
+var ErrInvalid = errors.New("invalid report")
+
+// Validate reports the first thing in the report that cannot be true:
+// missing names, percentiles that descend, negative figures, or two results
+// for the same scenario, row and parameters. The error wraps [ErrInvalid].
+func (r *Report) Validate() error {
+	if r.Schema != "" && r.Schema != Schema {
+		return fmt.Errorf("%w: schema is %q, only %q is understood", ErrInvalid, r.Schema, Schema)
+	}
+	if err := r.Machine.validate(); err != nil {
+		return fmt.Errorf("%w: machine: %w", ErrInvalid, err)
+	}
+	seen := make(map[string]int, len(r.Results))
+	for i := range r.Results {
+		res := &r.Results[i]
+		if err := res.validate(); err != nil {
+			return fmt.Errorf("%w: results[%d]: %w", ErrInvalid, i, err)
+		}
+		key := res.identity()
+		if first, dup := seen[key]; dup {
+			return fmt.Errorf("%w: results[%d]: same scenario, backend and params as results[%d]", ErrInvalid, i, first)
+		}
+		seen[key] = i
+	}
+	return nil
+}
+
+// identity is equal for two results exactly if a table could not tell them
+// apart. Quoting keeps odd names from running into each other.
+func (res *Result) identity() string {
+	id := fmt.Sprintf("%q %q", res.Scenario, res.Backend)
+	for _, k := range sortedKeys(res.Params) {
+		id += fmt.Sprintf(" %q=%q", k, res.Params[k])
+	}
+	return id
+}
+
+func (res *Result) validate() error {
+	switch {
+	case res.Scenario == "":
+		return errors.New("scenario is missing")
+	case res.Backend == "":
+		return errors.New("backend is missing")
+	case res.N <= 0:
+		return fmt.Errorf("n is %d, a result needs at least one sample", res.N)
+	}
+	if err := res.validatePercentiles(); err != nil {
+		return err
+	}
+	if err := checkFigure("cpu_ns_per_op", res.CPUNSPerOp); err != nil {
+		return err
+	}
+	if err := checkFigure("allocs_per_op", res.AllocsPerOp); err != nil {
+		return err
+	}
+	return validateHistogram(res.Histogram)
+}
+
+func (res *Result) validatePercentiles() error {
+	names := [...]string{"p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"}
+	values := [...]time.Duration{res.P50, res.P90, res.P99, res.P999, res.Max}
+	if values[0] < 0 {
+		return fmt.Errorf("%s is negative: %d", names[0], values[0])
+	}
+	for i := 1; i < len(values); i++ {
+		if values[i] < values[i-1] {
+			return fmt.Errorf("%s (%d) is below %s (%d)", names[i], values[i], names[i-1], values[i-1])
+		}
+	}
+	return nil
+}
+
+func checkFigure(name string, v float64) error {
+	if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
+		return fmt.Errorf("%s is %v, it has to be a finite number that is not negative", name, v)
+	}
+	return nil
+}
+
+func validateHistogram(buckets []Bucket) error {
+	var total int64
+	for i, b := range buckets {
+		switch {
+		case b[0] < 0:
+			return fmt.Errorf("histogram[%d]: value is negative: %d", i, b[0])
+		case i > 0 && b[0] <= buckets[i-1][0]:
+			return fmt.Errorf("histogram[%d]: value %d does not ascend", i, b[0])
+		case b[1] <= 0:
+			return fmt.Errorf("histogram[%d]: count is %d, empty buckets are left out", i, b[1])
+		case total > math.MaxInt64-b[1]:
+			return fmt.Errorf("histogram[%d]: the counts overflow", i)
+		}
+		total += b[1]
+	}
+	return nil
+}

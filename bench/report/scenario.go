@@ -1,0 +1,87 @@
+package report
+
+import "slices"
+
+// scenario is what this package knows about a scenario by its name. All of it
+// is presentation: results of an unknown scenario are shown too, without words
+// and without a sweep.
+type scenario struct {
+	name  string
+	about string
+	// keys is the order in which parameters are shown and sorted. Others
+	// follow in alphabetical order.
+	keys []string
+	// sweep is the parameter on the horizontal axis of the sweep plot.
+	sweep      string
+	sweepLabel string
+}
+
+var scenarios = []scenario{
+	{
+		name:       "wake",
+		about:      "A producer on another CPU keeps busy for a gap, then notifies the loop. Time from the notification to the callback.",
+		keys:       []string{"polling", "pinned", "gap_us"},
+		sweep:      "gap_us",
+		sweepLabel: "gap between events (µs)",
+	},
+	{
+		name:  "pingpong",
+		about: "Two loops wake each other in turn and do nothing else. Time of a round trip: two notifications, two callbacks.",
+		keys:  []string{"pinned"},
+	},
+	{
+		name:  "self-bh",
+		about: "One thread schedules a bottom half and polls without blocking. Time until its callback has run.",
+	},
+	{
+		name:  "self-notifier",
+		about: "One thread sets an event notifier and polls. Time until its handler has run.",
+	},
+	{
+		name:  "self-timer",
+		about: "One thread re-arms a timer that is due and polls. Time until its callback has run.",
+	},
+	{
+		name:       "idle-fds",
+		about:      "One busy file descriptor among many on which nothing happens. Time from making it ready to the end of its handler.",
+		keys:       []string{"idle_fds"},
+		sweep:      "idle_fds",
+		sweepLabel: "idle file descriptors",
+	},
+	{
+		name:       "producers",
+		about:      "Several goroutines schedule bottom halves on one loop at the same time. Time from scheduling to the callback.",
+		keys:       []string{"producers"},
+		sweep:      "producers",
+		sweepLabel: "producers (goroutines)",
+	},
+}
+
+// rowNames is the order of the rows everywhere: the backends first, then what
+// they are compared with. Who is fastest has no influence on it.
+var rowNames = []string{"ppoll", "epoll", "io_uring", "goroutine+channel", "netpoller"}
+
+func scenarioByName(name string) scenario {
+	if i := scenarioIndex(name); i < len(scenarios) {
+		return scenarios[i]
+	}
+	return scenario{name: name}
+}
+
+// scenarioIndex is the rank of a scenario in the report. Unknown ones rank
+// behind all others.
+func scenarioIndex(name string) int {
+	i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })
+	if i < 0 {
+		return len(scenarios)
+	}
+	return i
+}
+
+// rowIndex is the rank of a row, like scenarioIndex.
+func rowIndex(name string) int {
+	if i := slices.Index(rowNames, name); i >= 0 {
+		return i
+	}
+	return len(rowNames)
+}
