@@ -1,0 +1,149 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/aioloop/aioloop/bench/report"
+)
+
+// Each benchmark runs one scenario and has one sub-benchmark for each case. The
+// figures to look at are p50-ns and p99-ns: ns/op is what one event costs in time
+// including the gap before it.
+
+func BenchmarkWake(b *testing.B)         { benchmark(b, "wake") }
+func BenchmarkPingpong(b *testing.B)     { benchmark(b, "pingpong") }
+func BenchmarkSelfBH(b *testing.B)       { benchmark(b, "self-bh") }
+func BenchmarkSelfNotifier(b *testing.B) { benchmark(b, "self-notifier") }
+func BenchmarkSelfTimer(b *testing.B)    { benchmark(b, "self-timer") }
+func BenchmarkIdleFDs(b *testing.B)      { benchmark(b, "idle-fds") }
+func BenchmarkProducers(b *testing.B)    { benchmark(b, "producers") }
+
+func benchmark(b *testing.B, scenario string) {
+	fixProcs()
+	where, err := chooseCPUs(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	groups, err := plan([]string{scenario}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, g := range groups {
+		for _, c := range g.cases {
+			b.Run(c.name(), func(b *testing.B) { benchmarkCase(b, &c, where) })
+		}
+	}
+}
+
+func benchmarkCase(b *testing.B, c *testCase, where cpus) {
+	if err := Available(c.row); err != nil {
+		b.Skip(err)
+	}
+	b.ReportAllocs()
+	b.StopTimer()
+	t := newTally(c)
+	p := phase{warm: 5 * time.Millisecond, ops: int64(b.N)}
+	p.begin = func() { b.ResetTimer(); b.StartTimer() }
+	p.end = b.StopTimer
+	if err := t.round(c, where, p, report.NewRecorder()); err != nil {
+		b.Fatal(err)
+	}
+	if t.ops != int64(b.N) {
+		b.Fatalf("%d operations instead of %d", t.ops, b.N)
+	}
+	b.ReportMetric(float64(t.rec.Percentile(50)), "p50-ns")
+	b.ReportMetric(float64(t.rec.Percentile(99)), "p99-ns")
+}
+
+// TestEveryCaseRuns keeps every scenario, row and parameter from rotting. It checks
+// what must hold at any size; at this one, no figure means anything.
+func TestEveryCaseRuns(t *testing.T) {
+	fixProcs()
+	where, err := chooseCPUs(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := plan(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range groups {
+		for _, c := range g.cases {
+			t.Run(g.scenario+"/"+c.name(), func(t *testing.T) { smoke(t, g.scenario, &c, where) })
+		}
+	}
+}
+
+func smoke(t *testing.T, scenario string, c *testCase, where cpus) {
+	if err := Available(c.row); err != nil {
+		t.Skip(err)
+	}
+	const ops = 23 // not a multiple of any batch or number of producers
+	tl := newTally(c)
+	if err := tl.round(c, where, phase{ops: ops}, report.NewRecorder()); err != nil {
+		t.Fatal(err)
+	}
+	r := &report.Report{Results: tl.results(scenario, c)}
+	if err := r.Validate(); err != nil {
+		t.Error(err)
+	}
+	if tl.ops != ops || tl.rec.N() == 0 || tl.rec.Clamped() > 0 {
+		t.Errorf("%d operations, %d samples, %d outside the range", tl.ops, tl.rec.N(), tl.rec.Clamped())
+	}
+}
+
+// A loop that fails ends the waiting for it.
+func TestBrokenSiteIsAnError(t *testing.T) {
+	boom := errors.New("boom")
+	for _, setup := range map[string]func(*site) (runFunc, error){
+		"wake": func(s *site) (runFunc, error) {
+			a := &alarm{site: s, wake: func(int) { s.fail(boom) }}
+			return a.run, nil
+		},
+		"pingpong": func(s *site) (runFunc, error) {
+			r := &rally{site: s, over: make(chan struct{}), serve: func(int) { s.fail(boom) }}
+			return r.run, nil
+		},
+		"producers": func(s *site) (runFunc, error) {
+			run, err := producersSetup(s, GoroutineChannel, anywhere, 2)
+			s.fail(boom)
+			return run, err
+		},
+	} {
+		c := testCase{row: "test", setup: setup}
+		err := newTally(&c).round(&c, cpus{-1, -1}, phase{ops: 1}, report.NewRecorder())
+		if !errors.Is(err, boom) {
+			t.Error(err)
+		}
+	}
+}
+
+// A callback that does not run once per operation makes the figures worthless.
+func TestBatchesCountTheirRuns(t *testing.T) {
+	var runs int64
+	run := batched(10, &runs, func() error {
+		if runs < 7 {
+			runs++
+		}
+		return nil
+	})
+	if _, err := run(budget{ops: 10}, report.NewRecorder()); err == nil {
+		t.Error("three missing runs were not noticed")
+	}
+}
+
+func TestUnpinnedIsSaid(t *testing.T) {
+	c := testCase{row: "test", driver: elsewhere, setup: func(*site) (runFunc, error) {
+		return func(b budget, rec *report.Recorder) (int64, error) { rec.Record(1); return 1, nil }, nil
+	}}
+	tl := newTally(&c)
+	if err := tl.round(&c, cpus{0, -1}, phase{ops: 1}, report.NewRecorder()); err != nil {
+		t.Fatal(err)
+	}
+	if want := "not pinned: this process may use one CPU only"; fmt.Sprint(tl.notes) != "["+want+"]" {
+		t.Errorf("notes are %q, want %q", tl.notes, want)
+	}
+}

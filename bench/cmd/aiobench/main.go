@@ -1,0 +1,106 @@
+// Command aiobench compares the backends of aioloop with each other, and with what
+// a Go program would use instead of an event loop, on the machine it runs on.
+//
+//	go run ./bench/cmd/aiobench -quick
+//	go run ./bench/cmd/aiobench -scenario wake,pingpong -backend epoll,io_uring
+//	go run ./bench/cmd/aiobench -out bench/out
+//
+// It prints one table per scenario. The exit status is 2 if a backend that was
+// asked for cannot run here or if the call itself is wrong, 1 if anything else
+// fails or if the run was interrupted.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/aioloop/aioloop/bench"
+	"github.com/aioloop/aioloop/bench/report"
+)
+
+// The exit statuses.
+const (
+	exitFailed = 1 // a measurement or a file
+	exitCannot = 2 // a backend cannot run here, or the call is wrong
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main without the process. It returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args)
+	switch {
+	case errors.Is(err, errHelp):
+		fmt.Fprint(stdout, o.usage)
+		return 0
+	case err != nil:
+		return complain(stderr, exitCannot, err)
+	case o.list:
+		printList(stdout)
+		return 0
+	}
+	rows, missing, err := o.available()
+	if err != nil {
+		return complain(stderr, exitCannot, err)
+	}
+	for _, m := range missing {
+		fmt.Fprintln(stderr, "left out: "+m)
+	}
+	o.config.Rows = rows
+	if err := measure(ctx, o, missing, stdout, stderr); err != nil {
+		return complain(stderr, exitFailed, err)
+	}
+	return 0
+}
+
+// complain says one sentence in one line.
+func complain(stderr io.Writer, status int, err error) int {
+	fmt.Fprintln(stderr, "aiobench: "+strings.ReplaceAll(err.Error(), "\n", "; "))
+	return status
+}
+
+// measure runs the benchmark and writes what came of it, also if it was stopped
+// before its end.
+func measure(ctx context.Context, o *options, missing []string, stdout, stderr io.Writer) error {
+	files, err := openFiles(o)
+	if err != nil {
+		return err
+	}
+	defer files.discard()
+	r := &report.Report{Schema: report.Schema, Machine: report.ReadMachine()}
+	p := newProgress(stderr)
+	o.config.Progress = p.step
+	var failure error
+	r.Results, failure = bench.Run(ctx, o.config)
+	p.end()
+	if errors.Is(failure, context.Canceled) {
+		failure = fmt.Errorf("interrupted: only %d of %d groups of measurements were finished", p.last.Done, p.last.Groups)
+	}
+	if len(r.Results) == 0 {
+		return failure
+	}
+	addNotes(r.Results, missing)
+	if err := r.WriteTable(stdout); err != nil {
+		return errors.Join(failure, err)
+	}
+	return errors.Join(failure, files.write(r, stdout))
+}
+
+// addNotes says in the report as well why rows are missing.
+func addNotes(results []report.Result, missing []string) {
+	for i := range results {
+		for _, m := range missing {
+			results[i].Notes = append(results[i].Notes, "left out: "+m)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"github.com/aioloop/aioloop/bench"
+	"github.com/aioloop/aioloop/bench/report"
+)
+
+// progress says how far the run is: one line for each finished group, and on a
+// terminal a last line that changes. It writes only when it is called, between
+// measurements: a clock that ticks would disturb them.
+type progress struct {
+	w     io.Writer
+	fd    int // of the terminal; -1 if w is none
+	last  bench.Step
+	width int // of what stands in the line that changes
+}
+
+func newProgress(w io.Writer) *progress {
+	p := &progress{w: w, fd: -1}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.fd = int(f.Fd())
+	}
+	return p
+}
+
+func (p *progress) step(s bench.Step) {
+	p.last = s
+	if s.Row == "" {
+		p.line("")
+		fmt.Fprintf(p.w, "[%*d/%d] %s: %s\n", digits(s.Groups), s.Done, s.Groups, s.Group, medians(s.Results))
+		return
+	}
+	if p.fd >= 0 {
+		p.line(fmt.Sprintf("[%*d/%d] %s, round %d of %d, %s; %v left", digits(s.Groups), s.Done+1, s.Groups,
+			s.Group, s.Round, s.Rounds, s.Row, s.Left.Round(time.Second)))
+	}
+}
+
+// end removes the line that changes.
+func (p *progress) end() { p.line("") }
+
+// line replaces the line that changes, cut to the width of the terminal so that it
+// stays one line.
+func (p *progress) line(text string) {
+	if p.fd < 0 {
+		return
+	}
+	if columns, _, err := term.GetSize(p.fd); err == nil && columns > 0 && utf8.RuneCountInString(text) >= columns {
+		text = string([]rune(text)[:columns-1])
+	}
+	width := utf8.RuneCountInString(text)
+	fmt.Fprint(p.w, "\r", text, strings.Repeat(" ", max(p.width-width, 0)), "\r")
+	p.width = width
+}
+
+func digits(n int) int { return len(fmt.Sprint(n)) }
+
+// medians is the p50 of each result in one line.
+func medians(results []report.Result) string {
+	var parts []string
+	for _, r := range results {
+		name := r.Backend
+		if r.Params["polling"] == "on" {
+			if name == bench.GoroutineChannel || name == bench.Netpoller {
+				continue // the same result once more
+			}
+			name += " polling"
+		}
+		parts = append(parts, fmt.Sprintf("%s %v", name, threeDigits(r.P50)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// threeDigits rounds to three digits, which is more than one run is worth.
+func threeDigits(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
+}

@@ -1,0 +1,29 @@
+// Package bench measures how long it takes from a notification to the callback,
+// on each backend of the library and on what a Go program would use instead.
+//
+// The same code serves go test -bench and the command bench/cmd/aiobench. What is
+// measured is a list of scenarios; each consists of groups, one for each setting
+// of its parameters; a group consists of cases, one for each row of the table.
+//
+// How the measurements are made, and why:
+//
+//   - The cases of a group take turns in short rounds, in an order that changes
+//     from round to round, and only one of them exists at a time. Computers, and
+//     virtual ones more so, change their speed within seconds: whatever happens
+//     then happens to all rows.
+//   - Each round begins with a warm-up that is thrown away. The garbage collector
+//     runs before it and is switched off from there to the end of the round.
+//   - Latencies go into HDR histograms. Each sample contains one reading of the
+//     clock, whose cost the report states. Operations that take not much longer
+//     than that are timed in batches, and the result says so.
+//   - Every scenario is closed: the next event is not made before the last one was
+//     handled. So a slow event delays its successors but is not hidden by them,
+//     and what is measured is latency, not how a queue grows.
+//   - Threads that a case needs in a certain place are locked and pinned, and
+//     thrown away afterwards. The rows in plain Go keep their goroutines unlocked,
+//     because a locked goroutine is slow to switch to and nobody would write it
+//     so; instead, all threads of the process are kept on the CPU in question.
+//     What could not be pinned is said in the result.
+//   - A case fails if the live backend is not the one it is named after, and if a
+//     callback did not run once for each operation.
+package bench

@@ -1,0 +1,145 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/bench/report"
+)
+
+// phase is the size of one round of one case.
+type phase struct {
+	warm, run time.Duration // for as long as this
+	least     int64         // but at least so many operations each
+	ops       int64         // instead of run: exactly so many
+
+	begin, end func() // called around what is measured; may be nil
+}
+
+// warmLeast is how many operations a warm-up makes at least: adaptive polling has
+// grown its window by then.
+const warmLeast = 20
+
+// tally is what the rounds of one case add up to.
+type tally struct {
+	rec    *report.Recorder
+	ops    int64
+	cpu    time.Duration
+	allocs uint64
+	notes  []string
+}
+
+func newTally(c *testCase) *tally {
+	t := &tally{rec: report.NewRecorder(), notes: append([]string(nil), c.notes...)}
+	t.rec.Reset() // touches the memory, so that no sample contains a page fault
+	return t
+}
+
+// round sets a case up, measures it and takes it down again. scratch is where the
+// samples go at first, those of the warm-up too.
+func (t *tally) round(c *testCase, where cpus, p phase, scratch *report.Recorder) error {
+	s := newSite(where)
+	done := make(chan error)
+	s.start(c.driver, func() {
+		err := t.onDriver(s, c, p, scratch)
+		done <- errors.Join(err, s.leave())
+	})
+	if err := <-done; err != nil {
+		return fmt.Errorf("%s: %w", c.name(), err)
+	}
+	t.rec.Merge(scratch)
+	t.addNotes(s.notes)
+	return nil
+}
+
+// onDriver runs on the goroutine that drives the case.
+func (t *tally) onDriver(s *site, c *testCase, p phase, scratch *report.Recorder) error {
+	run, err := c.setup(s)
+	if err != nil {
+		return err
+	}
+	if c.driver != anywhere {
+		s.pin(c.driver) // again: setup may have confined all threads
+	}
+	runtime.GC()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	if _, err := run(budget{until: now() + p.warm, least: warmLeast}, scratch); err != nil {
+		return err
+	}
+	scratch.Reset()
+	return t.measure(c, p, run, scratch)
+}
+
+// measure is the part that counts.
+func (t *tally) measure(c *testCase, p phase, run runFunc, scratch *report.Recorder) error {
+	call(p.begin)
+	before := readUsage(c.aside)
+	ops, err := run(budget{ops: p.ops, until: now() + p.run, least: p.least}, scratch)
+	after := readUsage(c.aside)
+	call(p.end)
+	t.ops += ops
+	t.cpu += after.cpu - before.cpu
+	t.allocs += after.allocs - before.allocs
+	return err
+}
+
+func call(f func()) {
+	if f != nil {
+		f()
+	}
+}
+
+func (t *tally) addNotes(notes []string) {
+	for _, n := range notes {
+		t.notes = appendNew(t.notes, n)
+	}
+}
+
+func appendNew(list []string, s string) []string {
+	for _, have := range list {
+		if have == s {
+			return list
+		}
+	}
+	return append(list, s)
+}
+
+// usage is what the process has used since its start.
+type usage struct {
+	cpu    time.Duration
+	allocs uint64
+}
+
+// readUsage reads the clock of the CPU last, so that the cost of the first reading
+// is not counted, only that of the second. With aside, the calling thread, which is
+// locked, does not count.
+func readUsage(aside bool) usage {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	u := usage{allocs: m.Mallocs, cpu: cpuTime(unix.RUSAGE_SELF)}
+	if aside {
+		u.cpu -= cpuTime(unix.RUSAGE_THREAD)
+	}
+	return u
+}
+
+// results turns a tally into what the report shows.
+func (t *tally) results(scenario string, c *testCase) []report.Result {
+	var list []report.Result
+	for _, params := range append([][]param{c.params}, c.again...) {
+		r := report.Result{
+			Scenario: scenario, Backend: c.row, Params: paramMap(params),
+			CPUNSPerOp:  max(0, float64(t.cpu)/float64(t.ops)),
+			AllocsPerOp: float64(t.allocs) / float64(t.ops),
+			Notes:       append([]string(nil), t.notes...),
+		}
+		t.rec.Summarize(&r)
+		list = append(list, r)
+	}
+	return list
+}

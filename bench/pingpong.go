@@ -1,0 +1,95 @@
+package bench
+
+import (
+	"time"
+
+	"github.com/aioloop/aioloop/bench/report"
+)
+
+func pingpongGroups() []group {
+	var groups []group
+	for _, pinned := range []string{"yes", "no"} {
+		g := group{scenario: "pingpong", label: "pinned=" + pinned, took: 1500 * time.Millisecond}
+		for _, row := range Rows() {
+			g.cases = append(g.cases, pingpongCase(row, pinned))
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// freeNote is for scenarios that are also measured without pinning.
+const freeNote = "with pinned=no the kernel decides whether the threads share a CPU; across CPUs a wake-up costs many times as much, so figures change from run to run"
+
+func pingpongCase(row, pinned string) testCase {
+	c := testCase{row: row, params: []param{{"pinned", pinned}}}
+	at := anywhere
+	if pinned == "no" {
+		c.notes = []string{freeNote}
+	}
+	if pinned == "yes" {
+		at = atHome
+		if !isBackend(row) {
+			c.notes = []string{unlockedNote}
+		}
+	}
+	c.setup = func(s *site) (runFunc, error) { return pingpongSetup(s, row, at) }
+	return c
+}
+
+func pingpongSetup(s *site, row string, at place) (runFunc, error) {
+	s.atLeastTwoProcs()
+	if at == atHome && !isBackend(row) {
+		s.confine()
+	}
+	r := &rally{site: s, over: make(chan struct{}, 1)}
+	var ping, pong func(int)
+	ping, err := s.station(row, at, 1, func(int) {
+		if r.tick() {
+			pong(0)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	pong, err = s.station(row, at, 1, func(int) { ping(0) })
+	r.serve = ping
+	return r.run, err
+}
+
+// rally counts round trips. Its fields belong to the first station while a run is
+// under way, and to the driver otherwise.
+type rally struct {
+	site  *site
+	serve func(door int)
+	over  chan struct{}
+
+	budget  budget
+	rec     *report.Recorder
+	started bool
+	n       int64
+	last    time.Duration
+}
+
+func (r *rally) run(b budget, rec *report.Recorder) (int64, error) {
+	r.budget, r.rec, r.started, r.n = b, rec, false, 0
+	r.serve(0)
+	err := r.site.await(r.over)
+	return r.n, err
+}
+
+// tick ends one round trip and begins the next, with one reading of the clock. It
+// reports whether there is to be one.
+func (r *rally) tick() bool {
+	at := now()
+	if r.started {
+		r.rec.Record(at - r.last)
+		r.n++
+	}
+	r.started, r.last = true, at
+	if r.budget.spent(r.n, at) {
+		r.over <- struct{}{}
+		return false
+	}
+	return true
+}

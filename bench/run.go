@@ -1,0 +1,203 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aioloop/aioloop/bench/report"
+)
+
+// Config says what to measure.
+type Config struct {
+	// Scenarios and Rows are names; nil means all.
+	Scenarios, Rows []string
+	// Quick measures for a sixth of the time, in fewer rounds.
+	Quick bool
+	// CPUs are the two to pin to, of the loop and of who wakes it. nil means the
+	// first two that the process may use.
+	CPUs []int
+	// Progress, if not nil, is called before each round of each case, and when a
+	// group is finished. Nothing is being measured while it runs.
+	Progress func(Step)
+}
+
+// Step is how far a run has got.
+type Step struct {
+	Group         string // scenario and parameters
+	Row           string // what is measured next, empty when the group is finished
+	Round, Rounds int
+	Done, Groups  int           // finished groups, of how many
+	Left          time.Duration // estimated
+	Results       []report.Result
+}
+
+// size is how much is measured.
+type size struct {
+	rounds int
+	scale  float64 // of the time that a group asks for
+	warm   time.Duration
+}
+
+var (
+	fullSize  = size{rounds: 5, scale: 1, warm: 20 * time.Millisecond}
+	quickSize = size{rounds: 3, scale: 0.12, warm: 5 * time.Millisecond}
+)
+
+// roundLeast is how many operations a round consists of at least: as many as in a
+// batch.
+const roundLeast = 10
+
+// Run measures. If ctx ends, it returns the groups that are finished together with
+// the reason. Other errors name the case that failed, and are returned with the
+// groups before it.
+func Run(ctx context.Context, c Config) ([]report.Result, error) {
+	r, err := newRunner(c)
+	if err != nil {
+		return nil, err
+	}
+	fixProcs()
+	for i := range r.groups {
+		results, err := r.group(ctx, i)
+		if err != nil {
+			return r.results, err
+		}
+		r.results = append(r.results, results...)
+	}
+	return r.results, nil
+}
+
+// runner is one call of Run.
+type runner struct {
+	size
+	progress func(Step)
+	where    cpus
+	groups   []group
+	started  time.Time
+	results  []report.Result
+	scratch  *report.Recorder
+}
+
+func newRunner(c Config) (*runner, error) {
+	r := &runner{size: fullSize, progress: c.Progress, started: time.Now(), scratch: report.NewRecorder()}
+	if c.Quick {
+		r.size = quickSize
+	}
+	if r.progress == nil {
+		r.progress = func(Step) {}
+	}
+	var err error
+	if r.where, err = chooseCPUs(c.CPUs); err != nil {
+		return nil, err
+	}
+	if r.groups, err = plan(c.Scenarios, c.Rows); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Check returns what is wrong with the names and numbers in a Config.
+func (c Config) Check() error {
+	_, err := newRunner(c)
+	return err
+}
+
+// plan returns the groups that were asked for, in the order of the report.
+func plan(scenarios, rows []string) (groups []group, err error) {
+	if rows == nil {
+		rows = Rows()
+	}
+	for _, row := range rows {
+		if !slices.Contains(Rows(), row) {
+			return nil, fmt.Errorf("unknown backend %q: choose from %s", row, strings.Join(Rows(), ", "))
+		}
+	}
+	for _, name := range scenarios {
+		if !slices.ContainsFunc(Scenarios(), func(s Scenario) bool { return s.Name == name }) {
+			return nil, fmt.Errorf("unknown scenario %q: choose from %s", name, scenarioNames())
+		}
+	}
+	for _, s := range Scenarios() {
+		if scenarios != nil && !slices.Contains(scenarios, s.Name) {
+			continue
+		}
+		for _, g := range s.groups() {
+			if g = g.only(rows); len(g.cases) > 0 {
+				groups = append(groups, g)
+			}
+		}
+	}
+	if len(groups) == 0 {
+		return nil, fmt.Errorf("none of the backends asked for takes part in the scenarios asked for")
+	}
+	return groups, nil
+}
+
+func scenarioNames() string {
+	var names []string
+	for _, s := range Scenarios() {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// group measures the cases of a group in turns.
+func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) {
+	g := &r.groups[index]
+	tallies := make([]*tally, len(g.cases))
+	for i := range tallies {
+		tallies[i] = newTally(&g.cases[i])
+	}
+	p := phase{warm: r.warm, run: r.roundTime(g), least: roundLeast}
+	for round := range r.rounds {
+		for i := range tallies {
+			i = (i + round) % len(tallies) // nobody is always first
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			r.progress(r.step(index, round, g.cases[i].row))
+			if err := tallies[i].round(&g.cases[i], r.where, p, r.scratch); err != nil {
+				return nil, fmt.Errorf("%v: %w", g, err)
+			}
+		}
+	}
+	var results []report.Result
+	for i, t := range tallies {
+		results = append(results, t.results(g.scenario, &g.cases[i])...)
+	}
+	s := r.step(index+1, 0, "")
+	s.Group, s.Results = g.String(), results
+	r.progress(s)
+	return results, nil
+}
+
+func (r *runner) roundTime(g *group) time.Duration {
+	return time.Duration(float64(g.took) * r.scale / float64(r.rounds))
+}
+
+// step describes the moment before a round of the group at index.
+func (r *runner) step(index, round int, row string) Step {
+	s := Step{Row: row, Round: round + 1, Rounds: r.rounds, Done: index, Groups: len(r.groups)}
+	if index < len(r.groups) {
+		s.Group = r.groups[index].String()
+	}
+	var left, all time.Duration
+	for i := range r.groups {
+		cost := time.Duration(len(r.groups[i].cases)*r.rounds) * (r.roundTime(&r.groups[i]) + r.warm)
+		all += cost
+		switch {
+		case i > index:
+			left += cost
+		case i == index:
+			left += cost * time.Duration(r.rounds-round) / time.Duration(r.rounds)
+		}
+	}
+	s.Left = left
+	// What rounds really take, with all their setting up, shows after a while.
+	if spent := all - left; spent > all/20 {
+		s.Left = time.Duration(float64(time.Since(r.started)) * float64(left) / float64(spent))
+	}
+	return s
+}

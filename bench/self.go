@@ -1,0 +1,147 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/bench/report"
+)
+
+// selfBatch is how many operations are timed together where one takes not much
+// longer than to read the clock.
+const selfBatch = 100
+
+var selfNote = batchNote(selfBatch)
+
+func batchNote(size int) string {
+	return fmt.Sprintf("a sample is the mean of %d operations in a row, so that the clock does not weigh", size)
+}
+
+// selfGroup is a scenario without parameters. rows makes the setup of each row
+// that the scenario makes sense for.
+func selfGroup(scenario string, setup func(row string) func(*site) (runFunc, error), peers map[string]string) []group {
+	g := group{scenario: scenario, took: time.Second}
+	for _, row := range Rows() {
+		c := testCase{row: row, driver: atHome, notes: []string{selfNote}, setup: setup(row)}
+		if !isBackend(row) {
+			note, ok := peers[row]
+			if !ok {
+				continue
+			}
+			c.driver = anywhere
+			c.notes = append(c.notes, unlockedNote, note)
+		}
+		g.cases = append(g.cases, c)
+	}
+	return []group{g}
+}
+
+func selfBHGroups() []group {
+	return selfGroup("self-bh", func(row string) func(*site) (runFunc, error) {
+		if row == GoroutineChannel {
+			return selfChannel
+		}
+		return func(s *site) (runFunc, error) { return selfBH(s, row) }
+	}, map[string]string{GoroutineChannel: "one goroutine sends a function to a buffered channel, receives it and calls it"})
+}
+
+func selfNotifierGroups() []group {
+	return selfGroup("self-notifier", func(row string) func(*site) (runFunc, error) {
+		return func(s *site) (runFunc, error) { return selfNotifier(s, row, 0, selfBatch) }
+	}, map[string]string{Netpoller: netpollerNote})
+}
+
+const netpollerNote = "one goroutine is parked in the poller, another writes the eventfd and waits on a channel until the first has run"
+
+func selfTimerGroups() []group {
+	return selfGroup("self-timer", func(row string) func(*site) (runFunc, error) {
+		if row == GoroutineChannel {
+			return selfGoTimer
+		}
+		return func(s *site) (runFunc, error) { return selfTimer(s, row) }
+	}, map[string]string{GoroutineChannel: "a time.Timer is reset to 0 and its channel received from, on one goroutine"})
+}
+
+// loopHere opens a loop that the calling goroutine, the driver, polls itself.
+func (s *site) loopHere(row string) (*aio.Context, error) {
+	loop, err := openLoop(row)
+	if err == nil {
+		s.atExit(loop.Close)
+	}
+	return loop, err
+}
+
+func selfBH(s *site, row string) (runFunc, error) {
+	loop, err := s.loopHere(row)
+	if err != nil {
+		return nil, err
+	}
+	var runs int64
+	bh := loop.NewBottomHalf(func() { runs++ })
+	return batched(selfBatch, &runs, func() error {
+		_ = bh.Schedule() // fails only if the loop is closed, and then so does TryPoll
+		_, err := loop.TryPoll()
+		return err
+	}), nil
+}
+
+func selfChannel(s *site) (runFunc, error) {
+	s.confine()
+	var runs int64
+	f, ch := func() { runs++ }, make(chan func(), 1)
+	return batched(selfBatch, &runs, func() error {
+		ch <- f
+		(<-ch)()
+		return nil
+	}), nil
+}
+
+func selfTimer(s *site, row string) (runFunc, error) {
+	loop, err := s.loopHere(row)
+	if err != nil {
+		return nil, err
+	}
+	var runs int64
+	timer := loop.NewTimer(aio.Realtime, func() { runs++ })
+	return batched(selfBatch, &runs, func() error {
+		_ = timer.Mod(0)
+		_, err := loop.TryPoll()
+		return err
+	}), nil
+}
+
+func selfGoTimer(s *site) (runFunc, error) {
+	s.confine()
+	var runs int64
+	timer := time.NewTimer(time.Hour)
+	s.atExit(func() error { timer.Stop(); return nil })
+	return batched(selfBatch, &runs, func() error {
+		timer.Reset(0)
+		<-timer.C
+		runs++
+		return nil
+	}), nil
+}
+
+// batched times op in batches and checks that each op has made one run.
+func batched(size int64, runs *int64, op func() error) runFunc {
+	return func(b budget, rec *report.Recorder) (n int64, err error) {
+		before := *runs
+		for at := now(); !b.spent(n, at); {
+			ops := b.batch(size, n)
+			for range ops {
+				if err := op(); err != nil {
+					return n, err
+				}
+			}
+			end := now()
+			recordBatch(rec, end-at, ops)
+			at, n = end, n+ops
+		}
+		if ran := *runs - before; ran != n {
+			return n, fmt.Errorf("the callback ran %d times for %d operations", ran, n)
+		}
+		return n, nil
+	}
+}

@@ -1,0 +1,98 @@
+package bench
+
+import (
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/bench/report"
+)
+
+// runFunc does what a budget says and records it. It returns the number of
+// operations.
+type runFunc func(b budget, rec *report.Recorder) (ops int64, err error)
+
+// site is where one case is set up for one round: what has to be undone, and what
+// has to be said about it.
+type site struct {
+	cpus   cpus
+	broken chan struct{} // closed when a loop has failed: nobody must wait for it any more
+
+	mu    sync.Mutex // guards the rest; goroutines of the case write it too
+	err   error
+	undo  []func() error
+	notes []string
+}
+
+func newSite(c cpus) *site { return &site{cpus: c, broken: make(chan struct{})} }
+
+// atExit has f called when the site is left, before what was given to it earlier.
+func (s *site) atExit(f func() error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.undo = append(s.undo, f)
+}
+
+// leave undoes everything.
+func (s *site) leave() error {
+	s.mu.Lock()
+	undo := s.undo
+	s.undo = nil
+	s.mu.Unlock()
+	var errs []error
+	for _, f := range slices.Backward(undo) {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}
+
+// note adds a sentence to the result.
+func (s *site) note(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.notes, text) {
+		s.notes = append(s.notes, text)
+	}
+}
+
+// fail ends the waiting for a part of the case that has ended too early.
+func (s *site) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+		close(s.broken)
+	}
+}
+
+// failure returns what fail was called with.
+func (s *site) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// await waits until the case is over, or broken.
+func (s *site) await(over <-chan struct{}) error {
+	select {
+	case <-over:
+		return nil
+	case <-s.broken:
+		return s.failure()
+	}
+}
+
+// atLeastTwoProcs lets two loop threads run in turn also where the runtime would
+// use one P, which each of them would hold while it sleeps.
+func (s *site) atLeastTwoProcs() {
+	if before := runtime.GOMAXPROCS(0); before < 2 {
+		runtime.GOMAXPROCS(2)
+		s.atExit(func() error { runtime.GOMAXPROCS(before); return nil })
+		s.note("GOMAXPROCS raised to 2")
+	}
+}
+
+func isGone(err error) bool { return errors.Is(err, unix.ESRCH) }

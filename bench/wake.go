@@ -1,0 +1,119 @@
+package bench
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/bench/report"
+)
+
+// pollingMax is QEMU's default limit of adaptive polling.
+const pollingMax = 32 * time.Microsecond
+
+// gaps of the scenario wake, in microseconds.
+var gaps = []int{0, 5, 20, 50, 100, 500, 1000}
+
+const (
+	wakeNote = "CPU per event is that of the process without the producer's thread, which computes all the time"
+
+	// sysmonNote: measured thread by thread, the loop's own share at a gap of 1 ms is
+	// less than a tenth.
+	sysmonNote = "at long gaps most of the CPU time is that of the Go runtime's monitor thread, which looks about ten times per millisecond after a thread that sleeps in a system call for as long as some goroutine computes"
+)
+
+func wakeGroups() []group {
+	var groups []group
+	for _, us := range gaps {
+		gap := param{"gap_us", fmt.Sprint(us)}
+		g := group{scenario: "wake", label: "gap_us=" + gap.value, took: time.Second}
+		for _, row := range Rows() {
+			g.cases = append(g.cases, wakeCases(row, gap, time.Duration(us)*time.Microsecond)...)
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// wakeCases are one for each setting of polling, except for rows that have none.
+func wakeCases(row string, gap param, d time.Duration) []testCase {
+	off, on := param{"polling", "off"}, param{"polling", "on"}
+	c := testCase{row: row, driver: elsewhere, aside: true, notes: []string{wakeNote}}
+	c.params = []param{off, gap}
+	c.setup = func(s *site) (runFunc, error) { return wakeSetup(s, row, d) }
+	if !isBackend(row) {
+		c.again = [][]param{{on, gap}}
+		c.notes = append(c.notes, unlockedNote, "has no polling: one measurement, listed under both settings")
+		return []testCase{c}
+	}
+	c.notes = append(c.notes, sysmonNote)
+	polled := c
+	polled.params = []param{on, gap}
+	polled.setup = func(s *site) (runFunc, error) {
+		return wakeSetup(s, row, d, aio.WithPolling(aio.Polling{Max: pollingMax}))
+	}
+	return []testCase{c, polled}
+}
+
+// alarm is what the producer and the loop share. Each writes lines of its own.
+type alarm struct {
+	site  *site
+	gap   time.Duration
+	yield bool
+	wake  func(door int)
+	_     [64]byte
+	heard atomic.Int64 // when the callback ran; 0: not yet
+	_     [64]byte
+}
+
+func wakeSetup(s *site, row string, gap time.Duration, opts ...aio.Option) (runFunc, error) {
+	if !isBackend(row) {
+		s.confine()
+	}
+	a := &alarm{site: s, gap: gap}
+	var err error
+	a.wake, err = s.station(row, atHome, 1, func(int) { a.heard.Store(int64(now())) }, opts...)
+	if s.cpus.other < 0 || runtime.GOMAXPROCS(0) < 2 {
+		a.yield = true
+		s.note("the producer shares its CPU with the loop, and yields while it waits")
+	}
+	return a.run, err
+}
+
+// run is the producer. It keeps its CPU busy for the gap, wakes the loop, and
+// waits for the callback before the next gap begins.
+func (a *alarm) run(b budget, rec *report.Recorder) (n int64, err error) {
+	for at := now(); !b.spent(n, at); n++ {
+		a.heard.Store(0)
+		rang := at
+		for rang-at < a.gap {
+			rang = now()
+		}
+		a.wake(0)
+		if err := a.listen(); err != nil {
+			return n, err
+		}
+		rec.Record(time.Duration(a.heard.Load()) - rang)
+		at = now()
+	}
+	return n, nil
+}
+
+func (a *alarm) listen() error {
+	for turns := 1; a.heard.Load() == 0; turns++ {
+		if a.yield {
+			runtime.Gosched()
+			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		}
+		if turns%(1<<20) == 0 {
+			if err := a.site.failure(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
