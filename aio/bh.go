@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 import (
@@ -19,11 +21,14 @@ type BottomHalf struct {
 	guard *ReentrancyGuard
 	once  bool // made by ScheduleOnce, freed when it has run
 
+	awaited bool // made by Do, which hears by itself if it never runs
+
 	state   atomic.Uint32 // a set of the bits below
 	deleted atomic.Bool
 
 	older  *BottomHalf // in bhQueue, valid if linked
 	linked atomic.Uint32
+	trip   uint32      // how often it has been through bhQueue; not changed while it is in there
 	link   *BottomHalf // in a bhList: the next, newer one
 }
 
@@ -77,15 +82,16 @@ func (b *BottomHalf) Schedule() error {
 	switch before := b.state.Swap(queued | wantedNow); {
 	case before&queued == 0:
 		b.ctx.enqueue(b)
-	case before&wantedIdle != 0: // it need not wait for an idle moment any more
+	case before&wantedNow == 0: // it may lie among the idle ones, and need not wait any more
 		b.ctx.Notify()
 	} // else whoever put it there notifies
 	return b.ctx.closedError()
 }
 
-// ScheduleIdle asks for one run when the loop has nothing else to do, or at the
-// latest after 10 ms. It does not count as progress. A Schedule that comes later
-// takes precedence. For the rest it is like Schedule.
+// ScheduleIdle asks for one run at the end of an iteration that found nothing else
+// to do, or at the latest after 10 ms. A blocking iteration waits for something
+// else to do until then. An idle run does not count as progress. A Schedule that
+// comes later takes precedence. For the rest it is like Schedule.
 func (b *BottomHalf) ScheduleIdle() error {
 	if b.deleted.Load() {
 		return ErrDeleted
@@ -144,6 +150,9 @@ func (c *Context) enqueue(b *BottomHalf) {
 // gather sorts what was scheduled into the lists of the home goroutine. It reports
 // whether there was anything.
 func (c *Context) gather() bool {
+	if c.idleBatch.first != nil { // runIdle polls, or has panicked: they wait for their next chance
+		c.idle, c.idleBatch = c.idleBatch, bhList{}
+	}
 	before := c.taken
 	for b := c.queue.take(); b != nil; {
 		newer := b.link
@@ -196,14 +205,8 @@ func (c *Context) runIdle(progress bool) {
 	if c.idle.first == nil || progress && c.readClock()-c.idleSince < idlePeriod {
 		return
 	}
-	list := c.idle
-	c.idle = bhList{}
-	defer func() { // a panic leaves the others where a later iteration finds them
-		for b := list.pop(); b != nil; b = list.pop() {
-			c.idle.append(b)
-		}
-	}()
-	for b := list.pop(); b != nil; b = list.pop() {
+	c.idleBatch, c.idle = c.idle, bhList{}
+	for b := c.idleBatch.pop(); b != nil; b = c.idleBatch.pop() {
 		if c.runBottomHalf(b) {
 			c.stats.IdleBottomHalves++
 		}

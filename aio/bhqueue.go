@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 import "sync/atomic"
@@ -9,9 +11,12 @@ import "sync/atomic"
 // The shared part is a stack: top leads to the newest node, the newest to the one
 // before it, and the oldest to the end marker. A producer first makes its node the
 // top and then links it to the former one; in between it is not linked, and the
-// older nodes are out of the consumer's sight. The consumer does not wait for them: it
-// goes on when it is called again, and it will be, because the producer notifies
-// the loop after it has closed the gap.
+// older nodes are out of the consumer's sight. The consumer does not wait for
+// them: it goes on when it is called again, and it will be, because the producer
+// notifies the loop after it has closed the gap.
+//
+// A node is linked if linked is trip+1. The consumer counts trip when it takes the
+// node, which spares it from resetting linked with another atomic operation.
 type bhQueue struct {
 	top atomic.Pointer[BottomHalf]
 	end BottomHalf
@@ -26,7 +31,7 @@ func (q *bhQueue) init() { q.top.Store(&q.end) }
 // push adds b, which is in no queue. Any goroutine may call it.
 func (q *bhQueue) push(b *BottomHalf) {
 	b.older = q.top.Swap(b)
-	b.linked.Store(1)
+	b.linked.Store(b.trip + 1)
 }
 
 // empty reports whether nothing was pushed since the last take. Any goroutine may
@@ -43,10 +48,10 @@ func (q *bhQueue) take() (oldest *BottomHalf) {
 		q.taken = q.top.Swap(&q.end)
 	}
 	for b := q.taken; b != &q.end; {
-		if b.linked.Load() == 0 {
+		if b.linked.Load() != b.trip+1 {
 			return nil // a gap, see above
 		}
-		b.linked.Store(0)
+		b.trip++
 		q.taken = b.older
 		b.older, b.link, q.turned = nil, q.turned, b
 		b = q.taken

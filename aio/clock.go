@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 import (
@@ -141,6 +143,9 @@ func (v *VirtualClock) change(f func()) {
 func (v *VirtualClock) join(c *Context) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.contexts == nil { // it was not made with NewVirtualClock
+		v.contexts = make(map[*Context]struct{})
+	}
 	v.contexts[c] = struct{}{}
 }
 

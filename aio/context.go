@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 import (
@@ -31,6 +33,8 @@ type Context struct {
 	binder    backend.Binder
 	peeker    backend.Peeker
 	submitter backend.Submitter
+	pollable  backend.Pollable
+	queryable backend.Queryable
 	edge      bool // the notifier need not be read
 
 	// state says whether the loop is idle, inside Poll, or closed; home is the
@@ -56,7 +60,8 @@ type Context struct {
 	_ cacheLinePad
 
 	// The rest belongs to the home goroutine.
-	depth     int // of nested Polls
+	depth     int  // of nested Polls
+	prepared  bool // a foreign loop is between Prepare and Check
 	locked    bool
 	accepted  uint64 // the value of notified when the loop last looked
 	taken     uint64 // counts bottom halves taken from queue
@@ -64,6 +69,7 @@ type Context struct {
 	unseen    bool   // the Poller has not waited since handlers changed
 	batch     bhList // bottom halves of this iteration that have not run yet
 	idle      bhList
+	idleBatch bhList // idle ones that run now, and have not run yet
 	idleSince time.Duration
 	ready     handlerList // handlers with events that were not dispatched yet
 	events    []backend.Ready
@@ -101,10 +107,8 @@ var notifierTag = backend.MakeTag(0, 0)
 // file descriptor left (EMFILE). A Context takes one or two descriptors.
 func New(opts ...Option) (*Context, error) {
 	var o options
-	for _, opt := range opts {
-		if err := opt(&o); err != nil {
-			return nil, errors.Join(err, o.discard())
-		}
+	if err := o.apply(opts); err != nil {
+		return nil, errors.Join(err, o.discard())
 	}
 	poller, info, err := o.open()
 	if err != nil {
@@ -124,6 +128,19 @@ func (o *options) open() (backend.Poller, BackendInfo, error) {
 		return o.poller, BackendInfo{Name: o.poller.Name(), Reason: "given with WithPoller"}, nil
 	}
 	return o.backend.open()
+}
+
+// apply applies all options, also after one has failed: there may be a Poller to
+// discard among them.
+func (o *options) apply(opts []Option) (err error) {
+	for _, opt := range opts {
+		if opt == nil {
+			err = errors.Join(err, errors.New("aio: New: an Option is nil"))
+			continue
+		}
+		err = errors.Join(err, opt(o))
+	}
+	return err
 }
 
 // discard closes the user's Poller, which New has taken over.
@@ -147,6 +164,8 @@ func newContext(o *options, poller backend.Poller, info BackendInfo) *Context {
 	c.binder, _ = poller.(backend.Binder)
 	c.peeker, _ = poller.(backend.Peeker)
 	c.submitter, _ = poller.(backend.Submitter)
+	c.pollable, _ = poller.(backend.Pollable)
+	c.queryable, _ = poller.(backend.Queryable)
 	if e, ok := poller.(backend.EdgeTriggered); ok {
 		c.edge = e.EdgeTriggered()
 	}
@@ -186,6 +205,10 @@ func (c *Context) closedError() error {
 	return nil
 }
 
+// maySleep reports whether the loop, or a foreign one on its behalf, may be asleep
+// while the caller changes something, or be about to with a timeout from before.
+func (c *Context) maySleep() bool { return !c.onHome() || c.prepared }
+
 // onHome reports whether the caller is the home goroutine.
 func (c *Context) onHome() bool {
 	return c.home.Load() == uintptr(goroutine.Current())
@@ -205,7 +228,7 @@ func (c *Context) pollerError(err error) error {
 // handlersChanged makes the loop take notice of a change, also if it is asleep.
 func (c *Context) handlersChanged() {
 	c.changed.Store(true)
-	if !c.onHome() {
+	if c.maySleep() {
 		c.Notify()
 	}
 }
@@ -245,6 +268,9 @@ func (c *Context) Close() error {
 	if c.locked && c.onHome() {
 		runtime.UnlockOSThread()
 	}
+	for _, h := range c.adaptive.handlers { // a device that is left must not stay silent
+		h.endPolling()
+	}
 	if leaks.empty() {
 		return err
 	}
@@ -263,13 +289,13 @@ func (c *Context) leaks() *LeakError {
 	c.gather()
 	for _, list := range []*bhList{&c.batch, &c.idle} {
 		for b := list.pop(); b != nil; b = list.pop() {
-			if b.Scheduled() {
+			if b.Scheduled() && !b.awaited {
 				e.BottomHalves = append(e.BottomHalves, nameOf(b.name, b.fn))
 			}
 		}
 	}
 	for i := range c.timers {
-		e.Timers = append(e.Timers, c.timers[i].pending()...)
+		e.Timers = append(e.Timers, c.timers[i].abandon()...)
 	}
 	return &e
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 import (
@@ -9,9 +11,9 @@ import (
 // The errors of this package, for errors.Is. Errors from the kernel wrap their
 // errno; those of a backend that cannot be used match backend.ErrUnavailable.
 var (
-	// ErrClosed is returned by everything that is called on a closed Context, and
-	// by a handler, bottom half or timer of one.
-	ErrClosed = errors.New("aio: the Context is closed")
+	// ErrClosed is returned by everything that is called on a closed Context,
+	// Handler or EventNotifier, and by a bottom half or timer of a closed Context.
+	ErrClosed = errors.New("aio: closed")
 
 	// ErrWrongGoroutine is returned by Poll, TryPoll and Run on a goroutine other
 	// than the home goroutine, which is the one that called one of them first.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 // ReentrancyGuard keeps a device from being entered again while its code runs,
@@ -18,6 +20,9 @@ type ReentrancyGuard struct {
 // Do runs f under the guard. If guarded code is running already it does not call
 // f and returns ErrReentrant.
 func (g *ReentrancyGuard) Do(f func()) error {
+	if f == nil {
+		panic("aio: ReentrancyGuard.Do: the function is nil")
+	}
 	if !g.enter() {
 		return ErrReentrant
 	}

@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 import (
@@ -10,7 +12,8 @@ import (
 
 // Callbacks are what a handler does with the events of its descriptor. They are
 // called on the home goroutine, one at a time. At least Read or Write is set; an
-// event for which there is no callback calls nothing.
+// event for which there is no callback calls nothing. A hang-up without a Read to
+// tell of it, which the kernel would report for ever, ends the watch until Change.
 type Callbacks struct {
 	// Read is called when the descriptor is readable, when the other end has hung
 	// up, and on an error.
@@ -30,8 +33,9 @@ type Callbacks struct {
 	PollBegin, PollEnd func()
 
 	// Edge asks for one call per change instead of calls for as long as the
-	// condition holds; Read goes on until EAGAIN, and so does Write. On ppoll, and
-	// on io_uring before Linux 5.13, there may be more calls than that.
+	// condition holds; Read goes on until EAGAIN, and so does Write. There may be
+	// more calls than that: on ppoll, on io_uring before Linux 5.13, and on io_uring
+	// when more events come at once than its queue holds.
 	Edge bool
 
 	// Name appears in leak reports and traces.
@@ -111,6 +115,10 @@ func (c *Context) WatchNotifier(n *EventNotifier, f func()) (*Handler, error) {
 	if n == nil || f == nil {
 		return nil, fmt.Errorf("aio: WatchNotifier: %w, and a notifier", ErrNoCallback)
 	}
+	if !n.acquire() { // its number may be somebody else's by now
+		return nil, fmt.Errorf("aio: WatchNotifier: the notifier: %w", ErrClosed)
+	}
+	defer n.release()
 	read := f
 	if !c.edge {
 		read = func() {
@@ -230,19 +238,31 @@ const (
 func (h *Handler) dispatch() (progress bool) {
 	events, polled := h.pending, h.pollReady
 	h.pending, h.pollReady = 0, false
-	if polled {
-		progress = h.callPollReady()
+	readable, writable := events&readEvents != 0, events&writeEvents != 0
+	if writable && (readable || polled) {
+		// Write's turn comes next, in a nested Poll perhaps, also if Read panics.
+		h.pending = backend.Out
+		h.ctx.ready.prepend(h)
+		return h.callReader(readable)
 	}
-	if events&readEvents != 0 {
-		progress = h.callRead() || progress
-	}
-	if events&writeEvents != 0 {
-		progress = h.callWrite() || progress
+	switch {
+	case writable:
+		progress = h.callWrite()
+	case readable || polled:
+		progress = h.callReader(readable)
 	}
 	if !progress && events&unasked != 0 {
 		h.mute()
 	}
 	return progress
+}
+
+// callReader makes one call of what Poll and the kernel have both found.
+func (h *Handler) callReader(readable bool) bool {
+	if readable {
+		return h.callRead()
+	}
+	return h.callPollReady()
 }
 
 func (h *Handler) callPollReady() bool {

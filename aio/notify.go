@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 import (
@@ -58,8 +60,8 @@ func (c *Context) wake() {
 
 // sleep waits for events for at most timeout, or until a notify.
 func (c *Context) sleep(timeout time.Duration) (n int, err error) {
-	c.notifyMe.Store(true)                                         // L1
-	if c.gather() || c.busy() || c.notified.Load() != c.accepted { // L2
+	c.notifyMe.Store(true)                           // L1
+	if c.gather() || c.busy() || c.notifyPending() { // L2
 		timeout = 0
 	}
 	if timeout != 0 {
@@ -67,7 +69,7 @@ func (c *Context) sleep(timeout time.Duration) (n int, err error) {
 		c.emit(TraceSleep, "", int64(timeout))
 	}
 	n, err = c.poller.Wait(c.events, timeout) // L3
-	c.notifyMe.Store(false)                   // L4
+	c.notifyMe.Store(c.prepared)              // L4; true if a foreign loop is about to sleep
 	c.nowValid = false
 	if timeout != 0 && n > 0 {
 		c.stats.Wakeups++
@@ -75,6 +77,9 @@ func (c *Context) sleep(timeout time.Duration) (n int, err error) {
 	c.emit(TraceWake, "", int64(n))
 	return n, err
 }
+
+// notifyPending reports whether there was a notify that was not accepted yet.
+func (c *Context) notifyPending() bool { return c.notified.Load() != c.accepted }
 
 // accept takes notice of all notifies so far. The loop looks for work after it.
 func (c *Context) accept() { c.accepted = c.notified.Load() } // L5

@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 import (
@@ -6,7 +8,6 @@ import (
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/goroutine"
-	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // Poll runs one iteration of the loop and sleeps until there is something to do
@@ -116,26 +117,13 @@ func (c *Context) await(blocking bool) error {
 	if blocking {
 		timeout = c.timeout()
 	}
-	if c.adaptive.Max == 0 {
-		return c.wait(timeout)
+	switch {
+	case timeout != 0 && c.adaptive.Max > 0:
+		return c.pollAndWait(timeout)
+	case c.adaptive.started:
+		c.stopPolling()
 	}
-	start := time.Duration(0)
-	if timeout != 0 {
-		start = sys.Monotonic()
-	}
-	if c.pollUserSpace(timeout) {
-		timeout = 0
-		if c.peeker == nil {
-			c.adaptAfter(start)
-			return nil // everything was polled, so Wait knows nothing new
-		}
-	} else if timeout != 0 { // time has passed, and Poll callbacks may have armed timers
-		c.nowValid = false
-		timeout = c.timeout()
-	}
-	err := c.wait(timeout)
-	c.adaptAfter(start)
-	return err
+	return c.wait(timeout)
 }
 
 // wait asks the Poller, unless there is nothing that it could know.
@@ -147,6 +135,9 @@ func (c *Context) wait(timeout time.Duration) error {
 		n, err = c.sleep(timeout)
 	case c.watched > 0 || c.opsInFlight > 0 || c.unseen || c.peeker != nil && c.peeker.Peek():
 		n, err = c.poller.Wait(c.events, 0)
+		if c.prepared { // it may have taken the event that the foreign loop was to see
+			c.notifyMe.Store(true)
+		}
 	default:
 		return nil
 	}
@@ -160,7 +151,9 @@ func (c *Context) wait(timeout time.Duration) error {
 }
 
 // busy reports whether there is something to run.
-func (c *Context) busy() bool { return c.batch.first != nil || c.ready.first != nil }
+func (c *Context) busy() bool {
+	return c.batch.first != nil || c.ready.first != nil || c.next < len(c.completed)
+}
 
 // makeRoom lets the next Wait return more events if this one filled the slice.
 func (c *Context) makeRoom(n int) {
@@ -232,6 +225,17 @@ func (l *handlerList) append(h *Handler) {
 		l.last.next = h
 	}
 	l.last = h
+}
+
+func (l *handlerList) prepend(h *Handler) {
+	if h.queued {
+		return
+	}
+	h.queued, h.next = true, l.first
+	if l.first == nil {
+		l.last = h
+	}
+	l.first = h
 }
 
 func (l *handlerList) pop() *Handler {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 import (
@@ -45,17 +47,31 @@ type adaptive struct {
 	started  bool       // PollBegin was called
 }
 
+// pollAndWait looks for events in user space before it sleeps, and learns from how
+// long it took until there was one. The timeout is not 0.
+func (c *Context) pollAndWait(timeout time.Duration) (err error) {
+	start := sys.Monotonic()
+	if !c.pollUserSpace(timeout) {
+		c.nowValid = false // time has passed, and Poll callbacks may have armed timers
+		err = c.wait(c.timeout())
+	} else if c.peeker != nil {
+		err = c.wait(0)
+	} // else everything was polled, and Wait knows nothing new
+	c.adapt(start, timeout)
+	return err
+}
+
 // pollUserSpace looks for events until there is one, the window or the timeout is
 // over. It reports whether it found one.
 func (c *Context) pollUserSpace(timeout time.Duration) (found bool) {
-	a, window := &c.adaptive, c.adaptive.window
+	window := c.adaptive.window
 	if timeout >= 0 {
 		window = min(window, timeout)
 	}
 	if window > 0 && c.canPoll() {
 		found = c.spin(window)
 	}
-	if !found && a.started {
+	if !found && c.adaptive.started {
 		found = c.stopPolling()
 	}
 	return found
@@ -91,12 +107,8 @@ func (c *Context) spin(window time.Duration) (found bool) {
 
 // look is one turn of the polling loop.
 func (c *Context) look() (found bool) {
-	if c.notified.Load() != c.accepted || !c.queue.empty() {
-		return true
-	}
-	if c.peeker != nil && c.peeker.Peek() {
-		return true
-	}
+	found = c.notifyPending() || !c.queue.empty() || c.peeker != nil && c.peeker.Peek()
+	// The handlers are asked in any case, or notifies without a pause would starve them.
 	for _, h := range c.adaptive.handlers {
 		found = c.lookAt(h) || found
 	}
@@ -115,26 +127,27 @@ func (c *Context) lookAt(h *Handler) bool {
 
 // stopPolling lets the handlers send notifications again, and looks once more.
 func (c *Context) stopPolling() (found bool) {
-	c.adaptive.started = false
 	for _, h := range c.adaptive.handlers {
 		h.endPolling()
 		found = c.lookAt(h) || found
 	}
+	c.adaptive.started = false // last: if one panics, the others are still owed theirs
 	return found
 }
 
-// adaptAfter learns from an iteration that began to look at start; 0 means that it
-// did not look.
-func (c *Context) adaptAfter(start time.Duration) {
-	if start == 0 {
-		return
+// adapt learns from an iteration that began to look at start. What ended it arrived
+// when a notifier says so, or when a timer was due, which is before the thread had
+// woken up.
+func (c *Context) adapt(start, timeout time.Duration) {
+	idle := sys.Monotonic() - start
+	if timeout > 0 {
+		idle = min(idle, timeout)
 	}
-	end := sys.Monotonic()
-	if arrived := time.Duration(c.arrived.Swap(0)); arrived > start && arrived < end {
-		end = arrived
+	if arrived := time.Duration(c.arrived.Swap(0)); arrived > start {
+		idle = min(idle, arrived-start)
 	}
 	a := &c.adaptive
-	window := a.next(a.window, end-start)
+	window := a.next(a.window, idle)
 	switch {
 	case window > a.window:
 		c.emit(TracePollGrow, "", int64(window))

@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 import (
@@ -10,6 +12,11 @@ import (
 // first error of Poll. What it says about the home goroutine holds for Run too.
 // The iteration during which ctx ends is completed.
 func (c *Context) Run(ctx context.Context) error {
+	// Entered for all iterations together: in between, too, Close is refused.
+	if err := c.enter(); err != nil {
+		return err
+	}
+	defer c.leave()
 	var stop atomic.Bool
 	defer context.AfterFunc(ctx, func() {
 		stop.Store(true)
@@ -40,8 +47,10 @@ func (c *Context) Do(ctx context.Context, fn func() error) error {
 		return fn()
 	}
 	call := &call{fn: fn, done: make(chan struct{})}
-	if err := c.ScheduleOnce(call.run); err != nil {
-		return err
+	b := c.NewBottomHalf(call.run)
+	b.awaited = true
+	if err := b.Schedule(); err != nil {
+		return call.abandon(err)
 	}
 	select {
 	case <-call.done:
@@ -55,6 +64,9 @@ func (c *Context) Do(ctx context.Context, fn func() error) error {
 
 // Call is Do for a function with a result.
 func Call[T any](ctx context.Context, c *Context, fn func() (T, error)) (T, error) {
+	if fn == nil {
+		panic("aio: Call: the function is nil")
+	}
 	var result T
 	err := c.Do(ctx, func() (err error) {
 		result, err = fn()

@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 import "time"
@@ -42,23 +44,35 @@ func (t *Timer) Named(name string) *Timer {
 }
 
 // Mod arms t to expire at deadline, a point on its clock, whether or not it was
-// pending. A deadline in the past expires in the next iteration; a timer that
-// arms itself so, from its own function, runs once per iteration. Timers with the
-// same deadline run in the order in which they were armed. It fails with ErrClosed.
+// pending. With a deadline in the past it runs when the loop next comes to the
+// timers; armed so by the function of a timer of its clock, itself for example, in
+// the next iteration. Timers with the same deadline run in the order in which they
+// were armed. It fails with ErrClosed.
 func (t *Timer) Mod(deadline time.Duration) error {
+	if err := t.list.ctx.closedError(); err != nil {
+		return err
+	}
 	t.list.mu.Lock()
 	sooner := t.list.arm(t, deadline)
 	t.list.mu.Unlock()
 	return t.list.announce(sooner)
 }
 
-// ModAfter is Mod with a deadline of d from now.
+// ModAfter is Mod with a deadline of d from now. One beyond the end of time never
+// comes.
 func (t *Timer) ModAfter(d time.Duration) error {
-	return t.Mod(t.list.ctx.Now(t.list.id) + d)
+	deadline := t.list.ctx.Now(t.list.id) + d
+	if d > 0 && deadline < 0 && deadline < d {
+		deadline = never
+	}
+	return t.Mod(deadline)
 }
 
 // ModAnticipate arms t like Mod, unless it is pending with an earlier deadline.
 func (t *Timer) ModAnticipate(deadline time.Duration) error {
+	if err := t.list.ctx.closedError(); err != nil {
+		return err
+	}
 	t.list.mu.Lock()
 	sooner := false
 	if t.place == notPending || deadline < t.deadline {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package aio
 
 import (
@@ -94,7 +96,7 @@ func (l *timerList) publish() {
 // announce ends Mod: a loop that is asleep must not sleep longer than to the new
 // earliest deadline.
 func (l *timerList) announce(sooner bool) error {
-	if sooner && !l.ctx.onHome() {
+	if sooner && l.ctx.maySleep() {
 		l.ctx.Notify()
 	}
 	return l.ctx.closedError()
@@ -110,44 +112,81 @@ func (l *timerList) timeout() time.Duration {
 	if next == never || l.stopped() {
 		return never
 	}
-	return max(next-l.ctx.nowAt(l.id, l.ctx.readClock()), 0)
+	now := l.ctx.nowAt(l.id, l.ctx.readClock())
+	if next <= now {
+		return 0
+	}
+	if left := next - now; left > 0 {
+		return left
+	}
+	return never - 1 // too far away to be counted
 }
 
 func (l *timerList) stopped() bool {
 	return (l.id == Virtual || l.id == VirtualRT) && !l.ctx.virtual.Running()
 }
 
-// run calls what has expired at the time of the call, the earliest first.
+// run calls what has expired at the time of the call, the earliest first. A nested
+// run is an iteration of its own: timers that the outer one put off may run in it,
+// and then not in the outer one again.
 func (l *timerList) run() (progress bool) {
 	if l.timeout() > 0 {
 		return false
 	}
-	l.begin(l.ctx.nowAt(l.id, l.ctx.readClock()))
-	defer l.end()
-	for t := l.expired(); t != nil; t = l.expired() {
+	t, deadline := l.begin(l.ctx.nowAt(l.id, l.ctx.readClock()))
+	defer func() {
+		if t != nil { // its function did not return
+			l.end()
+		}
+	}()
+	for t != nil {
 		progress = true
 		l.ctx.stats.Timers++
 		if l.ctx.trace != nil {
-			l.ctx.emit(TraceTimer, nameOf(t.name, t.fn), int64(t.deadline))
+			l.ctx.emit(TraceTimer, nameOf(t.name, t.fn), int64(deadline))
 		}
 		t.fn()
+		t, deadline = l.expired()
 	}
 	return progress
 }
 
-// begin and end surround a run. A nested run is an iteration of its own: timers
-// that the outer one put off may run in it, and then not in the outer one again.
-func (l *timerList) begin(now time.Duration) {
+// begin starts a run and takes the first timer out of the heap.
+func (l *timerList) begin(now time.Duration) (*Timer, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.requeue()
 	l.running++
 	l.runNow = now
+	return l.take()
+}
+
+// expired takes the next timer out of the heap; if there is none the run is over.
+func (l *timerList) expired() (*Timer, time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.take()
+}
+
+// take also ends a run whose timer has stopped the clock: the others have to wait.
+func (l *timerList) take() (*Timer, time.Duration) {
+	if len(l.heap) == 0 || l.heap[0].deadline > l.runNow || l.stopped() {
+		l.over()
+		return nil, 0
+	}
+	t := l.heap[0].timer
+	l.disarm(t)
+	return t, t.deadline
 }
 
 func (l *timerList) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.over()
+}
+
+// over ends a run. What was put off is for the iterations to come.
+func (l *timerList) over() {
 	l.running--
 	if l.running == 0 {
 		l.requeue()
@@ -168,25 +207,15 @@ func (l *timerList) requeue() {
 	l.publish()
 }
 
-// expired takes the earliest timer that is over out of the heap.
-func (l *timerList) expired() *Timer {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.heap) == 0 || l.heap[0].deadline > l.runNow {
-		return nil
-	}
-	t := l.heap[0].timer
-	l.disarm(t)
-	return t
-}
-
-// pending returns the names of the armed timers.
-func (l *timerList) pending() (names []string) {
+// abandon disarms all timers and returns their names, the earliest first.
+func (l *timerList) abandon() (names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.requeue()
-	for _, e := range l.heap {
-		names = append(names, nameOf(e.timer.name, e.timer.fn))
+	for len(l.heap) > 0 {
+		t := l.heap[0].timer
+		names = append(names, nameOf(t.name, t.fn))
+		l.disarm(t)
 	}
 	return names
 }

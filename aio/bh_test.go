@@ -1,0 +1,285 @@
+package aio
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+)
+
+func TestBottomHalvesRunInTheOrderOfScheduling(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		const n = 100
+		var ran, want journal
+		bhs := make([]*BottomHalf, n)
+		for i := range bhs {
+			bhs[i] = c.NewBottomHalf(ran.note(fmt.Sprint(i)))
+		}
+		for i := range n {
+			at := i * 37 % n // not the order in which they were made
+			must(t, bhs[at].Schedule())
+			want.add(fmt.Sprint(at))
+		}
+		if !turn(t, c) {
+			t.Error("bottom halves are no progress")
+		}
+		ran.expect(t, want...)
+	})
+}
+
+func TestBottomHalfScheduledTwiceRunsOnce(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		a, b := c.NewBottomHalf(ran.note("a")), c.NewBottomHalf(ran.note("b"))
+		for _, bh := range []*BottomHalf{a, b, a, a} {
+			must(t, bh.Schedule())
+		}
+		turn(t, c)
+		ran.expect(t, "a", "b")
+		if turn(t, c) {
+			t.Error("progress with nothing scheduled")
+		}
+		ran.expect(t)
+	})
+}
+
+func TestBottomHalfScheduledFromItselfRunsInTheNextIteration(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		ran := 0
+		var b *BottomHalf
+		b = c.NewBottomHalf(func() {
+			ran++
+			must(t, b.Schedule())
+		})
+		must(t, b.Schedule())
+		for i := 1; i <= 5; i++ {
+			if block(t, c); ran != i {
+				t.Fatalf("ran %d times in %d iterations", ran, i)
+			}
+		}
+		b.Cancel()
+	})
+}
+
+func TestBottomHalfScheduledFromAnotherRunsInTheNextIteration(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		later := c.NewBottomHalf(ran.note("later"))
+		must(t, c.ScheduleOnce(func() {
+			ran.add("first")
+			must(t, later.Schedule())
+		}))
+		must(t, c.ScheduleOnce(ran.note("second")))
+		turn(t, c)
+		ran.expect(t, "first", "second")
+		turn(t, c)
+		ran.expect(t, "later")
+	})
+}
+
+func TestCancelTakesBackASchedule(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		b := c.NewBottomHalf(ran.note("b"))
+		must(t, b.Schedule())
+		if !b.Scheduled() {
+			t.Error("not Scheduled after Schedule")
+		}
+		b.Cancel()
+		if b.Scheduled() {
+			t.Error("Scheduled after Cancel")
+		}
+		if turn(t, c) {
+			t.Error("a cancelled bottom half is progress")
+		}
+		ran.expect(t)
+
+		must(t, b.Schedule()) // Cancel is not final
+		b.Cancel()
+		must(t, b.Schedule())
+		turn(t, c)
+		ran.expect(t, "b")
+	})
+}
+
+func TestCancelFromAnEarlierBottomHalf(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		b := c.NewBottomHalf(ran.note("b"))
+		must(t, c.ScheduleOnce(func() { b.Cancel() }))
+		must(t, b.Schedule())
+		turn(t, c)
+		turn(t, c)
+		ran.expect(t)
+	})
+}
+
+func TestDeleteIsFinal(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		b := c.NewBottomHalf(ran.note("b"))
+		must(t, b.Schedule())
+		b.Delete()
+		wantError(t, b.Schedule(), ErrDeleted)
+		wantError(t, b.ScheduleIdle(), ErrDeleted)
+		settle(t, c)
+		ran.expect(t)
+		b.Delete() // again does nothing
+	})
+}
+
+func TestDeleteFromItsOwnFunction(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		ran := 0
+		var b *BottomHalf
+		b = c.NewBottomHalf(func() {
+			ran++
+			must(t, b.Schedule())
+			b.Delete()
+			wantError(t, b.Schedule(), ErrDeleted)
+		})
+		must(t, b.Schedule())
+		settle(t, c)
+		if ran != 1 {
+			t.Errorf("ran %d times", ran)
+		}
+	})
+}
+
+// A Schedule that has passed its check of deleted when Delete comes must not win.
+func TestDeleteBeatsAScheduleUnderWay(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		for range 300 {
+			deleted := false
+			b := c.NewBottomHalf(func() {
+				if deleted {
+					t.Error("ran after Delete had returned")
+				}
+			})
+			var producers sync.WaitGroup
+			producers.Go(func() {
+				for b.Schedule() == nil {
+				}
+			})
+			turn(t, c)
+			b.Delete()
+			deleted = true
+			turn(t, c)
+			producers.Wait()
+			turn(t, c)
+		}
+		b := c.NewBottomHalf(func() { t.Error("ran though it was deleted") })
+		must(t, b.Schedule())
+		b.deleted.Store(true) // as Schedule sees it that began before and ends after Delete
+		turn(t, c)
+	})
+}
+
+func TestScheduleOnce(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		must(t, c.ScheduleOnce(func() {
+			ran.add("outer")
+			must(t, c.ScheduleOnce(ran.note("inner")))
+		}))
+		must(t, c.ScheduleOnce(ran.note("second")))
+		turn(t, c)
+		ran.expect(t, "outer", "second")
+		turn(t, c)
+		ran.expect(t, "inner")
+		settle(t, c)
+		ran.expect(t)
+	})
+}
+
+func TestBottomHalfIsScheduledUntilItRuns(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var b *BottomHalf
+		b = c.NewBottomHalf(func() {
+			if b.Scheduled() {
+				t.Error("Scheduled while it runs")
+			}
+		})
+		if b.Scheduled() {
+			t.Error("Scheduled when it is new")
+		}
+		must(t, b.Schedule())
+		turn(t, c)
+		if b.Scheduled() {
+			t.Error("Scheduled after it ran")
+		}
+	})
+}
+
+// No schedule is lost, and what was written before one is visible to the run that
+// follows: the plain variables would be a race otherwise.
+func TestManyProducersLoseNothing(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		const producers, each = 8, 500
+		c := newLoop()
+		once := 0
+		var handed, seen [producers]int
+		start(t, c)
+		var group sync.WaitGroup
+		for p := range producers {
+			group.Go(func() {
+				ack := make(chan int, 1)
+				b := c.NewBottomHalf(func() { seen[p] = handed[p]; ack <- handed[p] })
+				for i := 1; i <= each; i++ {
+					handed[p] = i
+					must(t, c.ScheduleOnce(func() { once++ }))
+					must(t, b.Schedule())
+					if got := <-ack; got != i {
+						t.Errorf("producer %d: the bottom half saw %d, want %d", p, got, i)
+					}
+				}
+			})
+		}
+		group.Wait()
+		must(t, c.Do(t.Context(), func() error {
+			if once != producers*each {
+				t.Errorf("%d one-shots ran of %d", once, producers*each)
+			}
+			for p := range seen {
+				if seen[p] != each {
+					t.Errorf("producer %d was seen at %d", p, seen[p])
+				}
+			}
+			return nil
+		}))
+	})
+}
+
+// Each producer's own order is kept, whatever the others do.
+func TestProducersKeepTheirOrder(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		const producers, each = 4, 2000
+		c := newLoop()
+		var last [producers]int
+		var group sync.WaitGroup
+		for p := range producers {
+			group.Go(func() {
+				for i := 1; i <= each; i++ {
+					must(t, c.ScheduleOnce(func() {
+						if last[p] != i-1 {
+							t.Errorf("producer %d: %d ran after %d", p, i, last[p])
+						}
+						last[p] = i
+					}))
+				}
+			})
+		}
+		pollUntil(t, c, func() bool { return last == [producers]int{each, each, each, each} })
+		group.Wait()
+	})
+}

@@ -1,0 +1,206 @@
+package aio
+
+import (
+	"testing"
+	"time"
+)
+
+func TestClocksCountFromTheirOwnBeginning(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		if now := c.Now(Virtual); now < 0 || now > time.Minute {
+			t.Errorf("Virtual begins at %v", now)
+		}
+		if now := c.Now(VirtualRT); now < 0 || now > time.Minute {
+			t.Errorf("VirtualRT begins at %v", now)
+		}
+		wall := time.Unix(0, int64(c.Now(Host)))
+		if off := time.Since(wall); off < -time.Minute || off > time.Minute {
+			t.Errorf("Host is %v from the wall clock", off)
+		}
+		for _, id := range allClocks {
+			before := c.Now(id)
+			if after := c.Now(id); after < before {
+				t.Errorf("%v went back by %v", id, before-after)
+			}
+		}
+	})
+}
+
+func TestStoppedClockStandsStill(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		v := c.VirtualClock()
+		v.Stop()
+		if v.Running() {
+			t.Error("running after Stop")
+		}
+		virtual, rt := c.Now(Virtual), c.Now(VirtualRT)
+		begin := c.Now(Realtime)
+		for c.Now(Realtime) < begin+time.Millisecond {
+		}
+		if c.Now(Virtual) != virtual || c.Now(VirtualRT) != rt || v.Now() != virtual {
+			t.Error("a stopped clock moved")
+		}
+		v.Start()
+		if now := c.Now(Virtual); !v.Running() || now < virtual || now > virtual+time.Minute {
+			t.Errorf("runs %v, went on from %v at %v", v.Running(), virtual, now)
+		}
+		for v.Now() == virtual {
+		}
+	})
+}
+
+func TestSetAndAdvanceMoveVirtualAlone(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		v := c.VirtualClock()
+		v.Stop()
+		rt := c.Now(VirtualRT)
+		v.Set(time.Hour)
+		v.Advance(time.Minute)
+		if v.Now() != time.Hour+time.Minute || c.Now(VirtualRT) != rt {
+			t.Errorf("Virtual %v, VirtualRT moved by %v", v.Now(), c.Now(VirtualRT)-rt)
+		}
+		v.Start()
+		v.Set(time.Second) // back, and while it runs
+		if now := v.Now(); now < time.Second || now > time.Minute {
+			t.Errorf("set to 1s, it says %v", now)
+		}
+	})
+}
+
+// A paused guest stays paused: no timer of a stopped clock runs, whatever its
+// deadline.
+func TestTimersOfAStoppedClockWait(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		for _, id := range []ClockID{Virtual, VirtualRT} {
+			c := newLoop()
+			v := c.VirtualClock()
+			ran := 0
+			timer := c.NewTimer(id, func() { ran++ })
+			v.Stop()
+			must(t, timer.Mod(0))
+			v.Advance(time.Hour)
+			if turn(t, c) || ran != 0 {
+				t.Errorf("%v: a timer ran while its clock stood still", id)
+			}
+			if !timer.Pending() {
+				t.Error("it is not pending any more")
+			}
+			restsFor(t, c, 5*time.Millisecond)
+			v.Start()
+			if block(t, c); ran != 1 {
+				t.Errorf("%v: ran %d times after Start", id, ran)
+			}
+		}
+	})
+}
+
+func TestRealtimeAndHostDoNotStopWithVirtual(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		c.VirtualClock().Stop()
+		ran := 0
+		must(t, c.NewTimer(Realtime, func() { ran++ }).Mod(0))
+		must(t, c.NewTimer(Host, func() { ran++ }).Mod(0))
+		if turn(t, c); ran != 2 {
+			t.Errorf("%d of 2 timers ran", ran)
+		}
+	})
+}
+
+func TestAdvanceRunsWhatItPasses(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		now := c.Now(Virtual)
+		for _, tc := range []struct {
+			name string
+			at   time.Duration
+		}{{"2h", 2 * time.Hour}, {"1h", time.Hour}, {"4h", 4 * time.Hour}} {
+			timer := c.NewTimer(Virtual, ran.note(tc.name))
+			must(t, timer.Mod(now+tc.at))
+			t.Cleanup(timer.Del)
+		}
+		turn(t, c)
+		ran.expect(t)
+		c.VirtualClock().Advance(3 * time.Hour)
+		block(t, c)
+		ran.expect(t, "1h", "2h")
+	})
+}
+
+// A clock that two Contexts share wakes both up.
+func TestSharedVirtualClock(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		v := NewVirtualClock()
+		done := make(chan int, 2)
+		for i := range 2 {
+			c := newLoop(WithVirtualClock(v))
+			if c.VirtualClock() != v {
+				t.Error("it has a clock of its own")
+			}
+			must(t, c.NewTimer(Virtual, func() { done <- i }).Mod(time.Hour))
+			start(t, c)
+			asleep(t, c)
+		}
+		v.Advance(2 * time.Hour)
+		if sum := <-done + <-done; sum != 1 {
+			t.Errorf("not one timer of each")
+		}
+	})
+}
+
+// A Context that is closed is forgotten by the clock.
+func TestSharedVirtualClockOutlivesItsContexts(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		v := new(VirtualClock) // also one that was not made with NewVirtualClock
+		c, other := newLoop(WithVirtualClock(v)), newLoop(WithVirtualClock(v))
+		must(t, c.Close())
+		v.Advance(time.Second)
+		ran := false
+		must(t, other.NewTimer(Virtual, func() { ran = true }).Mod(0))
+		if turn(t, other); !ran {
+			t.Error("the other Context does not work")
+		}
+		if len(v.contexts) != 1 {
+			t.Errorf("the clock knows %d Contexts", len(v.contexts))
+		}
+	})
+}
+
+func TestEachContextHasAClockOfItsOwn(t *testing.T) {
+	a, b := newLoopOn(t, Epoll), newLoopOn(t, Epoll)
+	a.VirtualClock().Stop()
+	if !b.VirtualClock().Running() {
+		t.Error("stopping one has stopped the other")
+	}
+}
+
+func TestClockNames(t *testing.T) {
+	for id, want := range map[ClockID]string{
+		Realtime: "realtime", Virtual: "virtual", Host: "host", VirtualRT: "virtual-rt", 7: "ClockID(7)", -1: "ClockID(-1)",
+	} {
+		if id.String() != want {
+			t.Errorf("%q, want %q", id, want)
+		}
+	}
+}
+
+// A timer that stops its clock, as a debugger's breakpoint does: those behind it
+// that have expired as well wait for Start.
+func TestTimerThatStopsItsClock(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		must(t, c.NewTimer(Virtual, func() { ran.add("stop"); c.VirtualClock().Stop() }).Mod(-2))
+		must(t, c.NewTimer(Virtual, ran.note("behind")).Mod(-1))
+		turn(t, c)
+		turn(t, c)
+		ran.expect(t, "stop")
+		c.VirtualClock().Start()
+		block(t, c)
+		ran.expect(t, "behind")
+	})
+}

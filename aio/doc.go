@@ -1,0 +1,197 @@
+// Package aio is an event loop for Linux, modelled on QEMU's AioContext.
+//
+// A [Context] watches file descriptors and event notifiers, runs timers and
+// functions that were handed to it, and calls back for all of them on one
+// goroutine. It waits with ppoll, epoll or io_uring, which is chosen when it is
+// made, see [Backend]; programs are the same on all three.
+//
+//	loop, err := aio.New()
+//	handler, err := loop.Watch(fd, aio.Callbacks{Read: read})
+//	work := loop.NewBottomHalf(f)
+//	timer := loop.NewTimer(aio.Realtime, g)
+//	err = loop.Run(ctx)
+//
+// It is not a [context.Context], although it has the name in common; the examples
+// call it loop.
+//
+// # Who owns what
+//
+// A Context owns the descriptors that it has opened: an eventfd, and with epoll
+// and io_uring that of the kernel object. It does not own those that it watches.
+// Whoever calls Watch keeps the descriptor open until [Handler.Close] has returned,
+// and closes it then. The Context neither reads nor writes it and changes no flag of
+// it. It should be non-blocking, because a callback may be called for nothing.
+//
+// A [Handler], a [BottomHalf] and a [Timer] belong to the Context that made them
+// for good. One that is closed, not scheduled or not armed takes up nothing but
+// memory. An [EventNotifier] belongs to no Context; each Context can watch it.
+//
+// # The home goroutine
+//
+// The first goroutine that calls Poll, TryPoll, Run or Prepare is the home
+// goroutine of the Context, until it is closed. All callbacks run there, one at a
+// time, so what only callbacks touch needs no lock. With io_uring the home
+// goroutine is locked to its thread; Close unlocks it if the home goroutine calls
+// it, and otherwise it stays locked until it ends.
+//
+// These may be called from any goroutine, at any time, also while the loop sleeps:
+// Notify, NewBottomHalf, NewTimer, Watch, WatchNotifier, ScheduleOnce, Do, Call,
+// Now, Stats, and the methods of BottomHalf, Timer, Handler, EventNotifier and
+// VirtualClock. (Named and Guarded come before the first use.) What they change is
+// visible to the iteration that follows. On the home goroutine, to cancel, delete,
+// disarm, change or close something is certain: the old callback does not run any
+// more, even if its event has been collected already. Elsewhere it may be running
+// at that moment; [Context.Do] is the way to be certain there too.
+//
+// Poll, TryPoll, Run, Prepare, Query, Check, Dispatch, Submit, and a
+// [ReentrancyGuard] belong to the home goroutine. Close may be called on any
+// goroutine, but not while the loop runs.
+//
+// # One iteration
+//
+// Poll, and Run again and again, goes through these steps; TryPoll leaves out
+// those that take time.
+//
+//  1. How long it may sleep: not at all if a bottom half is scheduled or if an
+//     outer iteration has left something to be called; otherwise to the nearest
+//     timer on any clock that runs, and no longer than until an idle bottom half
+//     has waited for 10 ms; otherwise for ever.
+//  2. Polling in user space, if [WithPolling] allows it and the last iterations
+//     suggest that it is worth it.
+//  3. It announces that it is about to sleep, and looks again whether somebody has
+//     notified it; if so, it does not sleep.
+//  4. It waits, withdraws the announcement, and takes notice of all notifies so
+//     far, before it looks for what they were about.
+//  5. It calls, in this order: completions of native operations; bottom halves that
+//     were scheduled by now, the first one first; handlers with events; timers that
+//     have expired, the earliest first; idle bottom halves, if nothing else has been
+//     called or if they have waited for 10 ms.
+//  6. It reports whether there was progress: anything of the above but an idle
+//     bottom half.
+//
+// What a callback schedules is for the next iteration, and so is what a timer arms
+// for a time in the past. So each iteration ends.
+//
+// A callback may call Poll. The inner iteration first runs what the outer one has
+// not come to, and the outer one does not run it again. If a callback panics, the
+// panic goes on to whoever called Poll or Run, and the Context can be used as
+// before: what the iteration has not come to runs in the next one.
+//
+// Instead of sleeping by itself, a Context can be a guest in another loop, which
+// waits for it: see [Context.Prepare].
+//
+// # Notify
+//
+// A loop that is awake finds out about a notify by itself; one that sleeps is woken
+// by one write to its eventfd, however many goroutines notify it. So Schedule and
+// Notify cost a few atomic operations, and a system call only if they end a sleep.
+//
+// # What is guaranteed
+//
+//   - A bottom half that was scheduled runs, once for all Schedules before it
+//     begins, in the order of scheduling, and sees what was done before Schedule.
+//   - Timers are never early. Those with one deadline run in the order in which
+//     they were armed.
+//   - A handler is called for as long as its condition holds, on each backend, so
+//     it may read as little as it likes; with [Callbacks].Edge, for each change.
+//   - Regular files, directories and /dev/null are always ready, on each backend.
+//   - A descriptor number that is closed and used again brings no event to the new
+//     handler that was meant for the old one.
+//   - Scheduling, notifying, polling, calling back and arming a timer allocate no
+//     memory once the program has reached its size.
+//
+// # What is not guaranteed
+//
+//   - An order between the handlers of one iteration, or one call per cause: events
+//     that come close together may be one call, and a call may be for nothing.
+//   - Progress. Poll may return without any.
+//   - Being on time. A callback that takes long delays all others; so do the
+//     kernel's scheduler, and Go's if GOMAXPROCS is 1: a loop that sleeps in a
+//     system call then keeps the only P until the runtime takes it away. With epoll
+//     on kernels before 5.11, timers are up to 1 ms late.
+//   - That a jump of the Host clock is noticed before the loop wakes up for another
+//     reason.
+//   - That the wrong goroutine is found out after the home goroutine has ended. A
+//     Context whose home goroutine has ended is only good for Close.
+//   - A fair share for everybody: a bottom half that always schedules itself keeps
+//     the loop awake, although not from calling the others.
+//
+// An io_uring works with the credentials of the process that made it: a program
+// that gives up privileges calls New afterwards.
+//
+// # Errors
+//
+// Errors are for what a program cannot know beforehand, and wrap the errno if there
+// is one. In the following, what is named is matched by errors.Is, and a type by
+// errors.As.
+//
+//	New, backend cannot be used here          backend.ErrUnavailable, *backend.UnavailableError
+//	New, no descriptor left                   EMFILE, ENFILE
+//	New, AIOLOOP_BACKEND unknown              an error that lists the names
+//	New, bad option: unknown Backend, nil     an error that names the option
+//	    Poller or VirtualClock, negative
+//	    polling parameter, nil Option
+//	Backend.Set, UnmarshalText: unknown       an error that lists the names
+//	Watch, descriptor negative or not open    *backend.FDError, EBADF
+//	Watch, descriptor watched already         *backend.FDError, EEXIST
+//	Watch, Change: neither Read nor Write     ErrNoCallback
+//	WatchNotifier: no notifier, no function   ErrNoCallback
+//	Change or Close of a closed Handler       ErrClosed
+//	Set, TestAndClear, Close of a closed      ErrClosed
+//	    EventNotifier; WatchNotifier of one
+//	Schedule, ScheduleIdle after Delete       ErrDeleted
+//	Poll, TryPoll, Run, Prepare, Check,       ErrWrongGoroutine
+//	    Dispatch on another goroutine
+//	Close while the loop is inside Poll or    ErrPolling
+//	    Run, from a callback or elsewhere
+//	Close with something left in the loop     *LeakError; it is closed all the same
+//	anything on a closed Context              ErrClosed; Notify does nothing
+//	Run, Do, Call: the context.Context ends   context.Cause
+//	Do, Call: the function panicked           ErrPanicked; the panic itself is Poll's
+//	ReentrancyGuard.Do from guarded code      ErrReentrant
+//	Submit, Prepare: the Poller cannot        errors.ErrUnsupported
+//
+// What a program can know beforehand is a mistake in the program, and panics with
+// a sentence that says which: a nil function for NewBottomHalf, ScheduleOnce,
+// NewTimer, Do, Call, Submit or ReentrancyGuard.Do, and a [ClockID] that is none
+// of the four, for NewTimer and Now.
+//
+// # Names
+//
+// For readers who know QEMU:
+//
+//	aio_context_new                        New
+//	aio_context_unref                      Context.Close
+//	aio_context_set_poll_params            WithPolling
+//	aio_poll(ctx, true), (ctx, false)      Context.Poll, TryPoll
+//	aio_notify                             Context.Notify
+//	aio_set_fd_handler                     Context.Watch; Handler.Change, Close
+//	aio_set_fd_handler, no callbacks       Handler.Close
+//	io_poll, io_poll_ready                 Callbacks.Poll, PollReady
+//	aio_set_fd_poll                        Callbacks.PollBegin, PollEnd
+//	aio_set_event_notifier                 Context.WatchNotifier
+//	event_notifier_init, cleanup           NewEventNotifier, EventNotifier.Close
+//	event_notifier_set, test_and_clear     EventNotifier.Set, TestAndClear
+//	event_notifier_get_fd                  EventNotifier.FD
+//	aio_bh_new, qemu_bh_new                Context.NewBottomHalf
+//	qemu_bh_new_guarded                    NewBottomHalf(f).Guarded(g)
+//	qemu_bh_schedule                       BottomHalf.Schedule
+//	qemu_bh_schedule_idle                  BottomHalf.ScheduleIdle
+//	qemu_bh_cancel, delete                 BottomHalf.Cancel, Delete
+//	aio_bh_schedule_oneshot                Context.ScheduleOnce
+//	aio_wait_bh_oneshot                    Context.Do, Call
+//	MemReentrancyGuard                     ReentrancyGuard
+//	aio_timer_new, timer_new_ns            Context.NewTimer
+//	timer_mod_ns                           Timer.Mod, ModAfter
+//	timer_mod_anticipate_ns                Timer.ModAnticipate
+//	timer_del, timer_pending               Timer.Del, Pending
+//	timer_expired, timer_expire_time_ns    Timer.Expired, Deadline
+//	qemu_clock_get_ns                      Context.Now
+//	QEMU_CLOCK_REALTIME, HOST              Realtime, Host
+//	QEMU_CLOCK_VIRTUAL, VIRTUAL_RT         Virtual, VirtualRT
+//	cpu_enable_ticks, cpu_disable_ticks    VirtualClock.Start, Stop
+//	aio_get_g_source: prepare, check,      Context.Prepare, Check, Dispatch
+//	    dispatch
+//	luring_co_submit                       Context.Submit
+//	trace points                           WithTrace, TracePoint
+package aio

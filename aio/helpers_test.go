@@ -1,0 +1,322 @@
+package aio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+)
+
+// patience is how long a test waits for what must happen. It is a bound against
+// hanging, not an expectation.
+const patience = 20 * time.Second
+
+// prompt is the bound for what has to happen soon; what takes longer than a tenth
+// of it is logged.
+const prompt = 2 * time.Second
+
+// realBackends are all that a Context can choose from.
+var realBackends = []Backend{Ppoll, Epoll, IOUring}
+
+// maker makes a Context that the test's end closes, if the test has not, and
+// fails if something was left in it.
+type maker func(opts ...Option) *Context
+
+// eachBackend runs one test three times, once per backend.
+func eachBackend(t *testing.T, test func(t *testing.T, newLoop maker)) {
+	t.Helper()
+	for _, b := range realBackends {
+		t.Run("backend="+b.String(), func(t *testing.T) {
+			checkDescriptors(t)
+			test(t, func(opts ...Option) *Context {
+				t.Helper()
+				return newLoopOn(t, b, opts...)
+			})
+		})
+	}
+}
+
+func newLoopOn(t testing.TB, b Backend, opts ...Option) *Context {
+	t.Helper()
+	c, err := New(append([]Option{WithBackend(b)}, opts...)...)
+	if b == IOUring && errors.Is(err, backend.ErrUnavailable) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeLoop(t, c) })
+	return c
+}
+
+func closeLoop(t testing.TB, c *Context) {
+	if err := c.Close(); err != nil && !errors.Is(err, ErrClosed) {
+		t.Errorf("Close at the end of the test: %v", err)
+	}
+}
+
+// checkDescriptors fails a test that leaves descriptors open.
+func checkDescriptors(t testing.TB) {
+	before := openDescriptors()
+	t.Cleanup(func() {
+		for fd, name := range openDescriptors() {
+			if before[fd] == "" {
+				t.Errorf("fd %d (%s) was left open", fd, name)
+			}
+		}
+	})
+}
+
+// openDescriptors returns the process's descriptors and what they lead to.
+func openDescriptors() map[int]string {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		panic(err)
+	}
+	open := make(map[int]string)
+	for _, e := range entries {
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
+			fd, _ := strconv.Atoi(e.Name())
+			open[fd] = to
+		}
+	}
+	return open
+}
+
+// turn runs one iteration that does not sleep.
+func turn(t testing.TB, c *Context) (progress bool) {
+	t.Helper()
+	progress, err := c.TryPoll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return progress
+}
+
+// settle runs iterations until one makes no progress.
+func settle(t testing.TB, c *Context) {
+	t.Helper()
+	for range 1000 {
+		if !turn(t, c) {
+			return
+		}
+	}
+	t.Fatal("the loop does not come to rest")
+}
+
+// block runs one iteration that may sleep, and fails if it sleeps for too long.
+func block(t testing.TB, c *Context) (progress bool) {
+	t.Helper()
+	var hung atomic.Bool
+	alarm := time.AfterFunc(patience, func() {
+		hung.Store(true)
+		c.Notify()
+	})
+	defer alarm.Stop()
+	progress, err := c.Poll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hung.Load() {
+		t.Fatal("Poll slept though there was something to do")
+	}
+	return progress
+}
+
+// pollUntil polls, sleeping, until done.
+func pollUntil(t testing.TB, c *Context, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); {
+		block(t, c)
+		if time.Now().After(deadline) {
+			t.Fatal("it does not happen")
+		}
+	}
+}
+
+// eventually waits, without a loop of the library, until done.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not happen: %s", what)
+		}
+		runtime.Gosched()
+	}
+}
+
+// asleep waits until c sleeps, or is so near to it that only a notify can stop it.
+func asleep(t testing.TB, c *Context) {
+	t.Helper()
+	eventually(t, "the loop sleeps", c.notifyMe.Load)
+}
+
+// start runs c on a goroutine of its own and returns a function that ends it,
+// closes c and returns what Run returned. The end of the test calls it as well.
+func start(t testing.TB, c *Context) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		err := c.Run(ctx)
+		if e := c.Close(); e != nil && !errors.Is(e, ErrClosed) {
+			err = errors.Join(err, e)
+		}
+		ended <- err
+	}()
+	stop = func() error {
+		cancel()
+		err := <-ended
+		ended <- err
+		return err
+	}
+	t.Cleanup(func() {
+		if err := stop(); !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return stop
+}
+
+// within fails if f takes longer than prompt.
+func within(t testing.TB, what string, f func()) {
+	t.Helper()
+	begin := time.Now()
+	f()
+	switch took := time.Since(begin); {
+	case took > prompt:
+		t.Errorf("%s took %v", what, took)
+	case took > 10*time.Millisecond:
+		t.Logf("%s took %v", what, took)
+	}
+}
+
+// watch is Watch for a handler that the end of the test closes.
+func watch(t testing.TB, c *Context, fd int, cb Callbacks) *Handler {
+	t.Helper()
+	h, err := c.Watch(fd, cb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	return h
+}
+
+// notifier returns an EventNotifier that the end of the test closes.
+func notifier(t testing.TB) *EventNotifier {
+	t.Helper()
+	n, err := NewEventNotifier()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	return n
+}
+
+// watchNotifier is WatchNotifier for a handler that the end of the test closes.
+func watchNotifier(t testing.TB, c *Context, n *EventNotifier, f func()) *Handler {
+	t.Helper()
+	h, err := c.WatchNotifier(n, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	return h
+}
+
+// owned closes fd at the end of the test.
+func owned(t testing.TB, fd int, err error) int {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	return fd
+}
+
+// pipe returns the two ends of a non-blocking pipe.
+func pipe(t testing.TB) (r, w int) {
+	t.Helper()
+	var p [2]int
+	err := unix.Pipe2(p[:], unix.O_NONBLOCK|unix.O_CLOEXEC)
+	return owned(t, p[0], err), owned(t, p[1], err)
+}
+
+// sockets returns two connected non-blocking stream sockets.
+func sockets(t testing.TB) (a, b int) {
+	t.Helper()
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	return owned(t, p[0], err), owned(t, p[1], err)
+}
+
+func write(t testing.TB, fd int, b string) {
+	t.Helper()
+	if _, err := unix.Write(fd, []byte(b)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read reads at most n bytes, "" if there are none.
+func read(fd, n int) string {
+	b := make([]byte, n)
+	got, _ := unix.Read(fd, b)
+	return string(b[:max(got, 0)])
+}
+
+// journal records what ran, in order.
+type journal []string
+
+func (j *journal) add(what string) { *j = append(*j, what) }
+
+// note returns a function that records what.
+func (j *journal) note(what string) func() { return func() { j.add(what) } }
+
+// expect compares the journal and empties it.
+func (j *journal) expect(t testing.TB, want ...string) {
+	t.Helper()
+	if !slices.Equal(*j, want) {
+		t.Fatalf("ran %q, want %q", []string(*j), want)
+	}
+	*j = nil
+}
+
+// must fails if err is not nil.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantError fails unless err matches want.
+func wantError(t testing.TB, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("got %v, want %v", err, want)
+	}
+}
+
+// panicOf returns what f panics with, nil if it does not.
+func panicOf(f func()) (value any) {
+	defer func() { value = recover() }()
+	f()
+	return nil
+}
+
+// wantPanic fails unless f panics with a sentence of this package.
+func wantPanic(t testing.TB, f func()) {
+	t.Helper()
+	if v := fmt.Sprint(panicOf(f)); len(v) < 10 || v[:5] != "aio: " {
+		t.Errorf("panicked with %q, want a sentence that begins with \"aio: \"", v)
+	}
+}

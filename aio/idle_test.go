@@ -1,0 +1,223 @@
+package aio
+
+import (
+	"testing"
+	"time"
+)
+
+// busy schedules itself for ever: a loop that always has something else to do.
+func busy(t *testing.T, c *Context) *BottomHalf {
+	t.Helper()
+	var b *BottomHalf
+	b = c.NewBottomHalf(func() { _ = b.Schedule() })
+	must(t, b.Schedule())
+	t.Cleanup(b.Delete)
+	return b
+}
+
+func TestIdleBottomHalfRunsWhenNothingElseDoes(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		b := c.NewBottomHalf(ran.note("idle"))
+		must(t, b.ScheduleIdle())
+		must(t, b.ScheduleIdle())
+		if turn(t, c) {
+			t.Error("an idle bottom half is progress")
+		}
+		ran.expect(t, "idle")
+		turn(t, c)
+		ran.expect(t)
+		if s := c.Stats(); s.IdleBottomHalves != 1 || s.BottomHalves != 0 {
+			t.Errorf("counted as %+v", s)
+		}
+	})
+}
+
+func TestIdleBottomHalfEndsABlockingPollInTime(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		ran := false
+		b := c.NewBottomHalf(func() { ran = true })
+		must(t, b.ScheduleIdle())
+		within(t, "an idle bottom half alone", func() {
+			if block(t, c) {
+				t.Error("an idle bottom half is progress")
+			}
+		})
+		if !ran {
+			t.Error("it did not run")
+		}
+	})
+}
+
+func TestIdleBottomHalfWaitsForTheBusyOnes(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		busy(t, c)
+		ran := false
+		b := c.NewBottomHalf(func() { ran = true })
+		must(t, b.ScheduleIdle())
+		turn(t, c) // 10 ms do not pass between the two lines
+		if ran {
+			t.Error("ran beside something else")
+		}
+		within(t, "an idle bottom half under load", func() {
+			for begin := time.Now(); !ran && time.Since(begin) < patience; {
+				turn(t, c)
+			}
+		})
+		if !ran {
+			t.Error("never ran under load")
+		}
+	})
+}
+
+func TestIdleBottomHalfThatSchedulesItselfRunsOncePerIteration(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		ran := 0
+		var b *BottomHalf
+		b = c.NewBottomHalf(func() {
+			ran++
+			must(t, b.ScheduleIdle())
+		})
+		must(t, b.ScheduleIdle())
+		for i := 1; i <= 3; i++ {
+			if turn(t, c); ran != i {
+				t.Fatalf("ran %d times in %d iterations", ran, i)
+			}
+		}
+		b.Delete()
+	})
+}
+
+func TestScheduleTakesPrecedenceOverScheduleIdle(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		for _, order := range []string{"idle first", "idle last", "while it waits"} {
+			t.Run(order, func(t *testing.T) {
+				c := newLoop()
+				load := busy(t, c)
+				ran := false
+				b := c.NewBottomHalf(func() { ran = true })
+				switch order {
+				case "idle first":
+					must(t, b.ScheduleIdle())
+					must(t, b.Schedule())
+				case "idle last":
+					must(t, b.Schedule())
+					must(t, b.ScheduleIdle())
+				case "while it waits":
+					must(t, b.ScheduleIdle())
+					turn(t, c)
+					must(t, b.Schedule())
+				}
+				turn(t, c)
+				if !ran {
+					t.Error("not run in the next iteration")
+				}
+				if s := c.Stats(); s.IdleBottomHalves != 0 {
+					t.Error("counted as idle")
+				}
+				load.Delete()
+			})
+		}
+	})
+}
+
+// One that is cancelled keeps its place among the idle ones for a while. When it
+// is scheduled then, a sleeping loop has to hear of it.
+func TestScheduleAfterCancelOfAnIdleOneNotifies(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		busy(t, c)
+		ran := false
+		b := c.NewBottomHalf(func() { ran = true })
+		must(t, b.ScheduleIdle())
+		turn(t, c)
+		b.Cancel()
+		c.accept()
+		must(t, b.Schedule())
+		if c.notified.Load() == c.accepted {
+			t.Error("the loop was not notified")
+		}
+		if turn(t, c); !ran {
+			t.Error("it did not run")
+		}
+	})
+}
+
+func TestCancelledIdleBottomHalfDoesNotRun(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		load := busy(t, c)
+		b := c.NewBottomHalf(func() { t.Error("ran") })
+		must(t, b.ScheduleIdle())
+		turn(t, c)
+		b.Cancel()
+		load.Delete()
+		settle(t, c)
+		must(t, b.ScheduleIdle())
+		b.Delete()
+		settle(t, c)
+	})
+}
+
+// Between the computation of the timeout and the sleep, what runs in user space
+// may schedule one: the loop must not sleep for ever with it.
+func TestIdleScheduledJustBeforeTheSleep(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		needTwoCPUs(t)
+		c := newLoop(WithPolling(Polling{Max: 50 * time.Microsecond}))
+		ran := false
+		b := c.NewBottomHalf(func() { ran = true })
+		n := notifier(t)
+		watch(t, c, n.FD(), Callbacks{
+			Read:    func() {},
+			Poll:    func() bool { return false },
+			PollEnd: func() { must(t, b.ScheduleIdle()) },
+		})
+		c.adaptive.window = 20 * time.Microsecond
+		block(t, c)
+		if !ran {
+			turn(t, c)
+		}
+		if !ran {
+			t.Error("it did not run")
+		}
+	})
+}
+
+func TestIdleOnesRunInANestedPollAndNotTwice(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		outer := c.NewBottomHalf(func() {
+			ran.add("outer")
+			block(t, c)
+			ran.add("end")
+		})
+		inner := c.NewBottomHalf(ran.note("inner"))
+		must(t, outer.ScheduleIdle())
+		must(t, inner.ScheduleIdle())
+		turn(t, c)
+		ran.expect(t, "outer", "inner", "end")
+		settle(t, c)
+		ran.expect(t)
+	})
+}
+
+func TestPanicLeavesTheOtherIdleOnes(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		bad, good := c.NewBottomHalf(func() { panic("bad") }), c.NewBottomHalf(ran.note("good"))
+		must(t, bad.ScheduleIdle())
+		must(t, good.ScheduleIdle())
+		if v := panicOf(func() { _, _ = c.TryPoll() }); v != "bad" {
+			t.Errorf("panicked with %v", v)
+		}
+		turn(t, c)
+		ran.expect(t, "good")
+	})
+}

@@ -1,0 +1,320 @@
+package aio
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/aioloop/aioloop/backend"
+)
+
+// Random programs, run on the three backends and on a model that is as simple as
+// its subject allows: lists that are searched, no queues shared with anybody, no
+// kernel. A program is made of steps; the functions of bottom halves, handlers and
+// timers are programs as well, so that everything can happen from within
+// everything, and in nested Polls.
+//
+// Idle bottom halves are left out, because they depend on how much time goes by.
+
+// step is one operation on the object with index i, with an argument.
+type step struct {
+	op  string
+	i   int
+	arg int
+}
+
+func (s step) String() string { return fmt.Sprintf("%s(%d,%d)", s.op, s.i, s.arg) }
+
+const (
+	modelObjects = 4 // of each kind
+	modelDepth   = 3 // of nested Polls
+)
+
+// stepOps are the steps that a program is made of.
+var stepOps = []string{
+	"schedule", "schedule", "schedule", "once", "cancel", "delete", "set", "set", "clear", "watch", "change", "close",
+	"notify", "mod", "mod", "anticipate", "del", "advance", "stop", "start", "poll", "poll",
+}
+
+func drawStep(t *rapid.T) step {
+	return step{
+		op:  rapid.SampledFrom(stepOps).Draw(t, "op"),
+		i:   rapid.IntRange(0, modelObjects-1).Draw(t, "i"),
+		arg: rapid.IntRange(0, 6).Draw(t, "arg"),
+	}
+}
+
+// scripts are what the callbacks do, by "bh 2", "timer 0", "fd 1", "once 3".
+type scripts map[string][]step
+
+func drawScripts(t *rapid.T) scripts {
+	all := scripts{}
+	for _, kind := range []string{"bh", "timer", "fd", "once"} {
+		for i := range modelObjects {
+			all[fmt.Sprint(kind, " ", i)] = rapid.SliceOfN(rapid.Custom(drawStep), 0, 2).Draw(t, kind)
+		}
+	}
+	return all
+}
+
+// world is what a program acts on: a Context or the model.
+type world interface {
+	do(s step)
+	log() *journal
+}
+
+// callback runs the script of one object.
+func callback(w world, scripts scripts, name, label string) {
+	w.log().add(label)
+	for _, s := range scripts[name] {
+		w.do(s)
+	}
+	w.log().add("end " + name)
+}
+
+// Virtual time is counted in hours, so that the real time that goes by does not
+// matter. Deadlines lie between two hours, so that none is met exactly.
+func modelDeadline(hours int) time.Duration {
+	return time.Duration(hours)*time.Hour - 30*time.Minute
+}
+
+func TestRandomProgramsAgainstTheModel(t *testing.T) {
+	checkDescriptors(t)
+	rapid.Check(t, func(t *rapid.T) {
+		all := drawScripts(t)
+		program := rapid.SliceOfN(rapid.Custom(drawStep), 1, 40).Draw(t, "program")
+		for _, b := range realBackends {
+			runAgainstModel(t, b, all, program)
+		}
+	})
+}
+
+func runAgainstModel(t *rapid.T, b Backend, all scripts, program []step) {
+	real, err := newRealWorld(b, all)
+	if errors.Is(err, backend.ErrUnavailable) {
+		return
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	defer real.close()
+	m := newModel(all)
+	for n, s := range append(program, step{op: "poll"}, step{op: "poll"}) {
+		real.do(s)
+		m.observed = real.journal // tells in which order handlers ran: nobody promises one
+		m.do(s)
+		if !slices.Equal(real.journal, m.journal) {
+			t.Fatalf("%v, step %d, %v:\nran  %q\nwant %q", b, n, s, []string(real.journal), []string(m.journal))
+		}
+	}
+}
+
+// The model. It knows the time only as a number of hours.
+type model struct {
+	scripts  scripts
+	journal  journal
+	observed journal
+
+	queue, batch []modelBH
+	bhQueued     [modelObjects]bool // it has a place in one of them
+	bhWanted     [modelObjects]bool
+	bhDeleted    [modelObjects]bool
+
+	set, open, pending [modelObjects]bool
+	version            [modelObjects]int // counts Change, so that an old callback is recognised
+
+	timers         []modelTimer // armed, in the order of arming
+	late           []modelTimer // put off to the next run
+	hours, runNow  int
+	stopped        bool
+	running, depth int
+}
+
+// modelBH is a bottom half, or a one-shot one.
+type modelBH struct {
+	i    int
+	once bool
+}
+
+type modelTimer struct{ i, deadline int }
+
+func newModel(all scripts) *model { return &model{scripts: all} }
+
+func (m *model) log() *journal { return &m.journal }
+
+func (m *model) do(s step) {
+	i := s.i
+	switch s.op {
+	case "schedule":
+		if m.bhDeleted[i] {
+			return
+		}
+		m.bhWanted[i] = true
+		if !m.bhQueued[i] { // one that was cancelled has kept its place
+			m.bhQueued[i] = true
+			m.queue = append(m.queue, modelBH{i: i})
+		}
+	case "once":
+		m.queue = append(m.queue, modelBH{i: i, once: true})
+	case "cancel":
+		m.bhWanted[i] = false
+	case "delete":
+		m.bhWanted[i] = false
+		m.bhDeleted[i] = m.bhDeleted[i] || s.arg == 0 // rarely, or soon all are gone
+	case "set", "clear":
+		m.set[i] = s.op == "set"
+	case "watch":
+		if !m.open[i] {
+			m.open[i], m.pending[i] = true, false
+		}
+	case "change":
+		if m.open[i] {
+			m.version[i]++
+		}
+	case "close":
+		m.open[i] = false
+	case "mod", "anticipate", "del":
+		m.doTimer(s)
+	case "advance":
+		m.hours += s.arg % 3
+	case "stop", "start":
+		m.stopped = s.op == "stop"
+	case "poll":
+		m.poll()
+	}
+}
+
+func (m *model) doTimer(s step) {
+	deadline := m.hours + s.arg - 2
+	if at, armed := m.deadline(s.i); s.op == "anticipate" && armed && at <= deadline {
+		return
+	}
+	gone := func(t modelTimer) bool { return t.i == s.i }
+	m.timers, m.late = slices.DeleteFunc(m.timers, gone), slices.DeleteFunc(m.late, gone)
+	switch {
+	case s.op == "del":
+	case m.running > 0 && deadline <= m.runNow:
+		m.late = append(m.late, modelTimer{s.i, deadline})
+	default:
+		m.timers = append(m.timers, modelTimer{s.i, deadline})
+	}
+}
+
+func (m *model) deadline(i int) (int, bool) {
+	for _, t := range append(slices.Clone(m.timers), m.late...) {
+		if t.i == i {
+			return t.deadline, true
+		}
+	}
+	return 0, false
+}
+
+func (m *model) poll() {
+	if m.depth == modelDepth {
+		return
+	}
+	m.depth++
+	defer func() { m.depth-- }()
+	for i := range m.open {
+		m.pending[i] = m.pending[i] || m.open[i] && m.set[i]
+	}
+	m.batch, m.queue = append(m.batch, m.queue...), nil
+	progress := m.runBottomHalves()
+	progress = m.runHandlers() || progress
+	progress = m.runTimers() || progress
+	m.journal.add(fmt.Sprint("progress ", progress))
+}
+
+func (m *model) runBottomHalves() (progress bool) {
+	for len(m.batch) > 0 {
+		b := m.batch[0]
+		m.batch = m.batch[1:]
+		if b.once {
+			progress = true
+			name := fmt.Sprint("once ", b.i)
+			callback(m, m.scripts, name, name)
+			continue
+		}
+		wanted := m.bhWanted[b.i]
+		m.bhQueued[b.i], m.bhWanted[b.i] = false, false
+		if wanted {
+			progress = true
+			name := fmt.Sprint("bh ", b.i)
+			callback(m, m.scripts, name, name)
+		}
+	}
+	return progress
+}
+
+// runHandlers runs those with events, in the order that was observed.
+func (m *model) runHandlers() (progress bool) {
+	for {
+		i := m.nextHandler()
+		if i < 0 {
+			return progress
+		}
+		m.pending[i] = false
+		m.set[i] = false // the callback reads it
+		progress = true
+		callback(m, m.scripts, fmt.Sprint("fd ", i), fmt.Sprint("fd ", i, " version ", m.version[i]))
+	}
+}
+
+func (m *model) nextHandler() int {
+	first := -1
+	for i := range m.open {
+		if !m.pending[i] || !m.open[i] {
+			m.pending[i] = false
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		label := fmt.Sprint("fd ", i, " version ", m.version[i])
+		if at := len(m.journal); at < len(m.observed) && m.observed[at] == label {
+			return i
+		}
+	}
+	return first
+}
+
+func (m *model) runTimers() (progress bool) {
+	if m.stopped || !slices.ContainsFunc(slices.Concat(m.timers, m.late), func(t modelTimer) bool { return t.deadline <= m.hours }) {
+		return false
+	}
+	m.requeue()
+	m.running++
+	m.runNow = m.hours
+	for {
+		t, ok := m.expired()
+		if !ok {
+			break
+		}
+		progress = true
+		name := fmt.Sprint("timer ", t.i)
+		callback(m, m.scripts, name, name)
+	}
+	if m.running--; m.running == 0 {
+		m.requeue()
+	}
+	return progress
+}
+
+func (m *model) requeue() { m.timers, m.late = append(m.timers, m.late...), nil }
+
+// expired removes the earliest timer that is over; of equal ones the first armed.
+func (m *model) expired() (modelTimer, bool) {
+	if m.stopped || len(m.timers) == 0 {
+		return modelTimer{}, false
+	}
+	least := slices.MinFunc(m.timers, func(a, b modelTimer) int { return cmp.Compare(a.deadline, b.deadline) })
+	if least.deadline > m.runNow {
+		return modelTimer{}, false
+	}
+	m.timers = slices.DeleteFunc(m.timers, func(t modelTimer) bool { return t.i == least.i })
+	return least, true
+}

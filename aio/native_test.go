@@ -1,0 +1,176 @@
+package aio
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+)
+
+// eachNative is eachBackend for those that run operations.
+func eachNative(t *testing.T, test func(t *testing.T, c *Context)) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		if c.submitter == nil {
+			wantError(t, c.Submit(backend.Operation{}, func(int, error) {}), errors.ErrUnsupported)
+			t.Skip("this backend runs no operations, and says so")
+		}
+		test(t, c)
+	})
+}
+
+func TestSubmitWritesAndReadsAFile(t *testing.T) {
+	eachNative(t, func(t *testing.T, c *Context) {
+		fd := openFile(t, filepath.Join(t.TempDir(), "file"))
+		var ran journal
+		report := func(what string) func(int, error) {
+			return func(n int, err error) { ran.add(fmt.Sprint(what, " ", n, " ", err)) }
+		}
+		step := func(op backend.Operation, what string) {
+			t.Helper()
+			must(t, c.Submit(op, report(what)))
+			want := len(ran) + 1
+			pollUntil(t, c, func() bool { return len(ran) == want })
+		}
+		step(backend.Operation{Code: backend.OpWrite, FD: fd, Buf: []byte("hello")}, "write")
+		step(backend.Operation{Code: backend.OpFsync, FD: fd}, "fsync")
+		b := make([]byte, 8)
+		step(backend.Operation{Code: backend.OpRead, FD: fd, Buf: b, Offset: 1}, "read")
+		step(backend.Operation{}, "nop")
+		ran.expect(t, "write 5 <nil>", "fsync 0 <nil>", "read 4 <nil>", "nop 0 <nil>")
+		if string(b[:4]) != "ello" {
+			t.Errorf("read %q", b[:4])
+		}
+		if s := c.Stats(); s.Completions != 4 {
+			t.Errorf("counted as %d", s.Completions)
+		}
+	})
+}
+
+func TestSubmitReportsTheErrno(t *testing.T) {
+	eachNative(t, func(t *testing.T, c *Context) {
+		var got error
+		done := false
+		op := backend.Operation{Code: backend.OpRead, FD: -1, Buf: make([]byte, 1)}
+		must(t, c.Submit(op, func(n int, err error) { done, got = n == 0, err }))
+		pollUntil(t, c, func() bool { return done })
+		wantError(t, got, unix.EBADF)
+		if c.Submit(backend.Operation{Code: 99}, func(int, error) { t.Error("called") }) == nil {
+			t.Error("an unknown operation was taken")
+		}
+		wantPanic(t, func() { _ = c.Submit(backend.Operation{}, nil) })
+		elsewhere(func() {
+			wantError(t, c.Submit(backend.Operation{}, func(int, error) { t.Error("called") }), ErrWrongGoroutine)
+		})
+		settle(t, c)
+	})
+}
+
+// More operations than any queue holds, each of which is called back once.
+func TestSubmitManyOperations(t *testing.T) {
+	eachNative(t, func(t *testing.T, c *Context) {
+		const n = 5000
+		turn(t, c)
+		calls := make([]int, n)
+		sum := 0
+		for i := range n {
+			for {
+				err := c.Submit(backend.Operation{}, func(int, error) { calls[i]++; sum++ })
+				if !errors.Is(err, unix.EAGAIN) {
+					must(t, err)
+					break
+				}
+				turn(t, c) // the queue is full: see completions first
+			}
+		}
+		pollUntil(t, c, func() bool { return sum >= n })
+		settle(t, c)
+		for i := range calls {
+			if calls[i] != 1 {
+				t.Fatalf("operation %d was called back %d times", i, calls[i])
+			}
+		}
+	})
+}
+
+// A completion callback that polls: the completions behind it run inside, once.
+func TestNestedPollRunsTheRemainingCompletions(t *testing.T) {
+	eachNative(t, func(t *testing.T, c *Context) {
+		var ran journal
+		must(t, c.Submit(backend.Operation{}, func(int, error) {
+			ran.add("outer")
+			block(t, c)
+			ran.add("end")
+		}))
+		for _, what := range []string{"a", "b"} {
+			must(t, c.Submit(backend.Operation{}, func(int, error) { ran.add(what) }))
+		}
+		pollUntil(t, c, func() bool { return len(ran) >= 4 })
+		ran.expect(t, "outer", "a", "b", "end")
+		settle(t, c)
+		ran.expect(t)
+	})
+}
+
+func TestSubmitFromACompletion(t *testing.T) {
+	eachNative(t, func(t *testing.T, c *Context) {
+		left := 100
+		var again func(int, error)
+		again = func(int, error) {
+			if left--; left > 0 {
+				must(t, c.Submit(backend.Operation{}, again))
+			}
+		}
+		must(t, c.Submit(backend.Operation{}, again))
+		pollUntil(t, c, func() bool { return left == 0 })
+	})
+}
+
+// The operation's buffer is held while nobody else does, also under the collector.
+func TestTrap30_BufferStaysUntilTheCompletion(t *testing.T) {
+	eachNative(t, func(t *testing.T, c *Context) {
+		path := filepath.Join(t.TempDir(), "file")
+		must(t, os.WriteFile(path, make([]byte, 4096), 0o600))
+		fd := openFile(t, path)
+		left := 200
+		for i := range left {
+			b := make([]byte, 4096)
+			for j := range b {
+				b[j] = byte(i)
+			}
+			must(t, c.Submit(backend.Operation{Code: backend.OpRead, FD: fd, Buf: b}, func(n int, err error) {
+				left--
+				for _, x := range b[:n] {
+					if err != nil || x != 0 {
+						t.Errorf("operation %d: %d, %v: the buffer was not filled", i, x, err)
+						return
+					}
+				}
+			}))
+			if i%20 == 0 {
+				runtime.GC()
+				turn(t, c)
+			}
+		}
+		pollUntil(t, c, func() bool { return left == 0 })
+	})
+}
+
+// A read that never ends does not keep the Context from closing.
+func TestCloseWithAnOperationUnderWay(t *testing.T) {
+	eachNative(t, func(t *testing.T, c *Context) {
+		r, _ := pipe(t)
+		must(t, unix.SetNonblock(r, false))
+		op := backend.Operation{Code: backend.OpRead, FD: r, Buf: make([]byte, 1), Offset: -1}
+		must(t, c.Submit(op, func(int, error) { t.Error("called back after Close") }))
+		turn(t, c)
+		must(t, c.Close())
+		wantError(t, c.Submit(op, func(int, error) {}), ErrClosed)
+	})
+}

@@ -1,0 +1,467 @@
+package aio
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// needTwoCPUs skips what GOMAXPROCS=1 forbids: polling in user space.
+func needTwoCPUs(t testing.TB) {
+	t.Helper()
+	if runtime.GOMAXPROCS(0) < 2 {
+		t.Skip("the loop does not poll in user space when GOMAXPROCS is 1")
+	}
+}
+
+const µs = time.Microsecond
+
+// longWindow is one that a test under load still does something in.
+var longWindow = Polling{Max: 20 * time.Millisecond}
+
+// polling returns a Context that polls for w at its next sleep.
+func polling(t *testing.T, newLoop maker, w time.Duration) *Context {
+	needTwoCPUs(t)
+	c := newLoop(WithPolling(longWindow))
+	turn(t, c) // from here on this is the home goroutine, so that Watch does not notify
+	c.adaptive.window = w
+	return c
+}
+
+// The hooks of a device, all of which write down that they were called.
+func (j *journal) hooks(poll func() bool) Callbacks {
+	return Callbacks{
+		Read:      j.note("read"),
+		PollReady: j.note("ready"),
+		PollBegin: j.note("begin"),
+		PollEnd:   j.note("end"),
+		Poll:      func() bool { j.add("poll"); return poll() },
+	}
+}
+
+func nothing() bool { return false }
+
+func TestPollingRule(t *testing.T) {
+	qemu := Polling{Max: 32 * µs}
+	for _, tc := range []struct {
+		p                  Polling
+		window, idle, want time.Duration
+	}{
+		{qemu, 0, 10 * µs, 4 * µs},
+		{qemu, 4 * µs, 10 * µs, 8 * µs},
+		{qemu, 16 * µs, 10 * µs, 16 * µs},
+		{qemu, 16 * µs, 16 * µs, 16 * µs},
+		{qemu, 16 * µs, 20 * µs, 32 * µs},
+		{qemu, 20 * µs, 30 * µs, 32 * µs}, // never beyond Max
+		{qemu, 16 * µs, 33 * µs, 0},
+		{qemu, 0, time.Second, 0},
+		{Polling{Max: 32 * µs, Grow: 3}, 4 * µs, 20 * µs, 12 * µs},
+		{Polling{Max: 32 * µs, Shrink: 2}, 16 * µs, 100 * µs, 8 * µs},
+		{Polling{Max: 2 * µs}, 0, µs, 2 * µs},
+	} {
+		if got := tc.p.next(tc.window, tc.idle); got != tc.want {
+			t.Errorf("%+v: window %v, idle %v: %v, want %v", tc.p, tc.window, tc.idle, got, tc.want)
+		}
+	}
+}
+
+// Traffic that comes every 20 µs makes the window big enough; when it goes away,
+// so does the window.
+func TestPollingRuleFollowsTheTraffic(t *testing.T) {
+	p, window := Polling{Max: 32 * µs}, time.Duration(0)
+	for range 10 {
+		window = p.next(window, 20*µs)
+	}
+	if window < 20*µs || window > 32*µs {
+		t.Errorf("window %v for events every 20 µs", window)
+	}
+	if window = p.next(window, time.Millisecond); window != 0 {
+		t.Errorf("window %v after the traffic has gone", window)
+	}
+}
+
+func TestPollBeginAndEndArePairs(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 100*µs)
+		var ran journal
+		watch(t, c, notifier(t).FD(), ran.hooks(nothing))
+		must(t, c.NewTimer(Realtime, func() {}).ModAfter(2*time.Millisecond))
+		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
+		if !slices.Contains(ran, "begin") {
+			t.Fatal("it did not poll")
+		}
+		checkPairs(t, ran)
+		if n := len(ran); ran[n-2] != "end" || ran[n-1] != "poll" {
+			t.Errorf("ends with %q, want one last poll after end", ran[n-2:])
+		}
+	})
+}
+
+// checkPairs fails unless begin and end alternate, and every end is followed by
+// one last poll.
+func checkPairs(t *testing.T, ran journal) {
+	t.Helper()
+	begun := false
+	for i, what := range ran {
+		switch what {
+		case "begin":
+			if begun {
+				t.Fatalf("two begins in %q", ran)
+			}
+			begun = true
+		case "end":
+			if !begun {
+				t.Fatalf("an end without a begin in %q", ran)
+			}
+			begun = false
+			if i+1 < len(ran) && ran[i+1] != "poll" {
+				t.Fatalf("no last poll after end in %q", ran)
+			}
+		}
+	}
+	if begun {
+		t.Fatalf("a begin without an end in %q", ran)
+	}
+}
+
+func TestPollFindsAnEvent(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 10*time.Millisecond)
+		var ran journal
+		there := 3 // the device has something at the third look, twice
+		h := watch(t, c, notifier(t).FD(), ran.hooks(func() bool { there--; return there == 0 }))
+		if !block(t, c) {
+			t.Error("what Poll has found is no progress")
+		}
+		ran.expect(t, "begin", "poll", "poll", "poll", "ready")
+		s := c.Stats()
+		if s.PollHits != 1 || s.PollReadies != 1 || s.Sleeps != 0 || s.Reads != 0 {
+			t.Errorf("counted as %+v", s)
+		}
+		there = 1
+		block(t, c) // it stays in polling mode: no second begin
+		ran.expect(t, "poll", "ready")
+		turn(t, c) // an iteration that does not sleep ends it
+		ran.expect(t, "end", "poll")
+		must(t, h.Close())
+		ran.expect(t)
+	})
+}
+
+// What arrived before the notifications were on again is found by the last Poll.
+func TestLastPollFindsWhatArrivedMeanwhile(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 100*µs)
+		var ran journal
+		ended := false
+		cb := ran.hooks(func() bool { return ended })
+		cb.PollEnd = func() { ended = true }
+		watch(t, c, notifier(t).FD(), cb)
+		if !block(t, c) || ran[len(ran)-1] != "ready" {
+			t.Errorf("ran %q", ran)
+		}
+		ended = false
+	})
+}
+
+func TestWithoutPollReadyReadIsCalled(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 10*time.Millisecond)
+		var ran journal
+		cb := ran.hooks(func() bool { return true })
+		cb.PollReady, cb.PollBegin, cb.PollEnd = nil, nil, nil
+		h := watch(t, c, notifier(t).FD(), cb)
+		block(t, c)
+		ran.expect(t, "poll", "read")
+		must(t, h.Close())
+	})
+}
+
+// Poll and the kernel may see the same event: it is one, and causes one call.
+func TestEventSeenTwiceIsDispatchedOnce(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 10*time.Millisecond)
+		n := notifier(t)
+		calls := 0
+		take := func() {
+			calls++
+			_, _ = n.TestAndClear()
+		}
+		watch(t, c, n.FD(), Callbacks{
+			Read: take,
+			Poll: func() bool {
+				if calls == 0 && c.adaptive.started {
+					_ = n.Set()
+					return true
+				}
+				return false
+			},
+		})
+		turn(t, c) // the kernel knows the descriptor from here on
+		block(t, c)
+		if calls != 1 {
+			t.Errorf("%d calls", calls)
+		}
+	})
+}
+
+func TestCloseAndChangeWhilePolling(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 10*time.Millisecond)
+		var old, young journal
+		h := watch(t, c, notifier(t).FD(), old.hooks(func() bool { return true }))
+		block(t, c)
+		old.expect(t, "begin", "poll", "ready")
+		must(t, h.Change(young.hooks(func() bool { return true })))
+		block(t, c)
+		old.expect(t, "end")
+		young.expect(t, "begin", "poll", "ready")
+		must(t, h.Close())
+		young.expect(t, "end")
+		turn(t, c)
+		old.expect(t)
+		young.expect(t)
+	})
+}
+
+func TestCloseOnAnotherGoroutineEndsPollingLater(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 10*time.Millisecond)
+		var ran journal
+		h := watch(t, c, notifier(t).FD(), ran.hooks(func() bool { return true }))
+		block(t, c)
+		ran.expect(t, "begin", "poll", "ready")
+		elsewhere(func() { must(t, h.Close()) })
+		ran.expect(t)
+		turn(t, c)
+		ran.expect(t, "end")
+	})
+}
+
+// elsewhere runs f on another goroutine, to its end.
+func elsewhere(f func()) {
+	var group sync.WaitGroup
+	group.Go(f)
+	group.Wait()
+}
+
+// A Context that is closed while a device's notifications are off switches them on.
+func TestCloseOfTheContextEndsPolling(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 10*time.Millisecond)
+		var ran journal
+		h := watch(t, c, notifier(t).FD(), ran.hooks(func() bool { return true }))
+		block(t, c)
+		elsewhere(func() { must(t, h.Close()) })
+		must(t, c.Close())
+		ran.expect(t, "begin", "poll", "ready", "end")
+	})
+}
+
+func TestPanicInPollEndKeepsThePairs(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 100*µs)
+		var ran journal
+		bad := true
+		watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}, Poll: nothing, PollEnd: func() {
+			if bad {
+				bad = false
+				panic("bad")
+			}
+		}})
+		watch(t, c, notifier(t).FD(), ran.hooks(nothing))
+		if v := panicOf(func() { _, _ = c.Poll() }); v != "bad" {
+			t.Fatalf("panicked with %v", v)
+		}
+		turn(t, c)
+		checkPairs(t, ran)
+	})
+}
+
+func TestPollingOffByDefault(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		for _, opt := range []Option{WithName("default"), WithPolling(Polling{})} {
+			c := newLoop(opt)
+			var ran journal
+			watch(t, c, notifier(t).FD(), ran.hooks(func() bool { return true }))
+			restsFor(t, c, 5*time.Millisecond)
+			ran.expect(t)
+			if s := c.Stats(); s.PollHits+s.PollMisses != 0 {
+				t.Errorf("it polled: %+v", s)
+			}
+		}
+	})
+}
+
+// With one CPU nobody could make happen what the loop polls for.
+func TestPollingNeverWithOneCPU(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+		c := newLoop(WithPolling(longWindow))
+		c.adaptive.window = time.Millisecond
+		var ran journal
+		watch(t, c, notifier(t).FD(), ran.hooks(func() bool { return true }))
+		restsFor(t, c, 5*time.Millisecond)
+		ran.expect(t)
+	})
+}
+
+// On ppoll and epoll a descriptor without a Poll callback shows its readiness to
+// the kernel only, so the loop does not poll; io_uring shows it to all.
+func TestPollingNeedsSight(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 100*µs)
+		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
+		must(t, c.NewTimer(Realtime, func() {}).ModAfter(time.Millisecond))
+		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
+		if polled := c.Stats().PollMisses > 0; polled != (c.peeker != nil) {
+			t.Errorf("polled: %v", polled)
+		}
+		must(t, h.Close())
+		c.adaptive.window = 100 * µs
+		before := c.Stats().PollMisses
+		must(t, c.NewTimer(Realtime, func() {}).ModAfter(time.Millisecond))
+		pollUntil(t, c, func() bool { return c.Stats().Timers == 2 })
+		if c.Stats().PollMisses == before {
+			t.Error("it does not poll after the blind handler is gone")
+		}
+	})
+}
+
+// Trap 18: with deferred task work an event shows only if the loop looks for it.
+func TestTrap18_PollingSeesADescriptor(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 0)
+		if c.peeker == nil {
+			t.Skip("only a Peeker sees descriptors in user space")
+		}
+		n := notifier(t)
+		ran := false
+		watchNotifier(t, c, n, func() { ran = true })
+		turn(t, c)
+		c.adaptive.window = longWindow.Max
+		must(t, n.Set())
+		block(t, c)
+		if s := c.Stats(); !ran || s.PollHits+s.Sleeps > 1 || s.Sleeps != 0 {
+			t.Errorf("ran %v, %+v", ran, s)
+		}
+	})
+}
+
+func TestPollingSeesABottomHalf(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, longWindow.Max)
+		b := c.NewBottomHalf(func() {})
+		looks := 0
+		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}, Poll: func() bool {
+			if looks++; looks == 5 {
+				must(t, b.Schedule())
+			}
+			return false
+		}})
+		if !block(t, c) {
+			t.Error("no progress")
+		}
+		if s := c.Stats(); s.PollHits != 1 || s.Sleeps != 0 || s.NotifiesWritten != 0 {
+			t.Errorf("%+v", s)
+		}
+		must(t, h.Close())
+	})
+}
+
+// Notifies without a pause must not keep the loop from asking the handlers.
+func TestNotifiesDoNotStarvePolledHandlers(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, longWindow.Max)
+		found := 0
+		h := watch(t, c, notifier(t).FD(), Callbacks{
+			Read: func() {}, Poll: func() bool { return true }, PollReady: func() { found++ },
+		})
+		for i := 1; i <= 10; i++ {
+			c.adaptive.window = longWindow.Max
+			c.Notify()
+			if block(t, c); found != i {
+				t.Fatalf("%d events found in %d iterations", found, i)
+			}
+		}
+		must(t, h.Close())
+	})
+}
+
+// A timer that a Poll callback arms shortens the sleep that follows.
+func TestTimerArmedByAPollCallback(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 50*µs)
+		fired := false
+		timer := c.NewTimer(Realtime, func() { fired = true })
+		watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}, Poll: func() bool {
+			if !fired && !timer.Pending() {
+				must(t, timer.ModAfter(time.Millisecond))
+			}
+			return false
+		}})
+		pollUntil(t, c, func() bool { return fired })
+	})
+}
+
+// Thousands of idle handlers and a busy one: the busy one is served, the others
+// cost no polling, and the window collapses when there is nothing to gain.
+func TestTrap23_ManyIdleHandlersAndABusyOne(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		const idle = 3000
+		needDescriptors(t, idle+100)
+		needTwoCPUs(t)
+		c := newLoop(WithPolling(Polling{Max: 32 * µs}))
+		for range idle {
+			watch(t, c, notifier(t).FD(), Callbacks{Read: func() { t.Error("an idle handler ran") }})
+		}
+		n := notifier(t)
+		ran := 0
+		watchNotifier(t, c, n, func() { ran++ })
+		for i := 1; i <= 100; i++ {
+			must(t, n.Set())
+			if block(t, c); ran != i {
+				t.Fatalf("%d calls after %d sets", ran, i)
+			}
+		}
+		if s := c.Stats(); c.peeker == nil && s.PollHits+s.PollMisses != 0 {
+			t.Errorf("it polled though it could see nothing: %+v", s)
+		}
+		restsFor(t, c, 5*time.Millisecond)
+		if c.adaptive.window != 0 {
+			t.Errorf("window %v after the traffic has gone", c.adaptive.window)
+		}
+	})
+}
+
+func TestPollingTracesItsWindow(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		needTwoCPUs(t)
+		var seen []string
+		c := newLoop(WithPolling(longWindow), WithTrace(func(e TraceEvent) {
+			switch e.Point {
+			case TracePollBegin, TracePollEnd, TracePollGrow, TracePollShrink:
+				seen = append(seen, e.Point.String())
+			}
+		}))
+		timer := c.NewTimer(Realtime, func() {})
+		must(t, timer.ModAfter(5*time.Millisecond)) // within Max: the window grows
+		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
+		if !slices.Contains(seen, "poll-grow") {
+			t.Error(fmt.Sprint("no growth: ", seen))
+		}
+		must(t, timer.ModAfter(longWindow.Max+5*time.Millisecond)) // beyond: it collapses
+		pollUntil(t, c, func() bool { return c.Stats().Timers == 2 })
+		for _, want := range []string{"poll-begin", "poll-end", "poll-shrink"} {
+			if !slices.Contains(seen, want) {
+				t.Errorf("no %s: %q", want, seen)
+			}
+		}
+		if c.adaptive.window != 0 {
+			t.Errorf("window %v", c.adaptive.window)
+		}
+	})
+}

@@ -1,0 +1,162 @@
+package aio
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+)
+
+var errCause = errors.New("cause")
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ran := 0
+		var b *BottomHalf
+		b = c.NewBottomHalf(func() {
+			if ran++; ran == 3 {
+				cancel(errCause)
+			}
+			_ = b.Schedule()
+		})
+		must(t, b.Schedule())
+		wantError(t, c.Run(ctx), errCause)
+		if ran < 3 {
+			t.Errorf("ran %d times", ran)
+		}
+		b.Delete()
+		turn(t, c) // the loop can go on
+	})
+}
+
+func TestRunOfAnEndedContextReturns(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errCause)
+		for range 100 {
+			wantError(t, c.Run(ctx), errCause)
+		}
+		deadline, stop := context.WithTimeout(t.Context(), time.Millisecond)
+		defer stop()
+		wantError(t, c.Run(deadline), context.DeadlineExceeded)
+	})
+}
+
+// The end may come at any moment around the sleep, also between Run's look at it
+// and the sleep: Run always hears of it.
+func TestRunDoesNotMissItsEnd(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		for i := range 500 {
+			ctx, cancel := context.WithCancel(t.Context())
+			var group sync.WaitGroup
+			group.Go(func() {
+				for range i * 10 {
+					_ = c.written.Load()
+				}
+				cancel()
+			})
+			wantError(t, c.Run(ctx), context.Canceled)
+			group.Wait()
+		}
+	})
+}
+
+func TestRunInsideACallback(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		must(t, c.ScheduleOnce(func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			must(t, c.ScheduleOnce(func() { ran.add("inner"); cancel() }))
+			wantError(t, c.Run(ctx), context.Canceled)
+			ran.add("outer")
+		}))
+		turn(t, c)
+		ran.expect(t, "inner", "outer")
+	})
+}
+
+func TestRunReturnsAnErrorOfPoll(t *testing.T) {
+	inner, _, err := Epoll.open()
+	must(t, err)
+	p := &scriptedPoller{Poller: inner}
+	c, err := New(WithPoller(p))
+	must(t, err)
+	t.Cleanup(func() { closeLoop(t, c) })
+	p.fail = errCause
+	wantError(t, c.Run(t.Context()), errCause)
+	ran := false
+	must(t, c.ScheduleOnce(func() { ran = true }))
+	if block(t, c); !ran {
+		t.Error("the loop does not go on after an error")
+	}
+}
+
+// Close is refused for as long as Run runs, also between two of its iterations.
+func TestCloseIsRefusedThroughoutRun(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		busy(t, c)
+		start(t, c)
+		must(t, c.Do(t.Context(), func() error { return nil }))
+		for range 2000 {
+			wantError(t, c.Close(), ErrPolling)
+		}
+		must(t, c.Do(t.Context(), func() error { c.batch = bhList{}; return nil }))
+	})
+}
+
+// Made by one goroutine, driven by another: nothing is lost, and io_uring's single
+// issuer is the latter.
+func TestTrap03_MadeHereDrivenThere(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		n := notifier(t)
+		done := make(chan string, 3)
+		watchNotifier(t, c, n, func() { done <- "handler" })
+		must(t, n.Set())
+		must(t, c.ScheduleOnce(func() { done <- "bottom half" }))
+		must(t, c.NewTimer(Realtime, func() { done <- "timer" }).Mod(0))
+		start(t, c)
+		seen := map[string]bool{}
+		for range 3 {
+			seen[<-done] = true
+		}
+		if len(seen) != 3 {
+			t.Errorf("ran %v", seen)
+		}
+	})
+}
+
+// Poll from a goroutine that is not the home goroutine is refused, whether or not
+// the loop is inside Poll, and does no harm.
+func TestPollFromASecondGoroutine(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		refused := func(c *Context) {
+			elsewhere(func() {
+				_, err := c.Poll()
+				wantError(t, err, ErrWrongGoroutine)
+				_, err = c.TryPoll()
+				wantError(t, err, ErrWrongGoroutine)
+				wantError(t, c.Run(t.Context()), ErrWrongGoroutine)
+			})
+		}
+		c := newLoop()
+		turn(t, c)
+		refused(c)
+		inside := false
+		must(t, c.ScheduleOnce(func() { inside = true; refused(c) }))
+		if turn(t, c); !inside {
+			t.Error("it does not work afterwards")
+		}
+		asleepElsewhere := newLoop()
+		start(t, asleepElsewhere)
+		asleep(t, asleepElsewhere)
+		refused(asleepElsewhere)
+	})
+}

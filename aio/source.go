@@ -1,0 +1,102 @@
+//go:build linux
+
+package aio
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Context can be stepped by a foreign loop, GLib's or a game's, instead of
+// waiting by itself. The foreign loop goes through the four phases in this order,
+// on the home goroutine; it may leave out Dispatch if Check reports false:
+//
+//	timeout, err := loop.Prepare()           // and wait no longer than that
+//	fds = loop.Query(fds[:0])                // ppoll(2) these, and others besides
+//	ready, err := loop.Check(fds)            // with the revents filled in
+//	progress, err := loop.Dispatch()
+//
+// From Prepare to Check a Notify writes to a descriptor that Query has returned.
+// In this mode there is no polling in user space. Poll may be called in between,
+// by the callbacks of others.
+
+// Prepare begins a turn. It returns how long the foreign loop may wait: 0 if there
+// is something to do, a negative duration if only an event or a notify will bring
+// something. It fails with errors.ErrUnsupported if the Context was given a Poller
+// that cannot be waited for from outside.
+func (c *Context) Prepare() (timeout time.Duration, err error) {
+	if c.queryable == nil && c.pollable == nil {
+		return 0, fmt.Errorf("aio: a foreign loop cannot wait for the %s backend: %w", c.info.Name, errors.ErrUnsupported)
+	}
+	if err := c.enter(); err != nil {
+		return 0, err
+	}
+	defer c.leave()
+	c.nowValid = false
+	c.refresh()
+	if c.adaptive.started { // by a Poll; nobody polls while the foreign loop waits
+		c.stopPolling()
+	}
+	if c.pollable != nil {
+		if err := c.pollable.Flush(); err != nil {
+			return 0, c.pollerError(err)
+		}
+	}
+	timeout = c.timeout()
+	c.prepared = true
+	c.notifyMe.Store(true)                           // L1
+	if c.gather() || c.busy() || c.notifyPending() { // L2
+		timeout = 0
+	}
+	return timeout, nil
+}
+
+// Query appends the descriptors that the foreign loop waits for. They stay the
+// Context's own and may be others in each turn.
+func (c *Context) Query(fds []unix.PollFd) []unix.PollFd {
+	if c.queryable != nil {
+		return c.queryable.Query(fds)
+	}
+	return append(fds, unix.PollFd{Fd: int32(c.pollable.PollFD()), Events: unix.POLLIN})
+}
+
+// Check ends the wait of a turn. fds is what Query has returned, with the revents
+// that ppoll(2) has filled in. It reports whether there is something to dispatch.
+func (c *Context) Check(fds []unix.PollFd) (ready bool, err error) {
+	if err := c.enter(); err != nil {
+		return false, err
+	}
+	defer c.leave()
+	c.prepared = false
+	c.notifyMe.Store(false) // L4
+	c.nowValid = false
+	var n int
+	if c.queryable != nil {
+		n = c.queryable.Collect(c.events, fds)
+	} else {
+		n, err = c.poller.Wait(c.events, 0)
+	}
+	c.unseen = false
+	if n > 0 {
+		c.collect(c.events[:n])
+		c.makeRoom(n)
+	}
+	c.reap()
+	c.accept() // L5
+	return c.timeout() == 0, c.pollerError(err)
+}
+
+// Dispatch runs what Check has found, like the last step of Poll, and reports
+// whether there was progress.
+func (c *Context) Dispatch() (progress bool, err error) {
+	if err := c.enter(); err != nil {
+		return false, err
+	}
+	defer c.leave()
+	c.stats.Iterations++
+	c.gather()
+	return c.dispatch(), nil
+}

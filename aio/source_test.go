@@ -1,0 +1,230 @@
+package aio
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// foreign is one turn of a foreign loop: ppoll(2) over what the Context asks for.
+func foreign(t testing.TB, c *Context) (progress bool) {
+	t.Helper()
+	timeout, err := c.Prepare()
+	must(t, err)
+	fds := c.Query(nil)
+	waitForeign(t, fds, timeout)
+	ready, err := c.Check(fds)
+	must(t, err)
+	if !ready {
+		return false
+	}
+	progress, err = c.Dispatch()
+	must(t, err)
+	return progress
+}
+
+func waitForeign(t testing.TB, fds []unix.PollFd, timeout time.Duration) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	if timeout < 0 || timeout > patience {
+		timeout = patience
+	}
+	for {
+		ts := unix.NsecToTimespec(int64(timeout))
+		if _, err := unix.Ppoll(fds, &ts, nil); err != unix.EINTR {
+			must(t, err)
+			break
+		}
+	}
+	if time.Now().After(deadline) {
+		t.Fatal("the foreign loop was not woken up")
+	}
+}
+
+func foreignUntil(t testing.TB, c *Context, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); {
+		foreign(t, c)
+		if time.Now().After(deadline) {
+			t.Fatal("it does not happen")
+		}
+	}
+}
+
+func TestForeignLoopDispatchesEverything(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		n := notifier(t)
+		watchNotifier(t, c, n, ran.note("handler"))
+		r, w := pipe(t)
+		watch(t, c, r, Callbacks{Read: func() { read(r, 1); ran.add("pipe") }})
+		steps := map[string]func(){
+			"bottom half": func() { must(t, c.ScheduleOnce(ran.note("bottom half"))) },
+			"handler":     func() { must(t, n.Set()) },
+			"pipe":        func() { write(t, w, "x") },
+			"timer":       func() { must(t, c.NewTimer(Realtime, ran.note("timer")).ModAfter(time.Millisecond)) },
+			"idle":        func() { must(t, c.NewBottomHalf(ran.note("idle")).ScheduleIdle()) },
+		}
+		for range 3 {
+			for name, step := range steps {
+				step()
+				foreignUntil(t, c, func() bool { return len(ran) > 0 })
+				ran.expect(t, name)
+			}
+		}
+	})
+}
+
+// Everything that wakes a sleeping Poll wakes a foreign loop too.
+func TestForeignLoopIsWokenUp(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var group sync.WaitGroup
+		for range 200 {
+			ran := false
+			group.Go(func() { must(t, c.ScheduleOnce(func() { ran = true })) })
+			foreignUntil(t, c, func() bool { return ran })
+			group.Wait()
+		}
+		virtual := false
+		timer := c.NewTimer(Virtual, func() { virtual = true })
+		must(t, timer.ModAfter(time.Hour))
+		group.Go(func() { asleep(t, c); c.VirtualClock().Advance(2 * time.Hour) })
+		foreignUntil(t, c, func() bool { return virtual })
+		group.Wait()
+	})
+}
+
+func TestForeignLoopRests(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		n := notifier(t)
+		ran := 0
+		watchNotifier(t, c, n, func() { ran++ })
+		must(t, n.Set())
+		foreignUntil(t, c, func() bool { return ran == 1 })
+		over := false
+		must(t, c.NewTimer(Realtime, func() { over = true }).ModAfter(20*time.Millisecond))
+		turns := 0
+		foreignUntil(t, c, func() bool { turns++; return over })
+		if turns > 20 || ran != 1 {
+			t.Errorf("%d turns in 20 ms, %d calls", turns, ran)
+		}
+	})
+}
+
+// Callbacks may poll, and others may poll between the phases.
+func TestForeignLoopAndPoll(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		must(t, c.ScheduleOnce(func() {
+			must(t, c.ScheduleOnce(ran.note("inner")))
+			block(t, c)
+			ran.add("outer")
+		}))
+		foreignUntil(t, c, func() bool { return len(ran) == 2 })
+		ran.expect(t, "inner", "outer")
+
+		timeout, err := c.Prepare()
+		must(t, err)
+		fds := c.Query(nil)
+		must(t, c.ScheduleOnce(ran.note("between")))
+		block(t, c)
+		ran.expect(t, "between")
+		arrived := false
+		elsewhere(func() { must(t, c.ScheduleOnce(func() { arrived = true })) })
+		waitForeign(t, fds, timeout) // the notify after the Poll still ends the wait
+		_, err = c.Check(fds)
+		must(t, err)
+		_, err = c.Dispatch()
+		must(t, err)
+		foreignUntil(t, c, func() bool { return arrived })
+	})
+}
+
+// What Poll has begun, nobody would end while the foreign loop waits.
+func TestForeignLoopEndsPolling(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 10*time.Millisecond)
+		var ran journal
+		looks := 0
+		h := watch(t, c, notifier(t).FD(), ran.hooks(func() bool { looks++; return looks == 1 }))
+		block(t, c)
+		ran.expect(t, "begin", "poll", "ready")
+		_, err := c.Prepare()
+		must(t, err)
+		ran.expect(t, "end", "poll")
+		_, err = c.Check(c.Query(nil))
+		must(t, err)
+		must(t, h.Close())
+	})
+}
+
+func TestForeignLoopErrors(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		foreignErrors := func(want error) {
+			_, err := c.Prepare()
+			wantError(t, err, want)
+			_, err = c.Check(nil)
+			wantError(t, err, want)
+			_, err = c.Dispatch()
+			wantError(t, err, want)
+		}
+		turn(t, c)
+		elsewhere(func() { foreignErrors(ErrWrongGoroutine) })
+		must(t, c.Close())
+		foreignErrors(ErrClosed)
+	})
+}
+
+func TestForeignLoopNeedsAPollerThatCanBeWaitedFor(t *testing.T) {
+	inner, _, err := Epoll.open()
+	must(t, err)
+	c, err := New(WithPoller(&scriptedPoller{Poller: inner}))
+	must(t, err)
+	t.Cleanup(func() { closeLoop(t, c) })
+	_, err = c.Prepare()
+	wantError(t, err, errors.ErrUnsupported)
+}
+
+// What the home goroutine itself changes after Prepare must not wait either.
+func TestForeignLoopSeesChangesAfterPrepare(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		for name, change := range map[string]func(c *Context, effect func()){
+			"timer": func(c *Context, effect func()) { must(t, c.NewTimer(Realtime, effect).Mod(0)) },
+			"watch": func(c *Context, effect func()) {
+				n := notifier(t)
+				must(t, n.Set())
+				watchNotifier(t, c, n, effect)
+			},
+			"bottom half": func(c *Context, effect func()) { must(t, c.ScheduleOnce(effect)) },
+			"a notify after a Poll": func(c *Context, effect func()) {
+				watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
+				c.Notify()
+				turn(t, c)
+				elsewhere(func() { must(t, c.ScheduleOnce(effect)) })
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				c := newLoop()
+				done := false
+				timeout, err := c.Prepare()
+				must(t, err)
+				fds := c.Query(nil)
+				change(c, func() { done = true })
+				waitForeign(t, fds, timeout)
+				_, err = c.Check(fds)
+				must(t, err)
+				_, err = c.Dispatch()
+				must(t, err)
+				foreignUntil(t, c, func() bool { return done })
+			})
+		}
+	})
+}

@@ -1,0 +1,110 @@
+package aio
+
+import (
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestStatsCountByKind(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		for range 3 {
+			must(t, c.ScheduleOnce(func() {}))
+			must(t, c.NewTimer(Realtime, func() {}).Mod(0))
+		}
+		a, b := sockets(t)
+		write(t, b, "x")
+		h := watch(t, c, a, Callbacks{Read: func() {}, Write: func() {}})
+		turn(t, c)
+		must(t, h.Close())
+		s := c.Stats()
+		if s.BottomHalves != 3 || s.Timers != 3 || s.Reads != 1 || s.Writes != 1 || s.Iterations != 1 || s.Sleeps != 0 {
+			t.Errorf("%+v", s)
+		}
+		must(t, c.NewTimer(Realtime, func() {}).ModAfter(2*time.Millisecond))
+		pollUntil(t, c, func() bool { return c.Stats().Timers == 4 })
+		if s = c.Stats(); s.Sleeps == 0 || s.Sleeps > s.Iterations {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A sleep that a notify has ended is a wake-up, one whose time was up is not.
+func TestStatsCountWakeUps(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		turn(t, c)
+		must(t, c.NewTimer(Realtime, func() {}).ModAfter(2*time.Millisecond))
+		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
+		if s := c.Stats(); s.Wakeups != 0 {
+			t.Errorf("%+v", s)
+		}
+		var group sync.WaitGroup
+		group.Go(func() { asleep(t, c); c.Notify() })
+		block(t, c)
+		group.Wait()
+		if s := c.Stats(); s.Wakeups > 1 || s.Wakeups != s.NotifiesWritten {
+			t.Logf("%+v: the notify came just before the sleep", s)
+		}
+	})
+}
+
+// Any goroutine may ask, at any time, and sees whole counters.
+func TestStatsFromOtherGoroutines(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		before := c.Stats() // nobody has polled yet
+		start(t, c)
+		var group sync.WaitGroup
+		for range 3 {
+			group.Go(func() {
+				last := before
+				for range 100 {
+					must(t, c.ScheduleOnce(func() {}))
+					s := c.Stats()
+					if s.Iterations < last.Iterations || s.BottomHalves < last.BottomHalves || s.NotifiesElided > 1<<40 {
+						t.Errorf("%+v after %+v", s, last)
+					}
+					last = s
+				}
+			})
+		}
+		group.Wait()
+		must(t, c.Do(t.Context(), func() error { c.Stats(); return nil }))
+	})
+}
+
+// A loop that somebody steps, while others look at its counters.
+func TestStatsBetweenPolls(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var group sync.WaitGroup
+		stop := make(chan struct{})
+		group.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					c.Stats()
+				}
+			}
+		})
+		for range 300 {
+			turn(t, c)
+		}
+		close(stop)
+		done := make(chan struct{})
+		go func() { group.Wait(); close(done) }()
+		for waiting := true; waiting; { // the other one may be waiting for an answer of the loop
+			turn(t, c)
+			select {
+			case <-done:
+				waiting = false
+			default:
+			}
+		}
+		settle(t, c)
+	})
+}
