@@ -83,7 +83,9 @@ type Poller interface {
 	// Wait collects up to len(ready) events, waiting at most timeout for the
 	// first. It is called from one goroutine only, the home goroutine. It returns
 	// 0 when the time is up, and it may return 0 early. A signal that interrupts
-	// it does not lengthen the timeout. Steady state allocates nothing.
+	// it does not lengthen the timeout. If more is ready than fits, the following
+	// calls report the rest, in turns. Steady state allocates nothing. It fails
+	// with EINVAL if ready is empty.
 	Wait(ready []Ready, timeout time.Duration) (int, error)
 
 	// Close releases everything. It must not be called while Wait runs; a second
@@ -111,18 +113,32 @@ type Binder interface {
 
 // Peeker is a Poller that shows readiness in user space.
 type Peeker interface {
-	// Peek reports, without a system call, whether a Wait would find something.
-	// It is called from the home goroutine.
+	// Peek reports, without a system call, whether a Wait would find something
+	// that has happened since the last Wait. It need not know of changes, and of
+	// what the last Wait reported, before the next Wait or Flush. It is called
+	// from the home goroutine.
 	Peek() bool
 }
 
 // Pollable is a Poller that can itself be waited for by a foreign loop.
 type Pollable interface {
 	// PollFD returns a descriptor, owned by the Poller, that is readable when a
-	// Wait would return at once. Flush must have been called after the last
-	// change, from the home goroutine, by whoever is about to wait for it.
+	// Wait would return at once, from the first Flush on; -1 after Close. It is
+	// called from the home goroutine. Flush must have been called after
+	// the last Wait and the last change, from the home goroutine, by whoever is
+	// about to wait for it.
 	PollFD() int
 	Flush() error
+}
+
+// Queryable is a Poller whose descriptors a foreign loop can wait for one by one.
+// Its methods are called from the home goroutine.
+type Queryable interface {
+	// Query appends all registered descriptors, with the events to wait for.
+	Query(fds []unix.PollFd) []unix.PollFd
+	// Collect is Wait for descriptors that somebody else has waited for: fds is
+	// what Query has returned, with the revents that ppoll(2) has filled in.
+	Collect(ready []Ready, fds []unix.PollFd) int
 }
 
 // Submitter is a Poller that can run operations, not only report readiness.

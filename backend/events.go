@@ -42,6 +42,9 @@ var eventNames = []struct {
 
 // String returns the names of the bits, joined by "|"; "0" if there are none.
 func (e Events) String() string {
+	if e == 0 {
+		return "0"
+	}
 	var names []string
 	for _, n := range eventNames {
 		if e&n.bit != 0 {
@@ -49,7 +52,7 @@ func (e Events) String() string {
 			e &^= n.bit
 		}
 	}
-	if e != 0 || len(names) == 0 {
+	if e != 0 {
 		names = append(names, fmt.Sprintf("%#x", uint32(e)))
 	}
 	return strings.Join(names, "|")

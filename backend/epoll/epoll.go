@@ -30,9 +30,7 @@ type Poller struct {
 	table *fdtable.Table[member] // its mutex guards all but events
 	epfd  int
 
-	// always lists the registrations that epoll refuses with EPERM because they
-	// cannot wait: regular files, /dev/null. While there is one, Wait does not sleep.
-	always []fdtable.Key
+	always alwaysReady
 	// orphaned is set when a descriptor was closed before Remove: if a duplicate
 	// keeps the file open, only a new epoll instance gets rid of its events.
 	orphaned bool
@@ -43,7 +41,7 @@ type Poller struct {
 
 // member is what a slot remembers besides its registration.
 type member struct {
-	always bool // listed in Poller.always, unknown to the kernel
+	always bool // cannot wait, see alwaysReady; unknown to the kernel
 }
 
 // New returns an empty Poller. It fails with a *backend.UnavailableError if the
@@ -53,7 +51,7 @@ func New() (*Poller, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return &Poller{table: fdtable.New[member](Name), epfd: epfd}, nil
+	return &Poller{table: fdtable.New[member](Name), epfd: epfd, always: alwaysReady{beacon: -1}}, nil
 }
 
 func unavailable(err error) error {
@@ -77,11 +75,20 @@ func (p *Poller) Name() string { return Name }
 // EdgeTriggered returns true.
 func (p *Poller) EdgeTriggered() bool { return true }
 
-// PollFD implements backend.Pollable.
+// PollFD implements backend.Pollable. Its number stays the same, the open file
+// behind it does not if a descriptor is closed before Remove and a duplicate of it
+// is still open: a foreign loop that is an epoll itself then adds it again.
 func (p *Poller) PollFD() int { return p.epfd }
 
 // Flush implements backend.Pollable. Every change is in the kernel already.
-func (p *Poller) Flush() error { return nil }
+func (p *Poller) Flush() error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	if p.table.Closed() {
+		return backend.ErrClosed
+	}
+	return nil
+}
 
 // Add implements backend.Poller.
 func (p *Poller) Add(fd int, events backend.Events, tag backend.Tag) error {
@@ -104,8 +111,7 @@ func (p *Poller) register(key fdtable.Key, s *fdtable.Slot[member]) error {
 	err := p.ctl(unix.EPOLL_CTL_ADD, key, s)
 	if err == unix.EPERM {
 		s.X.always = true
-		p.always = append(p.always, key)
-		return nil
+		return p.list(key, s)
 	}
 	return err
 }
@@ -115,14 +121,25 @@ func (p *Poller) Modify(fd int, events backend.Events, tag backend.Tag) error {
 	p.table.Lock()
 	defer p.table.Unlock()
 	key, s, err := p.table.Modify(fd, events, tag)
-	switch {
-	case err != nil:
-	case s.X.always:
-		p.replaceAlways(key)
-	default:
-		err = p.ctl(unix.EPOLL_CTL_MOD, key, s)
+	if err == nil {
+		err = p.change(key, s)
 	}
 	return p.table.Fail("modify", fd, err)
+}
+
+func (p *Poller) change(key fdtable.Key, s *fdtable.Slot[member]) error {
+	err := p.ctl(unix.EPOLL_CTL_MOD, key, s)
+	switch {
+	case err == unix.EPERM && s.X.always:
+		return p.relist(key, s)
+	case err == unix.EPERM || err == unix.ENOENT:
+		// The number means another file by now: it was closed before Remove.
+		p.orphaned = true
+		p.unlist(key.Index)
+		s.X.always = false
+		return p.register(key, s)
+	}
+	return err
 }
 
 // Remove implements backend.Poller.
@@ -135,7 +152,7 @@ func (p *Poller) Remove(fd int) error {
 	}
 	p.table.Free(key.Index)
 	if s.X.always {
-		p.removeAlways(key.Index)
+		p.unlist(key.Index)
 		return nil
 	}
 	if err := p.ctl(unix.EPOLL_CTL_DEL, key, s); err != nil {
@@ -161,94 +178,60 @@ func keyOf(ev *unix.EpollEvent) fdtable.Key {
 	return fdtable.Key{Index: uint32(ev.Fd), Generation: uint32(ev.Pad)}
 }
 
-func (p *Poller) replaceAlways(key fdtable.Key) {
-	for i := range p.always {
-		if p.always[i].Index == key.Index {
-			p.always[i] = key
-		}
-	}
-}
-
-func (p *Poller) removeAlways(index uint32) {
-	for i := range p.always {
-		if p.always[i].Index == index {
-			p.always = append(p.always[:i], p.always[i+1:]...)
-			return
-		}
-	}
-}
-
 // Wait implements backend.Poller.
 func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error) {
-	always, err := p.begin(len(ready))
+	if len(ready) == 0 {
+		return 0, p.table.NoRoom()
+	}
+	room, err := p.begin(len(ready))
 	if err != nil {
 		return 0, err
 	}
-	room := len(ready)
-	if always {
-		timeout = 0
-		room = max(room-1, 1) // or busy descriptors would leave no room for them
-	}
-	n, err := p.waiter.wait(p.epfd, p.events[:room], timeout)
-	if err != nil {
-		return 0, os.NewSyscallError("epoll_wait", err)
-	}
-	if n == 0 && !always {
-		return 0, nil
+	n := 0
+	if room > 0 {
+		n, err = p.waiter.wait(p.epfd, p.events[:room], timeout)
+		if err != nil {
+			return 0, os.NewSyscallError("epoll_wait", err)
+		}
+		if n == 0 {
+			return 0, nil
+		}
 	}
 	return p.collect(ready, p.events[:n])
 }
 
-// begin makes room for n events and tells whether something is always ready.
-func (p *Poller) begin(n int) (always bool, err error) {
+// begin shares the room for n events between the kernel and what is always ready.
+func (p *Poller) begin(n int) (room int, err error) {
 	p.table.Lock()
 	defer p.table.Unlock()
 	if p.table.Closed() {
-		return false, backend.ErrClosed
+		return 0, backend.ErrClosed
 	}
 	if len(p.events) < n {
 		p.events = make([]unix.EpollEvent, n)
 	}
-	return len(p.always) > 0, nil
+	return n - p.always.share(n), nil
 }
 
 // collect drops what was removed or changed since it happened.
 func (p *Poller) collect(ready []backend.Ready, events []unix.EpollEvent) (int, error) {
 	p.table.Lock()
 	defer p.table.Unlock()
-	n := 0
+	n, stale := 0, false
 	for i := range events {
-		s := p.table.Get(keyOf(&events[i]))
-		if s != nil {
+		key := keyOf(&events[i])
+		if s := p.table.Get(key); s != nil {
 			ready[n] = backend.Ready{Tag: s.Tag, Events: backend.Events(events[i].Events)}
 			n++
-		} else if p.orphaned {
-			if err := p.rebuild(); err != nil {
-				return n, err
-			}
+		} else if key != beaconKey {
+			stale = true
 		}
 	}
-	return n + p.collectAlways(ready[n:]), nil
-}
-
-// collectAlways reports descriptors that cannot wait, in turns if there is no
-// room for all of them.
-func (p *Poller) collectAlways(ready []backend.Ready) int {
-	n := 0
-	for range p.always {
-		if n == len(ready) {
-			break
-		}
-		key := p.always[0]
-		copy(p.always, p.always[1:])
-		p.always[len(p.always)-1] = key
-		s := p.table.Get(key)
-		if ev := s.Events & (backend.In | backend.Out); ev != 0 {
-			ready[n] = backend.Ready{Tag: s.Tag, Events: ev}
-			n++
-		}
+	n += p.collectAlways(ready[n:])
+	if stale && p.orphaned {
+		return n, p.rebuild()
 	}
-	return n
+	return n, nil
 }
 
 // rebuild replaces the epoll instance, under the same number, by one that knows
@@ -263,6 +246,11 @@ func (p *Poller) rebuild() error {
 		return os.NewSyscallError("dup3", err)
 	}
 	p.orphaned = false
+	if p.always.beacon >= 0 {
+		if err := p.watchBeacon(); err != nil {
+			return err
+		}
+	}
 	p.table.All(func(key fdtable.Key, s *fdtable.Slot[member]) {
 		if !s.X.always {
 			// EBADF: closed without Remove; epoll would have forgotten it as well.
@@ -277,5 +265,8 @@ func (p *Poller) Close() error {
 	if !p.table.Close() {
 		return nil
 	}
-	return os.NewSyscallError("close", unix.Close(p.epfd))
+	p.closeBeacon()
+	epfd := p.epfd
+	p.epfd = -1
+	return os.NewSyscallError("close", unix.Close(epfd))
 }

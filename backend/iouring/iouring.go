@@ -10,6 +10,7 @@ package iouring
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	abi "github.com/iceber/iouring-go/syscall"
 	"golang.org/x/sys/unix"
@@ -42,14 +43,24 @@ var (
 // Wait after the one that reported it; a multishot request would tell changes
 // only. An Edge registration is a multishot request, where the kernel has them.
 type Poller struct {
+	config    config
 	ring      *uring.Ring
-	multishot bool
+	multishot bool         // the kernel has multishot polls
+	extArg    bool         // its wait takes a timeout
 	home      atomic.Int64 // the thread that Bind was called on, 0 before
 
 	table   *fdtable.Table[request] // its mutex guards table, changed and the submission queue
 	changed []uint32                // slots whose request differs from what is wanted
 
-	ops operations // used by the home goroutine alone
+	ops   operations // used by the home goroutine alone
+	timer timer      // the same
+}
+
+// timer is the timeout request of kernels whose wait takes no timeout.
+type timer struct {
+	armed    bool
+	deadline time.Duration
+	timespec sys.Timespec64 // the kernel copies it when the request is submitted
 }
 
 // request is what the kernel has been asked for on behalf of a slot.
@@ -68,17 +79,32 @@ func (p *Poller) EdgeTriggered() bool { return p.multishot }
 
 // Bind implements backend.Binder.
 func (p *Poller) Bind() error {
+	p.table.Lock()
+	defer p.table.Unlock()
 	tid := int64(sys.Gettid())
-	if !p.home.CompareAndSwap(0, tid) {
-		if p.home.Load() != tid {
-			return fmt.Errorf("%s: the ring belongs to another thread: %w", Name, unix.EEXIST)
+	switch home := p.home.Load(); {
+	case p.table.Closed():
+		return backend.ErrClosed
+	case home == tid:
+		return nil
+	case home != 0:
+		return fmt.Errorf("%s: the ring belongs to another thread: %w", Name, unix.EEXIST)
+	}
+	if p.ring.SetUp(abi.IORING_SETUP_R_DISABLED) {
+		if err := p.ring.Enable(); err != nil {
+			return fmt.Errorf("%s: %w", Name, err)
 		}
+	}
+	p.home.Store(tid)
+	return nil
+}
+
+// bound makes the calling thread the home thread if there is none.
+func (p *Poller) bound() error {
+	if p.home.Load() != 0 {
 		return nil
 	}
-	if !p.ring.SetUp(abi.IORING_SETUP_R_DISABLED) {
-		return nil
-	}
-	return p.ring.Enable()
+	return p.Bind()
 }
 
 // Add implements backend.Poller.
@@ -131,36 +157,31 @@ func (p *Poller) note(index uint32, s *fdtable.Slot[request]) {
 	}
 }
 
-// Flush implements backend.Pollable.
-func (p *Poller) Flush() error {
-	p.table.Lock()
-	defer p.table.Unlock()
-	return p.flush()
-}
-
+// flush submits what has changed. The caller holds the lock.
 func (p *Poller) flush() error {
-	if err := p.prepare(); err != nil {
+	if _, err := p.prepare(); err != nil {
 		return err
 	}
 	return p.submit()
 }
 
-// prepare queues the requests that bring the kernel in line with the table. The
-// caller holds the lock.
-func (p *Poller) prepare() error {
+// prepare queues the requests that bring the kernel in line with the table. It is
+// not complete if the kernel takes no more before its completions are seen: then
+// nobody may sleep. The caller holds the lock.
+func (p *Poller) prepare() (complete bool, err error) {
 	if p.table.Closed() {
-		return backend.ErrClosed
+		return false, backend.ErrClosed
 	}
 	for len(p.changed) > 0 {
 		last := len(p.changed) - 1
 		index := p.changed[last]
 		done, err := p.align(index, p.table.At(index))
 		if !done || err != nil {
-			return err
+			return false, err
 		}
 		p.changed = p.changed[:last]
 	}
-	return nil
+	return true, nil
 }
 
 // align queues the requests for one slot. It reports false if the queue is full
@@ -193,19 +214,29 @@ func (p *Poller) align(index uint32, s *fdtable.Slot[request]) (bool, error) {
 	return true, nil
 }
 
+// pollRdBand is POLLRDBAND, which package unix lacks.
+const pollRdBand backend.Events = 1 << 7
+
 func (p *Poller) preparePoll(e *uring.SQE, s *fdtable.Slot[request]) {
 	var flags uint32
 	if s.Events&backend.Edge != 0 && p.multishot {
 		flags = uring.PollAddMulti
 	}
 	e.PrepOperation(abi.IORING_OP_POLL_ADD, int32(s.FD), 0, flags, 0)
-	e.SetOpFlags(uint32(s.Events &^ backend.Edge))
+	events := s.Events &^ backend.Edge
+	if events&backend.Pri != 0 {
+		// The kernel does not let a wake-up through for POLLPRI alone (its
+		// IO_ASYNC_POLL_COMMON). Sockets send POLLRDBAND along with it.
+		events |= pollRdBand
+	}
+	e.SetOpFlags(uint32(events))
 }
 
 // next returns a submission entry, making room if there is none. It returns nil
-// and no error if the kernel wants its completions seen first.
+// and no error if the kernel wants its completions seen first, or nobody has the
+// right to submit yet.
 func (p *Poller) next() (*uring.SQE, error) {
-	if e := p.ring.Next(); e != nil {
+	if e := p.ring.Next(); e != nil || p.home.Load() == 0 {
 		return e, nil
 	}
 	if err := p.submit(); err != nil {
@@ -237,22 +268,25 @@ func (p *Poller) entered(err error) error {
 	}
 }
 
-// PollFD implements backend.Pollable.
-func (p *Poller) PollFD() int { return p.ring.FD() }
-
 // Peek implements backend.Peeker. Deferred work counts: it is a completion that
 // the kernel has not written yet.
 func (p *Poller) Peek() bool {
 	return p.ring.Pending() || p.ring.Peek() != nil
 }
 
-// Close implements backend.Poller. Buffers of operations that are under way stay
-// where they are until the kernel has let go of them.
+// Close implements backend.Poller. Operations that are under way are cancelled;
+// the buffers of those that cannot be, or if Close is not called on the home
+// thread, stay where they are for good.
 func (p *Poller) Close() error {
 	if !p.table.Close() {
 		return nil
 	}
-	p.abandonOperations()
+	if p.ops.live > 0 && p.home.Load() == int64(sys.Gettid()) {
+		p.cancelOperations()
+	}
+	if p.ops.live > 0 {
+		p.abandonOperations()
+	}
 	return p.ring.Close()
 }
 
@@ -261,8 +295,10 @@ func (p *Poller) Close() error {
 const (
 	kindPoll        uint64 = 0 << 62
 	kindOperation   uint64 = 1 << 62
-	userDataIgnored uint64 = 2 << 62 // the completion of a cancellation or a timeout
+	kindOther       uint64 = 2 << 62
 	kindMask        uint64 = 3 << 62
+	userDataIgnored        = kindOther     // the completion of a cancellation
+	userDataTimer          = kindOther | 1 // of the timer
 
 	generationMask = 1<<30 - 1
 )

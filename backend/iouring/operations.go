@@ -11,17 +11,15 @@ import (
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/backend/internal/fdtable"
-	"github.com/aioloop/aioloop/internal/sys"
 	"github.com/aioloop/aioloop/internal/uring"
 )
 
 // operations are the native operations under way, and those that have completed.
 type operations struct {
-	slots    []operation
-	free     []uint32
-	live     int
-	done     []backend.Completion
-	timespec sys.Timespec64 // of the timeout request on kernels before 5.11
+	slots []operation
+	free  []uint32
+	live  int
+	done  []backend.Completion
 }
 
 // operation holds on to what the kernel may still read or write.
@@ -123,6 +121,9 @@ func (p *Poller) Cancel(tag backend.Tag) error {
 			}
 		}
 	}
+	if p.home.Load() == 0 {
+		return nil // it is queued behind what it cancels
+	}
 	return p.submit()
 }
 
@@ -146,6 +147,27 @@ func (p *Poller) Completions(done []backend.Completion) int {
 	return n
 }
 
+// cancelOperations cancels all and waits for those that end at once: everything
+// but a read or write of a disk that is being done at this moment.
+func (p *Poller) cancelOperations() {
+	for i := range p.ops.slots {
+		if op := &p.ops.slots[i]; op.live {
+			_ = p.cancel(fdtable.Key{Index: uint32(i), Generation: op.generation})
+		}
+	}
+	for before := -1; p.ops.live > 0 && p.ops.live != before; {
+		before = p.ops.live
+		_ = p.submit()
+		for c := p.ring.Peek(); c != nil; c = p.ring.Peek() {
+			if data := c.UserData(); data&kindMask == kindOperation {
+				p.ops.complete(data, c.Result())
+			}
+			p.ring.Seen()
+		}
+	}
+	p.ops.done = nil // nobody may ask any more
+}
+
 // abandoned keeps the buffers of operations that were under way when their ring
 // was closed: nobody is left to hear when the kernel has let go of them.
 var abandoned struct {
@@ -154,9 +176,6 @@ var abandoned struct {
 }
 
 func (p *Poller) abandonOperations() {
-	if p.ops.live == 0 {
-		return
-	}
 	abandoned.Lock()
 	defer abandoned.Unlock()
 	abandoned.ops = append(abandoned.ops, p.ops.slots)

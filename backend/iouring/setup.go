@@ -26,26 +26,56 @@ const (
 // says what stands in the way. The ring keeps the credentials of the caller: a
 // program that changes its user id makes its Pollers afterwards.
 func New() (*Poller, error) {
-	return newSize(submissionEntries, completionEntries)
+	return open(detect())
 }
 
-// newSize is New with other queue sizes, which are halved for as long as the
-// kernel finds no contiguous memory for them.
-func newSize(sq, cq uint32) (*Poller, error) {
-	flags := setupFlags()
-	ring, err := uring.New(sq, cq, flags)
-	for errors.Is(err, unix.ENOMEM) && sq > 1 {
-		sq, cq = sq/2, cq/2
-		ring, err = uring.New(sq, cq, flags)
+// config is what to make of the kernel's abilities. Tests take some of them away.
+type config struct {
+	sq, cq    uint32 // entries of the queues, halved while the kernel has no contiguous memory for them
+	flags     uint32 // IORING_SETUP_*
+	multishot bool
+	extArg    bool // if the kernel has it
+}
+
+func detect() config {
+	return config{
+		sq:        submissionEntries,
+		cq:        completionEntries,
+		flags:     setupFlags(),
+		multishot: feature.MultishotPoll.Works(),
+		extArg:    true,
+	}
+}
+
+func open(c config) (*Poller, error) {
+	ring, err := openRing(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Poller{
+		config:    c,
+		ring:      ring,
+		multishot: c.multishot,
+		extArg:    c.extArg && ring.Has(uring.FeatExtArg),
+		table:     fdtable.New[request](Name),
+	}, nil
+}
+
+// openRing makes the ring of a Poller.
+func openRing(c config) (*uring.Ring, error) {
+	ring, err := uring.New(c.sq, c.cq, c.flags)
+	for errors.Is(err, unix.ENOMEM) && c.sq > 1 {
+		c.sq, c.cq = c.sq/2, c.cq/2
+		ring, err = uring.New(c.sq, c.cq, c.flags)
 	}
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return &Poller{
-		ring:      ring,
-		multishot: feature.MultishotPoll.Works(),
-		table:     fdtable.New[request](Name),
-	}, nil
+	if err := ring.Permitted(); err != nil {
+		ring.Close()
+		return nil, unavailable(err)
+	}
+	return ring, nil
 }
 
 // setupFlags chooses how the kernel is to deliver completions to the home thread.
@@ -89,7 +119,7 @@ func unavailable(err error) error {
 	case errors.Is(err, unix.ENFILE):
 		u.Causes, u.Advice = []error{backend.ErrFDLimit}, "raise the sysctl fs.file-max"
 	case errors.Is(err, unix.EINVAL): // a kernel that lacks a setup flag
-		u.Causes = []error{backend.ErrKernel}
+		u.Causes, u.Advice = []error{backend.ErrKernel}, "choose epoll"
 	}
 	return u
 }

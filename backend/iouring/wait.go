@@ -16,10 +16,11 @@ import (
 // Wait implements backend.Poller. The caller's goroutine is locked to its thread;
 // the first call binds the Poller to that thread if Bind was not called.
 func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error) {
-	if p.home.Load() == 0 {
-		if err := p.Bind(); err != nil {
-			return 0, err
-		}
+	if len(ready) == 0 {
+		return 0, p.table.NoRoom()
+	}
+	if err := p.bound(); err != nil {
+		return 0, err
 	}
 	deadline := sys.Deadline(timeout)
 	for {
@@ -38,12 +39,12 @@ func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error)
 // Without changes and without a reason to sleep it makes no system call.
 func (p *Poller) enter(timeout time.Duration) error {
 	p.table.Lock()
-	err := p.prepare()
+	complete, err := p.prepare()
 	p.table.Unlock()
 	switch {
 	case err != nil:
 		return err
-	case timeout != 0 && !p.Peek() && len(p.ops.done) == 0:
+	case timeout != 0 && complete && !p.Peek() && len(p.ops.done) == 0:
 		return p.sleep(timeout)
 	case p.ring.Queued() > 0 || p.ring.Pending():
 		return p.submit()
@@ -52,22 +53,32 @@ func (p *Poller) enter(timeout time.Duration) error {
 }
 
 func (p *Poller) sleep(timeout time.Duration) error {
-	if timeout < 0 || p.ring.Has(uring.FeatExtArg) {
+	if timeout < 0 || p.extArg {
 		return p.entered(p.ring.Wait(timeout))
 	}
-	if e := p.ring.Next(); e != nil {
-		p.ops.timespec = sys.NewTimespec64(timeout)
-		prepareTimeout(e, &p.ops.timespec)
-	} // else the queue is full: its completions, errors at least, end the wait
+	if armed, err := p.armTimer(timeout); !armed {
+		return err
+	}
 	return p.entered(p.ring.Wait(backend.Forever))
 }
 
-// prepareTimeout is for kernels before 5.11. The request completes when the time
-// is up or, because of the 1, with the next completion of any other request; so
-// none is left over when something else has ended the wait.
-func prepareTimeout(e *uring.SQE, ts *sys.Timespec64) {
-	e.PrepOperation(abi.IORING_OP_TIMEOUT, -1, uint64(uintptr(unsafe.Pointer(ts))), 1, 1)
-	e.SetUserData(userDataIgnored)
+// armTimer is for kernels before 5.11. The request completes when the time is up
+// or, because of the 1, with the next completion of another request. One may be
+// left over, after a signal for example: it serves if it comes early enough.
+func (p *Poller) armTimer(timeout time.Duration) (bool, error) {
+	t := &p.timer
+	deadline := sys.Deadline(timeout)
+	if t.armed && t.deadline <= deadline {
+		return true, nil
+	}
+	e, err := p.next()
+	if e == nil {
+		return false, err
+	}
+	t.armed, t.deadline, t.timespec = true, deadline, sys.NewTimespec64(timeout)
+	e.PrepOperation(abi.IORING_OP_TIMEOUT, -1, uint64(uintptr(unsafe.Pointer(&t.timespec))), 1, 1)
+	e.SetUserData(userDataTimer)
+	return true, nil
 }
 
 // collect turns completions into events, and sorts those of operations aside.
@@ -93,6 +104,10 @@ func (p *Poller) collect(ready []backend.Ready) int {
 			}
 		case kindOperation:
 			p.ops.complete(data, result)
+		case kindOther:
+			if data == userDataTimer {
+				p.timer.armed = false
+			}
 		}
 	}
 	return n
@@ -118,10 +133,20 @@ func (p *Poller) polled(data uint64, result int32, flags uint32) (backend.Events
 	return p.happened(s, result), s
 }
 
+// exactly asks again if the kernel says Pri: it takes the word of whoever has woken
+// it up, and a socket says so of all data.
+func exactly(fd int, events backend.Events) backend.Events {
+	if events&(backend.Pri|pollRdBand) == 0 {
+		return events
+	}
+	urgent, _ := sys.PollNow(fd, unix.POLLPRI)
+	return events&^(backend.Pri|pollRdBand) | backend.Events(uint16(urgent))&backend.Pri
+}
+
 // happened translates the result of a poll request.
 func (p *Poller) happened(s *fdtable.Slot[request], result int32) backend.Events {
 	if result >= 0 {
-		return backend.Events(result)
+		return exactly(s.FD, backend.Events(result))
 	}
 	switch unix.Errno(-result) {
 	case unix.ECANCELED, unix.EINTR, unix.EAGAIN, unix.ENOMEM: // not the descriptor's fault: submit it again
@@ -129,6 +154,9 @@ func (p *Poller) happened(s *fdtable.Slot[request], result int32) backend.Events
 	case unix.EBADF: // closed while registered
 		s.X.dead = true
 		return backend.Nval
+	case unix.EINVAL: // it cannot wait and is not ready, a regular file polled for Pri: it never will be
+		s.X.dead = true
+		return 0
 	default: // the file cannot be polled
 		s.X.dead = true
 		return backend.Err

@@ -4,6 +4,7 @@
 package ppoll
 
 import (
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -88,6 +89,9 @@ func (p *Poller) note(op string, fd int, key fdtable.Key, s *fdtable.Slot[member
 
 // Wait implements backend.Poller.
 func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error) {
+	if len(ready) == 0 {
+		return 0, p.table.NoRoom()
+	}
 	if err := p.update(); err != nil {
 		return 0, err
 	}
@@ -102,9 +106,18 @@ func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error)
 			return p.collect(ready, n), nil
 		case unix.EINTR: // a signal, often the Go scheduler's own: wait for the rest
 			timeout = sys.Until(deadline)
-		default: // EINVAL: more descriptors than RLIMIT_NOFILE; ENOMEM
-			return 0, &backend.FDError{Backend: Name, Op: "wait", FD: -1, Err: err}
+		default:
+			return 0, failed(err)
 		}
+	}
+}
+
+func failed(err error) error {
+	switch err {
+	case unix.EINVAL: // the limit was lowered after they were opened
+		return fmt.Errorf("%s: %w (more descriptors are registered than RLIMIT_NOFILE allows)", Name, err)
+	default: // ENOMEM; a filter's errno
+		return fmt.Errorf("%s: %w", Name, err)
 	}
 }
 

@@ -50,6 +50,26 @@ func Ppoll(fds []unix.PollFd, timeout *unix.Timespec) (int, error) {
 	return result(r, errno)
 }
 
+// PpollFor is Ppoll with a duration, for ever if it is negative, that goes on
+// with the rest of it after a signal, often one of the Go scheduler's own.
+func PpollFor(fds []unix.PollFd, timeout time.Duration) (int, error) {
+	if timeout < 0 {
+		for {
+			if n, err := Ppoll(fds, nil); err != unix.EINTR {
+				return n, err
+			}
+		}
+	}
+	deadline := Deadline(timeout)
+	for {
+		ts := unix.NsecToTimespec(int64(timeout))
+		if n, err := Ppoll(fds, &ts); err != unix.EINTR {
+			return n, err
+		}
+		timeout = Until(deadline)
+	}
+}
+
 // EpollPwait2 is epoll_pwait2(2), Linux 5.11, without a signal mask. A nil
 // timeout waits for ever.
 func EpollPwait2(epfd int, events []unix.EpollEvent, timeout *Timespec64) (int, error) {
@@ -101,19 +121,21 @@ func CheckPollable(fd int) error {
 	if fd < 0 || fd > maxFD {
 		return unix.EBADF
 	}
-	one := [1]unix.PollFd{{Fd: int32(fd)}}
+	revents, err := PollNow(fd, 0)
+	if err == nil && revents&unix.POLLNVAL != 0 {
+		err = unix.EBADF
+	}
+	return err
+}
+
+// PollNow returns what poll(2) says of one descriptor at this moment.
+func PollNow(fd int, events int16) (revents int16, err error) {
+	one := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
 	var now unix.Timespec
 	for {
-		_, err := Ppoll(one[:], &now)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return err
-		case one[0].Revents&unix.POLLNVAL != 0:
-			return unix.EBADF
+		if _, err = Ppoll(one[:], &now); err != unix.EINTR {
+			return one[0].Revents, err
 		}
-		return nil
 	}
 }
 

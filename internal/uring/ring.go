@@ -7,6 +7,7 @@
 package uring
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -133,6 +134,21 @@ func (r *Ring) Has(features uint32) bool { return r.features&features == feature
 // SetUp reports whether the ring was made with all flags of the set.
 func (r *Ring) SetUp(flags uint32) bool { return r.flags&flags == flags }
 
+// Permitted tries the calls that the ring will need: a filter may allow to make a
+// ring and then forbid to use it. The kernel's own refusals are expected: nothing
+// can be submitted to a disabled ring, and no buffers are registered.
+func (r *Ring) Permitted() error {
+	_, err := sys.IoUringEnter(r.fd, 0, 0, 0, nil, 0)
+	if err == unix.EPERM || err == unix.ENOSYS {
+		return os.NewSyscallError("io_uring_enter", err)
+	}
+	err = abi.IOURingRegister(r.fd, abi.IORING_UNREGISTER_BUFFERS, nil, 0)
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
+		return os.NewSyscallError("io_uring_register", errors.Unwrap(err))
+	}
+	return nil
+}
+
 // Enable starts a ring that was made with IORING_SETUP_R_DISABLED. The calling
 // thread becomes the only one that may submit to a SetupSingleIssuer ring.
 func (r *Ring) Enable() error {
@@ -203,6 +219,8 @@ func (r *Ring) Pending() bool {
 // finish that after Close has returned.
 func (r *Ring) Close() error {
 	err := unix.Close(r.fd)
+	r.fd = -1
+	r.forgetQueues()
 	for _, b := range r.regions {
 		if e := unix.Munmap(b); e != nil && err == nil {
 			err = fmt.Errorf("munmap: %w", e)
@@ -210,4 +228,11 @@ func (r *Ring) Close() error {
 	}
 	r.regions = nil
 	return err
+}
+
+// forgetQueues leaves two empty queues to whoever still looks.
+func (r *Ring) forgetQueues() {
+	var zero [5]uint32
+	r.sq = submissionQueue{head: &zero[0], tail: &zero[1], flags: &zero[2]}
+	r.cq = completionQueue{head: &zero[3], tail: &zero[4]}
 }

@@ -6,6 +6,7 @@
 package fdtable
 
 import (
+	"fmt"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -146,6 +147,11 @@ func (t *Table[X]) Fail(op string, fd int, err error) error {
 		return err
 	}
 	return &backend.FDError{Backend: t.name, Op: op, FD: fd, Err: err}
+}
+
+// NoRoom is what Wait fails with if it is given an empty slice.
+func (t *Table[X]) NoRoom() error {
+	return fmt.Errorf("%s: wait: no room for an event: %w", t.name, unix.EINVAL)
 }
 
 func (t *Table[X]) check(fd int, events backend.Events) error {

@@ -1,0 +1,68 @@
+package iouring
+
+import (
+	"fmt"
+
+	abi "github.com/iceber/iouring-go/syscall"
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/backend/internal/fdtable"
+	"github.com/aioloop/aioloop/internal/uring"
+)
+
+// PollFD implements backend.Pollable.
+func (p *Poller) PollFD() int { return p.ring.FD() } // -1 when closed
+
+// Flush implements backend.Pollable. The first one exchanges the ring, if need be,
+// for one that wakes up a thread which sleeps on its descriptor.
+func (p *Poller) Flush() error {
+	if err := p.bound(); err != nil {
+		return err
+	}
+	p.table.Lock()
+	defer p.table.Unlock()
+	if p.table.Closed() {
+		return backend.ErrClosed
+	}
+	if p.ring.SetUp(uring.SetupDeferTaskrun) {
+		if err := p.exchange(); err != nil {
+			return err
+		}
+	}
+	if _, err := p.prepare(); err != nil {
+		return err
+	}
+	if p.ring.Queued() == 0 && !p.ring.Pending() {
+		return nil
+	}
+	return p.submit()
+}
+
+// exchange replaces a ring with DEFER_TASKRUN, which completes nothing before the
+// home thread enters io_uring, by one that does so as soon as the thread runs in
+// the kernel, in ppoll(2) for example. (An eventfd registered with the ring is no
+// way out: if the cause is a write to an eventfd, the kernel signals it only after
+// an RCU grace period, milliseconds later.) All registrations move to the new
+// ring; operations cannot.
+func (p *Poller) exchange() error {
+	if p.ops.live > 0 {
+		return fmt.Errorf("%s: Flush: operations are under way, call Flush before the first Submit: %w", Name, unix.EBUSY)
+	}
+	c := p.config
+	c.flags = abi.IORING_SETUP_COOP_TASKRUN | abi.IORING_SETUP_TASKRUN_FLAG
+	fresh, err := openRing(c)
+	if err != nil {
+		return err
+	}
+	if err := p.ring.Close(); err != nil {
+		return err
+	}
+	p.ring = fresh
+	p.timer.armed = false
+	p.table.All(func(key fdtable.Key, s *fdtable.Slot[request]) {
+		s.X.armed = false
+		p.note(key.Index, s)
+	})
+	return nil
+}

@@ -1,0 +1,253 @@
+package iouring
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/backend/internal/fdtable"
+)
+
+// The conformance suite, also of the code for older kernels, is in
+// conformance_test.go. Here is what only io_uring can get wrong; each test says why.
+
+func openVariant(t *testing.T, alter func(*config)) *Poller {
+	t.Helper()
+	runtime.LockOSThread()
+	c := detect()
+	alter(&c)
+	p, err := open(c)
+	if errors.Is(err, backend.ErrUnavailable) {
+		t.Skipf("skipped: %v", err)
+	}
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, p.Close())
+		runtime.UnlockOSThread()
+	})
+	return p
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func eventfd(t *testing.T, counter uint) int {
+	t.Helper()
+	fd, err := unix.Eventfd(counter, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+func wait(t *testing.T, p *Poller, timeout time.Duration) []backend.Ready {
+	t.Helper()
+	ready := make([]backend.Ready, 16)
+	n, err := p.Wait(ready, timeout)
+	must(t, err)
+	return ready[:n]
+}
+
+// Only io_uring can have changes that the kernel does not take yet. Whoever slept
+// then would sleep with descriptors that nobody watches (trap 5). Before Bind
+// nobody may submit, which makes a full queue stay full.
+func TestNobodySleepsWithChangesLeft(t *testing.T) {
+	p := openVariant(t, func(c *config) { c.sq, c.cq, c.flags = 4, 8, 0 })
+	for tag := range backend.Tag(9) {
+		must(t, p.Add(eventfd(t, 0), backend.In, tag))
+	}
+	p.table.Lock()
+	complete, err := p.prepare()
+	p.table.Unlock()
+	if complete || err != nil || len(p.changed) != 5 {
+		t.Fatalf("prepare: complete %v, %v, %d changes left; want false, 5", complete, err, len(p.changed))
+	}
+	start := time.Now()
+	if err := p.enter(time.Minute); err != nil || time.Since(start) > 30*time.Second {
+		t.Errorf("enter slept for %v, %v", time.Since(start), err)
+	}
+	must(t, p.Bind())
+	wait(t, p, 0)
+	if len(p.changed) != 0 {
+		t.Errorf("%d changes left after a Wait", len(p.changed))
+	}
+}
+
+// Only io_uring keeps a slot after Remove, until the request is cancelled: used
+// again too early, it would take the old request for its own.
+func TestARemovedSlotIsNotUsedWhileItIsArmed(t *testing.T) {
+	p := openVariant(t, func(*config) {})
+	must(t, p.Bind())
+	a, b := eventfd(t, 0), eventfd(t, 0)
+	must(t, p.Add(a, backend.In, 1))
+	wait(t, p, 0)
+	elsewhere(func() { must(t, p.Remove(a)) })
+	if s := p.table.At(0); s.Live || !s.X.armed {
+		t.Fatalf("removed on another goroutine, the slot is %+v", s)
+	}
+	must(t, p.Add(b, backend.In, 2))
+	if s := p.table.At(1); s == nil || s.FD != b {
+		t.Error("the new registration has not got a slot of its own")
+	}
+	must(t, unix.Close(a))
+	wait(t, p, 0)
+	c := eventfd(t, 0)
+	must(t, p.Add(c, backend.In, 3))
+	if s := p.table.At(0); s.FD != c {
+		t.Error("the cancelled slot is not used again")
+	}
+}
+
+// elsewhere runs f on a thread of its own and waits for it.
+func elsewhere(f func()) {
+	done := make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // never unlocked: not the caller's thread
+		defer close(done)
+		f()
+	}()
+	<-done
+}
+
+// Only io_uring forgets a level-triggered registration with each event.
+func TestOneRequestPerRegistration(t *testing.T) {
+	p := openVariant(t, func(*config) {})
+	fd := eventfd(t, 1)
+	must(t, p.Add(fd, backend.In, 1))
+	for range 5 {
+		if got := wait(t, p, time.Minute); len(got) != 1 {
+			t.Fatalf("got %v", got)
+		}
+		if p.table.At(0).X.armed || len(p.changed) != 1 {
+			t.Fatal("the request is over, and not listed to be made again")
+		}
+	}
+	must(t, p.Modify(fd, backend.In|backend.Edge, 2))
+	wait(t, p, time.Minute)
+	if p.multishot && (!p.table.At(0).X.armed || len(p.changed) != 0) {
+		t.Error("an edge-triggered request is made again for each event")
+	}
+}
+
+// Only kernels before 5.11 need a request for the timeout. After a signal the one
+// that is under way serves on; a new one each time would pile up.
+func TestOneTimerForOneDeadline(t *testing.T) {
+	p := openVariant(t, func(c *config) { c.flags, c.extArg = 0, false })
+	must(t, p.Bind())
+	arm := func(timeout time.Duration, want uint32) {
+		t.Helper()
+		if armed, err := p.armTimer(timeout); !armed || err != nil || p.ring.Queued() != want {
+			t.Errorf("armTimer(%v): %v, %v, %d requests, want %d", timeout, armed, err, p.ring.Queued(), want)
+		}
+	}
+	arm(time.Hour, 1)
+	arm(time.Hour, 1)
+	arm(2*time.Hour, 1)
+	arm(time.Millisecond, 2) // the other one would be late
+	arm(time.Minute, 2)
+	start := time.Now()
+	if got := wait(t, p, 5*time.Millisecond); len(got) != 0 || time.Since(start) < 5*time.Millisecond {
+		t.Errorf("got %v after %v", got, time.Since(start))
+	}
+}
+
+// The generation in a completion has 30 bits: the next slot's does not spill over
+// into the kind of request.
+func TestUserData(t *testing.T) {
+	for _, k := range []fdtable.Key{{}, {Index: 1<<32 - 1, Generation: 1<<32 - 1}, {Index: 5, Generation: 1 << 30}} {
+		for _, kind := range []uint64{kindPoll, kindOperation, kindOther} {
+			if got := userData(kind, k); got&kindMask != kind || uint32(got) != k.Index {
+				t.Errorf("userData(%#x, %v) = %#x", kind, k, got)
+			}
+		}
+	}
+}
+
+// Only io_uring hands memory to the kernel. Buffers of operations that outlive
+// their Poller are kept, those of others are not.
+func TestBuffersAreKeptOnlyWhileTheKernelHasThem(t *testing.T) {
+	var pipe [2]int
+	must(t, unix.Pipe2(pipe[:], unix.O_CLOEXEC))
+	defer unix.Close(pipe[0])
+	defer unix.Close(pipe[1])
+	kept := func() int {
+		abandoned.Lock()
+		defer abandoned.Unlock()
+		return len(abandoned.ops)
+	}
+	for _, c := range []struct{ pending, elsewhere, kept bool }{
+		{false, false, false},
+		{false, true, false},
+		{true, false, false},
+		{true, true, true}, // nobody can hear when the kernel has let go
+	} {
+		before := kept()
+		p := openVariant(t, func(*config) {})
+		must(t, p.Bind())
+		op := backend.Operation{}
+		if c.pending {
+			op = backend.Operation{Code: backend.OpRead, FD: pipe[0], Buf: make([]byte, 8), Offset: -1}
+		}
+		must(t, p.Submit(op, 1))
+		wait(t, p, 0)
+		if c.elsewhere {
+			elsewhere(func() { must(t, p.Close()) })
+		} else {
+			must(t, p.Close())
+		}
+		if grown := kept() > before; grown != c.kept {
+			t.Errorf("%+v: buffers kept after Close: %v", c, grown)
+		}
+	}
+}
+
+// Only io_uring can be refused for so many reasons.
+func TestUnavailable(t *testing.T) {
+	for errno, cause := range map[unix.Errno]error{
+		unix.ENOSYS: backend.ErrKernel,
+		unix.ENOMEM: backend.ErrMemlock,
+		unix.EMFILE: backend.ErrFDLimit,
+		unix.ENFILE: backend.ErrFDLimit,
+		unix.EINVAL: backend.ErrKernel,
+	} {
+		err := unavailable(fmt.Errorf("wrapped: %w", os.NewSyscallError("iouring_setup", errno)))
+		var u *backend.UnavailableError
+		if !errors.As(err, &u) || u.Err != errno || u.Op != "io_uring_setup" || u.Advice == "" {
+			t.Errorf("%v: %+v", errno, u)
+		}
+		if !errors.Is(err, cause) || !errors.Is(err, errno) || !errors.Is(err, backend.ErrUnavailable) {
+			t.Errorf("%v: %v does not wrap %v", errno, err, cause)
+		}
+	}
+}
+
+// What a poll request's failure means is io_uring's own.
+func TestFailuresOfPollRequests(t *testing.T) {
+	p := &Poller{}
+	for _, c := range []struct {
+		errno unix.Errno
+		want  backend.Events
+		dead  bool
+	}{
+		{unix.ECANCELED, 0, false},
+		{unix.EAGAIN, 0, false},
+		{unix.ENOMEM, 0, false},
+		{unix.EBADF, backend.Nval, true},
+		{unix.EINVAL, 0, true},
+		{unix.EOPNOTSUPP, backend.Err, true},
+	} {
+		var s fdtable.Slot[request]
+		if got := p.happened(&s, -int32(c.errno)); got != c.want || s.X.dead != c.dead {
+			t.Errorf("%v: %v, dead %v; want %v, %v", c.errno, got, s.X.dead, c.want, c.dead)
+		}
+	}
+}

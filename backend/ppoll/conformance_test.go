@@ -1,0 +1,13 @@
+package ppoll_test
+
+import (
+	"testing"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/backend/backendtest"
+	"github.com/aioloop/aioloop/backend/ppoll"
+)
+
+func TestConformance(t *testing.T) {
+	backendtest.Test(t, func() (backend.Poller, error) { return ppoll.New(), nil })
+}

@@ -1,0 +1,41 @@
+package ppoll
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+)
+
+var _ backend.Queryable = (*Poller)(nil)
+
+// Query implements backend.Queryable. After Close it appends nothing.
+func (p *Poller) Query(fds []unix.PollFd) []unix.PollFd {
+	if p.update() != nil {
+		return fds
+	}
+	start := len(fds)
+	fds = append(fds, p.set...)
+	for i := start; i < len(fds); i++ {
+		fds[i].Revents = 0
+	}
+	return fds
+}
+
+// Collect implements backend.Queryable. Only Query and Wait change the poll set. If
+// Wait has done so since Query, in a nested iteration, the answers of the foreign
+// loop are old, and perhaps about another file with the same number; the next turn
+// brings new ones.
+func (p *Poller) Collect(ready []backend.Ready, fds []unix.PollFd) int {
+	if len(fds) != len(p.set) {
+		return 0
+	}
+	n := 0
+	for i := range p.set {
+		p.set[i].Revents = 0
+		if fds[i].Fd == p.set[i].Fd && fds[i].Revents != 0 {
+			p.set[i].Revents = fds[i].Revents
+			n++
+		}
+	}
+	return p.collect(ready, n)
+}
