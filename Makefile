@@ -1,0 +1,73 @@
+# Everything here needs Go, git and make. `make race` needs a C compiler besides,
+# `make peers` one and whatever libraries it is to compare with.
+
+GO ?= go
+
+help: ## list what can be made
+	@echo "usage: make TARGET [VARIABLE=VALUE]..."; echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile; echo
+	@awk '/^## [A-Z]/ { name = $$2; sub(/^## [A-Z]+ /, ""); printf "  %-12s %s\n", name, $$0 }' Makefile
+
+## QUICK 1: make bench in a sixth of the time, to get an idea
+## BACKEND rows for make bench, for example epoll,io_uring (default: what can run here)
+## SCENARIO scenarios for make bench, for example wake,pingpong (default: all)
+## OUT folder for the results of make bench (default: bench/out)
+## COUNT repetitions for make stress (default: 200)
+QUICK    ?=
+BACKEND  ?=
+SCENARIO ?=
+OUT      ?= bench/out
+COUNT    ?= 200
+
+test: ## run all tests
+	$(GO) test ./...
+
+race: ## run all tests under the race detector
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+stress: ## run the tests of the core COUNT times, with and without the race detector
+	$(GO) test -timeout 0 -count $(COUNT) -cpu 1,2,4 ./aio ./backend/...
+	CGO_ENABLED=1 $(GO) test -timeout 0 -race -count $(COUNT) -cpu 1,2,4 ./aio ./backend/...
+
+vet: ## run go vet
+	$(GO) vet ./...
+
+staticcheck: ## run staticcheck, in the version that go.mod names
+	$(GO) tool staticcheck ./...
+
+fmt-check: ## list files that gofmt would change, and fail if there are any
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted:"; echo "$$files"; exit 1; fi
+
+# What darwin stands for is any system but Linux. The compiler's message is to
+# name aioloop_runs_on_linux_only, not something that happens to be missing.
+cross: ## build and vet for other CPUs, and see that other systems are refused
+	GOOS=linux GOARCH=arm64 $(GO) build ./...
+	GOOS=linux GOARCH=arm64 $(GO) vet ./...
+	GOOS=linux GOARCH=riscv64 $(GO) build ./...
+	GOOS=linux GOARCH=riscv64 $(GO) vet ./...
+	@message=$$(GOOS=darwin GOARCH=arm64 $(GO) build ./aio 2>&1) && { echo "it compiles for darwin"; exit 1; }; \
+	case "$$message" in \
+	*aioloop_runs_on_linux_only*) echo "darwin is refused, as it should be: aioloop_runs_on_linux_only" ;; \
+	*) echo "it does not say why darwin is refused:"; echo "$$message"; exit 1 ;; \
+	esac
+
+bench: ## compare the backends on this machine: table, JSON and HTML in OUT
+	$(GO) run ./bench/cmd/aiobench $(if $(QUICK),-quick) $(if $(BACKEND),-backend $(BACKEND)) $(if $(SCENARIO),-scenario $(SCENARIO)) -out $(OUT)
+
+# go test's own -timeout does not hold for benchmarks.
+bench-smoke: ## run each benchmark for a moment, to see that it works
+	timeout 10m $(GO) test -run '^$$' -bench . -benchtime 10x ./...
+	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && set -x && \
+	$(GO) run ./bench/cmd/aiobench -quick -scenario pingpong,self-bh -out "$$out" && \
+	test -s "$$out/table.txt" && test -s "$$out/results.json" && test -s "$$out/report.html"
+
+examples: ## build the examples and run each one on each backend
+	$(GO) test -count 1 -v ./examples
+
+peers: ## run the same ping-pong in C: futex, epoll, io_uring, libev, libuv, GLib
+	$(MAKE) -C bench/peers run
+
+ci: ## run what has to pass before a change is merged, see .ci/run
+	.ci/run
+
+.PHONY: help test race stress vet staticcheck fmt-check cross bench bench-smoke examples peers ci
