@@ -1,5 +1,5 @@
 # Everything here needs Go, git and make. `make race` needs a C compiler besides,
-# `make peers` one and whatever libraries it is to compare with.
+# `make glib` one and GLib, `make peers` one and whatever it is to compare with.
 
 GO ?= go
 
@@ -64,10 +64,18 @@ bench-smoke: ## run each benchmark for a moment, to see that it works
 examples: ## build the examples and run each one on each backend
 	$(GO) test -count 1 -v ./examples
 
+# The only cgo here is behind a build tag, so that nothing else needs GLib.
+glib: ## run an AioContext from GLib's main loop, on each backend (cgo)
+	@if ! command -v $${CC:-cc} >/dev/null || ! pkg-config --exists glib-2.0 2>/dev/null; then \
+		echo "make glib: skipped: it needs a C compiler, pkg-config and libglib2.0-dev"; exit 0; fi; \
+	set -ex; export CGO_ENABLED=1; \
+	$(GO) vet -tags glib ./examples/glib; \
+	$(GO) run -tags glib ./examples/glib
+
 peers: ## run the same ping-pong in C: futex, epoll, io_uring, libev, libuv, GLib
 	$(MAKE) -C bench/peers run
 
 ci: ## run what has to pass before a change is merged, see .ci/run
 	.ci/run
 
-.PHONY: help test race stress vet staticcheck fmt-check cross bench bench-smoke examples peers ci
+.PHONY: help test race stress vet staticcheck fmt-check cross bench bench-smoke examples glib peers ci

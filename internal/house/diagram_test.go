@@ -131,21 +131,23 @@ func drawings(t *testing.T, doc string) map[string][]*call {
 var (
 	branches = regexp.MustCompile(`^[ │├└─]*`)
 	function = regexp.MustCompile(`^([\w.]+)(?: (×\d+))?(?:\s+\S.*)?\s+(\S+\.go)$`)
-	syscalls = regexp.MustCompile(`^\w+\(2\)(\s|$)`)
+	syscalls = regexp.MustCompile(`^(\w+\(2\))(?: (×\d+))?()(\s|$)`) // in no file
 )
 
-// parseDiagram reads a tree. Each line of it is a function, or a system call, for
-// which other tests are there.
+// parseDiagram reads a tree. Each line of it is a function or a system call.
 func parseDiagram(text string, line int) (*call, error) {
 	path := []*call{{}} // from the root to the last line
 	for i, s := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
 		indent := branches.FindString(s)
 		depth := len([]rune(indent)) / 3
 		s = s[len(indent):]
-		if s == "" || syscalls.MatchString(s) {
+		if s == "" {
 			continue
 		}
 		m := function.FindStringSubmatch(s)
+		if m == nil {
+			m = syscalls.FindStringSubmatch(s)
+		}
 		if m == nil || depth >= len(path) {
 			return path[0], fmt.Errorf("line %d is neither a function with its file nor a system call: %q", line+i, s)
 		}
@@ -217,7 +219,7 @@ func describe(drawn []*call) (lines []string) {
 
 func describeGroups(groups [][]*call) (lines []string) {
 	for _, g := range groups {
-		s := g[0].Name
+		s := strings.TrimSpace(g[0].Name)
 		if len(g) > 1 {
 			s += fmt.Sprintf(" ×%d", len(g))
 		}
@@ -317,10 +319,35 @@ func instrument(t *testing.T, top, file string) []byte {
 			insert(f.Name.End(), fmt.Sprintf("; import calltrace %q", module+"/internal/calltrace"))
 			traced = true
 		}
-		insert(fn.Body.Lbrace+1, fmt.Sprintf(" defer calltrace.Enter(%q)();", file+" "+qualified(f, fn)))
+		enter := fmt.Sprintf(" defer calltrace.Enter(%q)();", file+" "+qualified(f, fn))
+		for _, name := range systemCalls(fn.Body) {
+			enter += fmt.Sprintf(" calltrace.Enter(%q)();", " "+name)
+		}
+		insert(fn.Body.Lbrace+1, enter)
 	}
 	out.Write(source[from:])
 	return out.Bytes()
+}
+
+// wrappers are functions of package unix, and the system calls that they make.
+var wrappers = map[string]string{"Eventfd": "eventfd2(2)", "Signalfd": "signalfd4(2)", "Read": "read(2)"}
+
+// systemCalls returns those that a function makes, each once. They are written down
+// with the call of the function, whether or not it comes to them.
+func systemCalls(body *ast.BlockStmt) (names []string) {
+	ast.Inspect(body, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			name := wrappers[s.Sel.Name]
+			if number, ok := strings.CutPrefix(s.Sel.Name, "SYS_"); ok {
+				name = strings.ToLower(number) + "(2)"
+			}
+			if x, ok := s.X.(*ast.Ident); ok && x.Name == "unix" && name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		return true
+	})
+	return names
 }
 
 // qualified returns a function's name as it is drawn: Type.Method or

@@ -1,0 +1,267 @@
+package mainloop
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// PollFD is a descriptor that a loop waits for, as ppoll(2) knows it.
+type PollFD = unix.PollFd
+
+// Funcs are what a Source does in the four phases of a turn. They are called on
+// the goroutine that owns the MainContext. All but Dispatch may be nil.
+type Funcs struct {
+	// Prepare is called before the loop waits. It returns true if the source is
+	// ready without waiting, or else how long the loop may wait on its account;
+	// negative means as long as it likes. One that says 0 in turn after turn, and is
+	// not ready then, is reported with ErrRestless and asked a thousand times a
+	// second from then on, until it is ready again.
+	Prepare func() (timeout time.Duration, ready bool, err error)
+
+	// Query appends descriptors that may be others in each turn. Those that stay
+	// the same are given to AddFD instead.
+	Query func(fds []PollFD) []PollFD
+
+	// Check is called after the loop has waited, with the descriptors of Query and
+	// their revents, and reports whether the source is ready. A source is also
+	// ready if one of its FDs is, or if its ready time has come.
+	Check func(fds []PollFD) (ready bool, err error)
+
+	// Dispatch handles what has happened. If it returns false the source is
+	// destroyed.
+	Dispatch func() (keep bool)
+
+	// Finalize is called once, when the source is destroyed and not running.
+	Finalize func()
+}
+
+// Priorities, with GLib's values. A smaller number goes first.
+const (
+	PriorityHigh    = -100
+	PriorityDefault = 0
+	PriorityIdle    = 200
+)
+
+// Source is something that a MainContext waits for and dispatches: one of many,
+// with any number of descriptors (GLib's GSource). Its methods may be called from
+// any goroutine and from within any phase.
+type Source struct {
+	name  string
+	funcs Funcs
+
+	mu        sync.Mutex // guards these, and changes of the next group; taken before MainContext.mu
+	priority  int
+	finalized bool
+
+	// The owner of the MainContext reads these in each phase, without the lock.
+	ctx       atomic.Pointer[MainContext] // where it is attached
+	fds       atomic.Pointer[[]*FD]       // replaced, never changed in place; nil: none
+	readyTime atomic.Int64                // a time.Duration
+	recurse   atomic.Bool
+	destroyed atomic.Bool
+
+	running atomic.Int32 // dispatches under way, counted by the owner
+
+	// These belong to the owner of the MainContext.
+	ready       bool  // found ready and not dispatched yet
+	trusted     bool  // may be hasty as often as it likes
+	hasty       bool  // its Prepare wanted no wait, and did not say that it is ready
+	restless    int   // in how many turns without a break it was hasty for nothing
+	queried     []*FD // fds, as of Query
+	place       int   // of the first of them in the turn's descriptors
+	first, last int   // of its dynamic ones
+}
+
+// FD is one descriptor of a Source.
+type FD struct {
+	source *Source
+	fd     int
+	events atomic.Int32 // what to wait for
+	bad    atomic.Bool  // fd has turned out to be closed
+
+	revents int16 // belongs to the owner of the MainContext
+}
+
+// never is the ready time of a source that has none.
+const never time.Duration = math.MaxInt64
+
+// NewSource returns a source that is not attached yet. It fails with ErrNoDispatch.
+func NewSource(name string, funcs Funcs) (*Source, error) {
+	if funcs.Dispatch == nil {
+		return nil, ErrNoDispatch
+	}
+	s := &Source{name: name, funcs: funcs}
+	s.readyTime.Store(int64(never))
+	return s, nil
+}
+
+// Name returns the source's name.
+func (s *Source) Name() string { return s.name }
+
+// AddFD makes the loop wait for events (POLLIN and so on) on fd, which stays the
+// caller's and is open until Remove has returned or the source is destroyed. It
+// fails with EBADF for a negative fd, and with ErrDestroyed.
+func (s *Source) AddFD(fd int, events int16) (*FD, error) {
+	if fd < 0 {
+		return nil, &SourceError{s.name, fd, unix.EBADF}
+	}
+	f := &FD{source: s, fd: fd}
+	f.events.Store(int32(events))
+	return f, s.change(func() {
+		fds := append(slices.Clone(s.descriptors()), f)
+		s.fds.Store(&fds)
+	})
+}
+
+func (s *Source) descriptors() []*FD {
+	if fds := s.fds.Load(); fds != nil {
+		return *fds
+	}
+	return nil
+}
+
+// Revents returns what has happened in this turn. It is called from Check or Dispatch.
+func (f *FD) Revents() int16 { return f.revents }
+
+// Modify changes the events that are waited for.
+func (f *FD) Modify(events int16) error {
+	return f.source.change(func() {
+		f.events.Store(int32(events))
+		f.bad.Store(false)
+	})
+}
+
+// Remove ends the wait for f.
+func (f *FD) Remove() error {
+	s := f.source
+	return s.change(func() {
+		fds := slices.DeleteFunc(slices.Clone(s.descriptors()), func(g *FD) bool { return g == f })
+		s.fds.Store(&fds)
+	})
+}
+
+// SetPriority changes the priority, which is PriorityDefault at first.
+func (s *Source) SetPriority(p int) error {
+	return s.change(func() {
+		s.priority = p
+		if m := s.ctx.Load(); m != nil {
+			m.remove(s)
+			m.insert(s, p)
+		}
+	})
+}
+
+// SetReadyTime makes the source ready once a point of package aio's Realtime clock
+// is over, until Dispatch sets another one. A negative point is never.
+func (s *Source) SetReadyTime(at time.Duration) error {
+	if at < 0 {
+		at = never
+	}
+	return s.change(func() { s.readyTime.Store(int64(at)) })
+}
+
+func (s *Source) readyAt() time.Duration { return time.Duration(s.readyTime.Load()) }
+
+// A source that keeps the loop from waiting and is not ready then would use up a
+// CPU in silence.
+const (
+	maxRestless = 1000             // turns in a row
+	restPeriod  = time.Millisecond // what it has to wait from then on
+)
+
+// patient returns what the loop makes of the timeout that Prepare asks for.
+func (s *Source) patient(timeout time.Duration) time.Duration {
+	if s.hasty && s.restless >= maxRestless {
+		return restPeriod
+	}
+	return timeout
+}
+
+// judge ends Check. It fails once if the source has become restless.
+func (s *Source) judge() error {
+	if s.ready || !s.hasty || s.trusted {
+		s.restless = 0
+		return nil
+	}
+	if s.restless++; s.restless == maxRestless {
+		return ErrRestless
+	}
+	return nil
+}
+
+// SetRecurse lets the source be dispatched again by a turn that its own Dispatch
+// begins. At first it is not.
+func (s *Source) SetRecurse(allowed bool) error {
+	return s.change(func() { s.recurse.Store(allowed) })
+}
+
+// Attach gives the source to m. It fails with ErrAttached if it has been given to
+// one already, with ErrDestroyed, and with ErrClosed.
+func (s *Source) Attach(m *MainContext) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.destroyed.Load():
+		return ErrDestroyed
+	case s.ctx.Load() != nil:
+		return ErrAttached
+	}
+	if err := m.insert(s, s.priority); err != nil {
+		return err
+	}
+	s.ctx.Store(m)
+	m.Wakeup()
+	return nil
+}
+
+// Detach takes the source away from its MainContext. It can be attached again.
+func (s *Source) Detach() error { return s.change(s.detach) }
+
+func (s *Source) detach() {
+	if m := s.ctx.Load(); m != nil {
+		m.remove(s)
+		s.ctx.Store(nil)
+	}
+}
+
+// Destroy detaches the source for good. If the caller owns the MainContext, no
+// function of the source but Finalize is called afterwards; elsewhere one may be
+// running at this moment. A second call does nothing.
+func (s *Source) Destroy() {
+	_ = s.change(func() {
+		s.detach()
+		s.destroyed.Store(true)
+	})
+	s.finalize()
+}
+
+// finalize calls Finalize once. If the source is running, the end of its dispatch
+// comes here again.
+func (s *Source) finalize() {
+	s.mu.Lock()
+	due := s.destroyed.Load() && !s.finalized && s.running.Load() == 0
+	s.finalized = s.finalized || due
+	s.mu.Unlock()
+	if due && s.funcs.Finalize != nil {
+		s.funcs.Finalize()
+	}
+}
+
+// change applies f under the lock and lets the loop take notice.
+func (s *Source) change(f func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.destroyed.Load() {
+		return ErrDestroyed
+	}
+	if m := s.ctx.Load(); m != nil {
+		defer m.changed(s)
+	}
+	f()
+	return nil
+}
