@@ -15,6 +15,7 @@ import (
 
 func BenchmarkWake(b *testing.B)         { benchmark(b, "wake") }
 func BenchmarkPingpong(b *testing.B)     { benchmark(b, "pingpong") }
+func BenchmarkMainloop(b *testing.B)     { benchmark(b, "mainloop") }
 func BenchmarkSelfBH(b *testing.B)       { benchmark(b, "self-bh") }
 func BenchmarkSelfNotifier(b *testing.B) { benchmark(b, "self-notifier") }
 func BenchmarkSelfTimer(b *testing.B)    { benchmark(b, "self-timer") }

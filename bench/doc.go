@@ -24,6 +24,8 @@
 //     because a locked goroutine is slow to switch to and nobody would write it
 //     so; instead, all threads of the process are kept on the CPU in question.
 //     What could not be pinned is said in the result.
+//   - A program in C, for comparison, is a process of its own. It is started in each
+//     round when its turn comes, and its samples are treated like the others.
 //   - A case fails if the live backend is not the one it is named after, and if a
 //     callback did not run once for each operation.
 package bench

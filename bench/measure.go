@@ -72,17 +72,22 @@ func (t *tally) onDriver(s *site, c *testCase, p phase, scratch *report.Recorder
 		return err
 	}
 	scratch.Reset()
-	return t.measure(c, p, run, scratch)
+	return t.measure(s, c, p, run, scratch)
 }
 
 // measure is the part that counts.
-func (t *tally) measure(c *testCase, p phase, run runFunc, scratch *report.Recorder) error {
+func (t *tally) measure(s *site, c *testCase, p phase, run runFunc, scratch *report.Recorder) error {
 	call(p.begin)
+	s.cpu = 0
 	before := readUsage(c.aside)
 	ops, err := run(budget{ops: p.ops, until: now() + p.run, least: p.least}, scratch)
 	after := readUsage(c.aside)
 	call(p.end)
 	t.ops += ops
+	if c.outside {
+		t.cpu += s.cpu
+		return err
+	}
 	t.cpu += after.cpu - before.cpu
 	t.allocs += after.allocs - before.allocs
 	return err

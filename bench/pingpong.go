@@ -10,7 +10,7 @@ func pingpongGroups() []group {
 	var groups []group
 	for _, pinned := range []string{"yes", "no"} {
 		g := group{scenario: "pingpong", label: "pinned=" + pinned, took: 1500 * time.Millisecond}
-		for _, row := range Rows() {
+		for _, row := range goRows() {
 			g.cases = append(g.cases, pingpongCase(row, pinned))
 		}
 		groups = append(groups, g)
@@ -38,13 +38,18 @@ func pingpongCase(row, pinned string) testCase {
 }
 
 func pingpongSetup(s *site, row string, at place) (runFunc, error) {
-	s.atLeastTwoProcs()
 	if at == atHome && !isBackend(row) {
 		s.confine()
 	}
+	return s.rally(func(handle func(int)) (func(int), error) { return s.station(row, at, 1, handle) })
+}
+
+// rally sets up two stations that wake each other.
+func (s *site) rally(station func(handle func(int)) (wake func(int), err error)) (runFunc, error) {
+	s.atLeastTwoProcs()
 	r := &rally{site: s, over: make(chan struct{}, 1)}
 	var ping, pong func(int)
-	ping, err := s.station(row, at, 1, func(int) {
+	ping, err := station(func(int) {
 		if r.tick() {
 			pong(0)
 		}
@@ -52,7 +57,7 @@ func pingpongSetup(s *site, row string, at place) (runFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	pong, err = s.station(row, at, 1, func(int) { ping(0) })
+	pong, err = station(func(int) { ping(0) })
 	r.serve = ping
 	return r.run, err
 }

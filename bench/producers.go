@@ -14,7 +14,7 @@ func producersGroups() []group {
 		for _, n := range []int{1, 2, 4, 8} {
 			pin, count := param{"pinned", pinned}, param{"producers", fmt.Sprint(n)}
 			g := group{scenario: "producers", label: "pinned=" + pinned + " producers=" + count.value, took: 700 * time.Millisecond}
-			for _, row := range Rows() {
+			for _, row := range goRows() {
 				g.cases = append(g.cases, producersCase(row, []param{pin, count}, n, pinned == "yes"))
 			}
 			groups = append(groups, g)

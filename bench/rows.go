@@ -22,6 +22,8 @@ const (
 	// Netpoller is a goroutine that reads an eventfd through the poller of the Go
 	// runtime.
 	Netpoller = "netpoller"
+	// GLib is the same in C, a program of its own from bench/peers.
+	GLib = "glib (C)"
 )
 
 // Backends returns the names of the rows that are backends of the library.
@@ -29,13 +31,36 @@ func Backends() []string {
 	return []string{aio.Ppoll.String(), aio.Epoll.String(), aio.IOUring.String()}
 }
 
+// goRows are the rows that this process runs itself.
+func goRows() []string { return append(Backends(), GoroutineChannel, Netpoller) }
+
 // Rows returns the names of all rows, in the order of the report.
-func Rows() []string { return append(Backends(), GoroutineChannel, Netpoller) }
+func Rows() []string { return append(goRows(), GLib) }
+
+// RowsIn returns the names of those that take part in any of the scenarios; nil
+// means all scenarios.
+func RowsIn(scenarios []string) []string {
+	groups, err := plan(scenarios, nil)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(Rows(), func(row string) bool {
+		return !slices.ContainsFunc(groups, func(g group) bool { return len(g.only([]string{row}).cases) > 0 })
+	})
+}
+
+// IsPeer reports whether a row is a program in C, which is there only if it was
+// built.
+func IsPeer(row string) bool { return row == GLib }
 
 func isBackend(row string) bool { return slices.Contains(Backends(), row) }
 
 // Available returns why a row cannot be measured here, or nil.
 func Available(row string) error {
+	if IsPeer(row) {
+		_, err := findPeer(glibProgram)
+		return err
+	}
 	if !isBackend(row) {
 		return nil
 	}

@@ -20,6 +20,7 @@ func Scenarios() []Scenario {
 	return []Scenario{
 		{"wake", "from a notification on one CPU to the callback on another", "gap between events 0 to 1000 µs; polling off and on (32 µs)", wakeGroups},
 		{"pingpong", "round trip of two loops that wake each other", "both on one CPU, and free", pingpongGroups},
+		{"mainloop", "round trip of two main loops, whole turns of their four phases, beside GLib's in C", "both on one CPU, and free", mainloopGroups},
 		{"self-bh", "schedule a bottom half and run it, on one thread", "", selfBHGroups},
 		{"self-notifier", "set an event notifier and run its handler, on one thread", "", selfNotifierGroups},
 		{"self-timer", "re-arm a timer that is due and run it, on one thread", "", selfTimerGroups},
@@ -50,6 +51,9 @@ type testCase struct {
 	// aside is set if the driver is not part of what is measured: its CPU time is
 	// subtracted.
 	aside bool
+	// outside is set if another process is measured: run adds its CPU time to the
+	// site, and what this process uses does not count.
+	outside bool
 	// setup makes the case ready to run on the driver's goroutine.
 	setup func(*site) (runFunc, error)
 	// notes say what the row does, where that is not plain.

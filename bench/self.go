@@ -22,7 +22,7 @@ func batchNote(size int) string {
 // that the scenario makes sense for.
 func selfGroup(scenario string, setup func(row string) func(*site) (runFunc, error), peers map[string]string) []group {
 	g := group{scenario: scenario, took: time.Second}
-	for _, row := range Rows() {
+	for _, row := range goRows() {
 		c := testCase{row: row, driver: atHome, notes: []string{selfNote}, setup: setup(row)}
 		if !isBackend(row) {
 			note, ok := peers[row]

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +26,8 @@ type site struct {
 	err   error
 	undo  []func() error
 	notes []string
+
+	cpu time.Duration // of another process, written by run
 }
 
 func newSite(c cpus) *site { return &site{cpus: c, broken: make(chan struct{})} }

@@ -31,7 +31,7 @@ func wakeGroups() []group {
 	for _, us := range gaps {
 		gap := param{"gap_us", fmt.Sprint(us)}
 		g := group{scenario: "wake", label: "gap_us=" + gap.value, took: time.Second}
-		for _, row := range Rows() {
+		for _, row := range goRows() {
 			g.cases = append(g.cases, wakeCases(row, gap, time.Duration(us)*time.Microsecond)...)
 		}
 		groups = append(groups, g)

@@ -25,7 +25,7 @@
 #include <time.h>
 
 enum {
-	WARMUP = 2000,        /* round trips thrown away: caches, branch predictors, CPU clock */
+	WARMUP = 2000,        /* unless asked otherwise */
 	EXIT_UNAVAILABLE = 2, /* the mechanism (or the CPU) is not there: skip, not failure */
 };
 
@@ -33,6 +33,8 @@ struct bench {
 	const char *peer, *mode, *scenario;
 	char version[64];   /* of the library, or of the kernel for plain C */
 	int n;              /* round trips (or operations) to measure */
+	int warmup;         /* round trips thrown away: caches, branch predictors, CPU clock */
+	bool raw;           /* the samples follow the line of JSON, 8 bytes each */
 	int batch;          /* operations behind one sample; 1 = every one is timed */
 	int cpu[2];         /* CPU of each thread, -1 = not pinned */
 	pthread_barrier_t ready;
@@ -86,18 +88,18 @@ static inline void pin(int cpu)
 /* How often thread 1 has to answer. */
 static inline int bench_rounds(const struct bench *b)
 {
-	return WARMUP + b->samples * b->batch;
+	return b->warmup + b->samples * b->batch;
 }
 
 /*
  * Ends one round trip (or batch) and begins the next; false when all are done.
  * One reading of the clock serves as end and as beginning, so a sample holds the
  * clock's cost once (it is printed as clock_ns) and nothing goes unmeasured.
- * The first WARMUP/batch ticks take no samples.
+ * The first warmup/batch ticks take no samples.
  */
 static inline bool bench_tick(struct bench *b)
 {
-	int warm = WARMUP / b->batch;
+	int warm = b->warmup / b->batch;
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 	if (b->tick > warm)
@@ -141,6 +143,14 @@ static inline void bench_report(struct bench *b)
 
 	/* Single operations are whole nanoseconds, batches have a fraction. */
 	int digits = b->batch > 1;
+	uint64_t *taken = NULL; /* in the order of time */
+	size_t size = (size_t)b->samples * sizeof *b->sample;
+	if (b->raw) {
+		taken = malloc(size);
+		if (!taken)
+			die("malloc");
+		memcpy(taken, b->sample, size);
+	}
 	qsort(b->sample, (size_t)b->samples, sizeof *b->sample, by_value);
 	printf("{\"peer\":\"%s\",\"mode\":\"%s\",\"scenario\":\"%s\",\"pinned\":%s,"
 	       "\"cpus\":[%d,%d],\"n\":%d,\"batch\":%d,"
@@ -151,12 +161,15 @@ static inline void bench_report(struct bench *b)
 	       digits, percentile(b, .5), digits, percentile(b, .9), digits, percentile(b, .99),
 	       digits, percentile(b, .999), digits, percentile(b, 1),
 	       (double)b->cpu_used / b->samples / b->batch, clock_cost, b->version);
+	if (taken && fwrite(taken, size, 1, stdout) != 1)
+		die("write");
+	free(taken);
 }
 
 __attribute__((noreturn))
 static inline void usage(const char *program, const char *modes)
 {
-	fprintf(stderr, "usage: %s %s [-n ROUNDTRIPS] [-cpu CPU|none] [-cpus A,B]\n",
+	fprintf(stderr, "usage: %s %s [-n ROUNDTRIPS] [-cpu CPU|none] [-cpus A,B] [-warmup N] [-raw]\n",
 		program, modes);
 	exit(1);
 }
@@ -181,13 +194,21 @@ static inline void bench_parse(struct bench *b, int argc, char **argv, const cha
 	b->scenario = "pingpong";
 	b->n = 50000;
 	b->batch = 1;
+	b->warmup = WARMUP;
 
 	for (int i = 2; i < argc; i += 2) {
 		const char *value = argv[i + 1];
+		if (!strcmp(argv[i], "-raw")) {
+			b->raw = true;
+			i--;
+			continue;
+		}
 		if (!value)
 			usage(argv[0], modes);
 		if (!strcmp(argv[i], "-n")) {
 			b->n = atoi(value);
+		} else if (!strcmp(argv[i], "-warmup")) {
+			b->warmup = atoi(value);
 		} else if (!strcmp(argv[i], "-scenario")) {
 			b->scenario = value;
 		} else if (!strcmp(argv[i], "-cpu") && !strcmp(value, "none")) {
@@ -207,7 +228,7 @@ static inline void bench_parse(struct bench *b, int argc, char **argv, const cha
 			usage(argv[0], modes);
 		}
 	}
-	if (b->n < 1 || b->n > 100000000)
+	if (b->n < 1 || b->n > 100000000 || b->warmup < 0 || b->warmup > 100000000)
 		usage(argv[0], modes);
 }
 

@@ -102,8 +102,8 @@ func TestHTMLAnchors(t *testing.T) {
 		}
 	}
 	slices.Sort(ids)
-	if len(ids) != 7 || len(slices.Compact(ids)) != 7 {
-		t.Errorf("ids %q, want one for each of 7 scenarios", ids)
+	if n := len(scenarios); len(ids) != n || len(slices.Compact(ids)) != n {
+		t.Errorf("ids %q, want one for each of %d scenarios", ids, n)
 	}
 }
 

@@ -30,6 +30,11 @@ var scenarios = []scenario{
 		keys:  []string{"pinned"},
 	},
 	{
+		name:  "mainloop",
+		about: "Two main loops wake each other in turn. Time of a round trip: two notifications, and two whole turns of prepare, query, ppoll, check and dispatch.",
+		keys:  []string{"pinned"},
+	},
+	{
 		name:  "self-bh",
 		about: "One thread schedules a bottom half and polls without blocking. Time until its callback has run.",
 	},
@@ -59,7 +64,7 @@ var scenarios = []scenario{
 
 // rowNames is the order of the rows everywhere: the backends first, then what
 // they are compared with. Who is fastest has no influence on it.
-var rowNames = []string{"ppoll", "epoll", "io_uring", "goroutine+channel", "netpoller"}
+var rowNames = []string{"ppoll", "epoll", "io_uring", "goroutine+channel", "netpoller", "glib (C)"}
 
 func scenarioByName(name string) scenario {
 	if i := scenarioIndex(name); i < len(scenarios) {

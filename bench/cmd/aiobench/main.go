@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return complain(stderr, exitCannot, err)
 	}
 	for _, m := range missing {
-		fmt.Fprintln(stderr, "left out: "+m)
+		fmt.Fprintln(stderr, m.sentence)
 	}
 	o.config.Rows = rows
 	if err := measure(ctx, o, missing, stdout, stderr); err != nil {
@@ -71,7 +72,7 @@ func complain(stderr io.Writer, status int, err error) int {
 
 // measure runs the benchmark and writes what came of it, also if it was stopped
 // before its end.
-func measure(ctx context.Context, o *options, missing []string, stdout, stderr io.Writer) error {
+func measure(ctx context.Context, o *options, missing []absence, stdout, stderr io.Writer) error {
 	files, err := openFiles(o)
 	if err != nil {
 		return err
@@ -96,11 +97,14 @@ func measure(ctx context.Context, o *options, missing []string, stdout, stderr i
 	return errors.Join(failure, files.write(r, stdout))
 }
 
-// addNotes says in the report as well why rows are missing.
-func addNotes(results []report.Result, missing []string) {
-	for i := range results {
-		for _, m := range missing {
-			results[i].Notes = append(results[i].Notes, "left out: "+m)
+// addNotes says in the report as well why rows are missing, in the scenarios that
+// they belong to.
+func addNotes(results []report.Result, missing []absence) {
+	for _, m := range missing {
+		for i := range results {
+			if r := &results[i]; slices.Contains(bench.RowsIn([]string{r.Scenario}), m.row) {
+				r.Notes = append(r.Notes, m.sentence)
+			}
 		}
 	}
 }

@@ -181,6 +181,23 @@ func TestForbiddenBackendIsLeftOut(t *testing.T) {
 	}
 }
 
+// A program in C that was not built is named where its row would be, unless it was
+// asked for: then that is an error.
+func TestMissingPeerIsNamed(t *testing.T) {
+	c := newChild(t, "plain", "-quick", "-scenario", "mainloop,self-bh", "-backend", "all")
+	c.cmd.Dir = t.TempDir()
+	c.run(t, 0)
+	for what, text := range map[string]string{"stderr": c.stderr.String(), "table": c.stdout.String()} {
+		if strings.Count(text, "left out: backend glib (C)") != 1 || !strings.Contains(text, "make -C bench/peers") {
+			t.Errorf("%s does not say once that GLib was left out:\n%s", what, text)
+		}
+	}
+	c = newChild(t, "plain", "-backend", "glib (C)")
+	c.cmd.Dir = t.TempDir()
+	c.run(t, 2)
+	c.sentence(t, "backend glib (C)", "make -C bench/peers")
+}
+
 func TestNoDescriptors(t *testing.T) {
 	for _, backend := range []string{"ppoll", "epoll", "io_uring"} {
 		c := newChild(t, "plain", "-quick", "-scenario", "self-bh", "-backend", backend)

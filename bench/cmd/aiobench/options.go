@@ -126,12 +126,17 @@ func cpuPair(list string) ([]int, error) {
 	return cpus, nil
 }
 
-// available returns the rows to measure, and a sentence for each that was not
-// asked for by name and cannot run here.
-func (o *options) available() (rows, missing []string, err error) {
+// absence is a row that takes part in a scenario but cannot run here.
+type absence struct{ row, sentence string }
+
+// available returns the rows to measure, and those that were not asked for by name
+// and cannot run here. A program in C that was not built is among these unless it
+// was named itself.
+func (o *options) available() (rows []string, missing []absence, err error) {
 	rows = o.config.Rows
-	if rows == nil {
-		rows = bench.Rows()
+	named := rows != nil
+	if !named {
+		rows = bench.RowsIn(o.config.Scenarios)
 	}
 	can := rows[:0:0]
 	for _, row := range rows {
@@ -139,10 +144,10 @@ func (o *options) available() (rows, missing []string, err error) {
 		switch {
 		case err == nil:
 			can = append(can, row)
-		case o.strict:
+		case o.strict && (named || !bench.IsPeer(row)):
 			return nil, nil, fmt.Errorf("backend %s was asked for and cannot run here: %w", row, err)
 		default:
-			missing = append(missing, fmt.Sprintf("backend %s cannot run here: %v", row, err))
+			missing = append(missing, absence{row, fmt.Sprintf("left out: backend %s cannot run here: %v", row, err)})
 		}
 	}
 	return can, missing, nil
