@@ -133,6 +133,7 @@ func TestWithPoller(t *testing.T) {
 			if err != nil {
 				t.Skip(err)
 			}
+			lockThread(t)
 			p := &scriptedPoller{Poller: inner}
 			c, err := New(WithBackend(Epoll), WithPoller(p))
 			must(t, err)

@@ -62,6 +62,7 @@ type Context struct {
 	// The rest belongs to the home goroutine.
 	depth     int  // of nested Polls
 	prepared  bool // a foreign loop is between Prepare and Check
+	direct    bool // it waits for the notifier, not for the Poller
 	locked    bool
 	accepted  uint64 // the value of notified when the loop last looked
 	taken     uint64 // counts bottom halves taken from queue

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
 )
 
 // The rows of TRAPS.md about descriptors that can be seen through a Context. The
@@ -61,6 +63,7 @@ func TestTrap08_SpuriousReadiness(t *testing.T) {
 			if err != nil {
 				t.Skip(err)
 			}
+			lockThread(t)
 			p := &scriptedPoller{Poller: inner}
 			c, err := New(WithPoller(p))
 			must(t, err)
@@ -68,7 +71,7 @@ func TestTrap08_SpuriousReadiness(t *testing.T) {
 			r, w := pipe(t)
 			got := 0
 			watch(t, c, r, Callbacks{Read: func() { got += len(read(r, 8)) }})
-			p.spurious = r
+			p.invent = p.readable(r)
 			turn(t, c)
 			if c.Stats().Reads != 1 || got != 0 {
 				t.Errorf("%d calls, %d bytes: the spurious event was not delivered", c.Stats().Reads, got)
@@ -165,6 +168,28 @@ func TestTrap12_NumberReusedInTheMiddleOfABatch(t *testing.T) {
 			t.Errorf("%d calls", ran)
 		}
 	})
+}
+
+// A Poller that reports an event of a registration that is gone, for a handler that
+// has its place in the table, or its descriptor, now.
+func TestTrap12_LateEventOfAPoller(t *testing.T) {
+	inner, _, err := Ppoll.open()
+	must(t, err)
+	p := &scriptedPoller{Poller: inner}
+	c, err := New(WithPoller(p))
+	must(t, err)
+	t.Cleanup(func() { closeLoop(t, c) })
+	n := notifier(t)
+	h := watch(t, c, n.FD(), Callbacks{Read: func() { t.Error("the old handler ran") }})
+	late := p.readable(n.FD())
+	must(t, h.Close())
+	p.invent = late
+	turn(t, c)
+	watch(t, c, n.FD(), Callbacks{Read: func() { t.Error("the new handler got the old event") }})
+	p.invent = late
+	turn(t, c)
+	p.invent = &backend.Ready{Tag: backend.MakeTag(99, 1), Events: backend.In}
+	turn(t, c)
 }
 
 // reopen puts a new eventfd that is not ready in the place of fd.

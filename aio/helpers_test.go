@@ -32,18 +32,33 @@ var realBackends = []Backend{Ppoll, Epoll, IOUring}
 // fails if something was left in it.
 type maker func(opts ...Option) *Context
 
-// eachBackend runs one test three times, once per backend.
+// eachBackend runs one test six times, once per backend and driver.
 func eachBackend(t *testing.T, test func(t *testing.T, newLoop maker)) {
 	t.Helper()
-	for _, b := range realBackends {
-		t.Run("backend="+b.String(), func(t *testing.T) {
-			checkDescriptors(t)
-			test(t, func(opts ...Option) *Context {
-				t.Helper()
-				return newLoopOn(t, b, opts...)
-			})
-		})
+	for _, d := range []driver{byPoll, bySource} {
+		for _, b := range realBackends {
+			if runsWith(t, d) {
+				eachLoop(t, b, d, test)
+			}
+		}
 	}
+}
+
+func eachLoop(t *testing.T, b Backend, d driver, test func(t *testing.T, newLoop maker)) {
+	t.Helper()
+	name := "backend=" + b.String()
+	if d != byPoll {
+		name += ",driver=" + string(d)
+	}
+	t.Run(name, func(t *testing.T) {
+		checkDescriptors(t)
+		test(t, func(opts ...Option) *Context {
+			t.Helper()
+			c := newLoopOn(t, b, opts...)
+			d.drives(t, c)
+			return c
+		})
+	})
 }
 
 func newLoopOn(t testing.TB, b Backend, opts ...Option) *Context {
@@ -96,7 +111,7 @@ func openDescriptors() map[int]string {
 // turn runs one iteration that does not sleep.
 func turn(t testing.TB, c *Context) (progress bool) {
 	t.Helper()
-	progress, err := c.TryPoll()
+	progress, err := iterate(c, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +138,7 @@ func block(t testing.TB, c *Context) (progress bool) {
 		c.Notify()
 	})
 	defer alarm.Stop()
-	progress, err := c.Poll()
+	progress, err := iterate(c, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +183,7 @@ func start(t testing.TB, c *Context) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		err := c.Run(ctx)
+		err := run(ctx, c)
 		if e := c.Close(); e != nil && !errors.Is(e, ErrClosed) {
 			err = errors.Join(err, e)
 		}

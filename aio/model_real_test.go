@@ -118,11 +118,11 @@ func (w *realWorld) doHandler(s step) {
 
 func (w *realWorld) callbacks(i int) Callbacks {
 	name := fmt.Sprint("fd ", i)
-	label := fmt.Sprint(name, " version ", w.version[i])
+	version := w.version[i]
 	return Callbacks{Read: func() {
-		_, err := w.fds[i].TestAndClear()
+		set, err := w.fds[i].TestAndClear()
 		w.check(err)
-		callback(w, w.scripts, name, label)
+		callback(w, w.scripts, name, handlerLabel(i, version, set))
 	}}
 }
 

@@ -129,6 +129,9 @@ func TestSubmitFromACompletion(t *testing.T) {
 		}
 		must(t, c.Submit(backend.Operation{}, again))
 		pollUntil(t, c, func() bool { return left == 0 })
+		if n := len(c.ops); n > 2 {
+			t.Errorf("%d places in the table for one operation at a time", n)
+		}
 	})
 }
 

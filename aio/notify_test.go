@@ -30,6 +30,7 @@ func TestNotifyEndsOnePoll(t *testing.T) {
 		if block(t, c) || c.Stats().Iterations != before+1 {
 			t.Error("not ended by a notify during the sleep")
 		}
+		restsFor(t, c, 5*time.Millisecond) // what ended it does not end the next one
 	})
 }
 

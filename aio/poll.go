@@ -147,6 +147,9 @@ func (c *Context) wait(timeout time.Duration) error {
 		c.makeRoom(n)
 	}
 	c.reap()
+	if c.prepared && c.pollable != nil && err == nil {
+		err = c.pollable.Flush() // the foreign loop is about to wait for what was just taken
+	}
 	return c.pollerError(err)
 }
 

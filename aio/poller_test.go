@@ -1,7 +1,9 @@
 package aio
 
 import (
+	"runtime"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/aioloop/aioloop/backend"
@@ -11,14 +13,20 @@ import (
 // hides what that can do besides, and can invent events and errors.
 type scriptedPoller struct {
 	backend.Poller
-	spurious int   // a descriptor for which the next Wait invents readiness, 0: none
-	fail     error // what the next Wait fails with
-	refuse   error // what each Add of a handler fails with
-	closed   int
-	waits    int
+	invent *backend.Ready // what the next Wait reports
+	fail   error          // what the next Wait fails with
+	refuse error          // what each Add fails with
+	closed int
 
 	mu   sync.Mutex // guards tags
 	tags map[int]backend.Tag
+}
+
+// lockThread keeps the test on one thread, which is up to a stranger whose Poller
+// uses io_uring and does not say so with Bind.
+func lockThread(t testing.TB) {
+	runtime.LockOSThread()
+	t.Cleanup(runtime.UnlockOSThread)
 }
 
 func (p *scriptedPoller) Name() string { return "scripted" }
@@ -36,17 +44,21 @@ func (p *scriptedPoller) Add(fd int, ev backend.Events, tag backend.Tag) error {
 	return p.Poller.Add(fd, ev, tag)
 }
 
+// readable is an event for what is registered for fd now.
+func (p *scriptedPoller) readable(fd int) *backend.Ready {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return &backend.Ready{Tag: p.tags[fd], Events: backend.In}
+}
+
 func (p *scriptedPoller) Wait(ready []backend.Ready, timeout time.Duration) (int, error) {
-	p.waits++
 	if err := p.fail; err != nil {
 		p.fail = nil
 		return 0, err
 	}
-	if fd := p.spurious; fd != 0 {
-		p.spurious = 0
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		ready[0] = backend.Ready{Tag: p.tags[fd], Events: backend.In}
+	if event := p.invent; event != nil {
+		p.invent = nil
+		ready[0] = *event
 		return 1, nil
 	}
 	return p.Poller.Wait(ready, timeout)

@@ -60,6 +60,13 @@ func (c *Context) Query(fds []unix.PollFd) []unix.PollFd {
 	if c.queryable != nil {
 		return c.queryable.Query(fds)
 	}
+	// The descriptor of the backend stands for all that it watches. For the notifier
+	// alone it is the longer way: a wake-up then goes through two wait queues, and
+	// io_uring has ppoll(2) begin anew.
+	c.direct = c.watched == 0 && c.opsInFlight == 0
+	if c.direct {
+		return append(fds, unix.PollFd{Fd: int32(c.notifier.FD()), Events: unix.POLLIN})
+	}
 	return append(fds, unix.PollFd{Fd: int32(c.pollable.PollFD()), Events: unix.POLLIN})
 }
 
@@ -73,13 +80,7 @@ func (c *Context) Check(fds []unix.PollFd) (ready bool, err error) {
 	c.prepared = false
 	c.notifyMe.Store(false) // L4
 	c.nowValid = false
-	var n int
-	if c.queryable != nil {
-		n = c.queryable.Collect(c.events, fds)
-	} else {
-		n, err = c.poller.Wait(c.events, 0)
-	}
-	c.unseen = false
+	n, err := c.fetch(fds)
 	if n > 0 {
 		c.collect(c.events[:n])
 		c.makeRoom(n)
@@ -87,6 +88,25 @@ func (c *Context) Check(fds []unix.PollFd) (ready bool, err error) {
 	c.reap()
 	c.accept() // L5
 	return c.timeout() == 0, c.pollerError(err)
+}
+
+// fetch collects the events of a wait. It makes a system call only if the wait was
+// ended by something that has to be cleared or collected.
+func (c *Context) fetch(fds []unix.PollFd) (n int, err error) {
+	if c.queryable != nil {
+		c.unseen = false
+		return c.queryable.Collect(c.events, fds), nil
+	}
+	happened := len(fds) != 1 || fds[0].Revents != 0
+	if c.direct && happened {
+		_, _ = c.notifier.TestAndClear()
+		happened = false
+	}
+	if !happened && (c.peeker == nil || !c.peeker.Peek()) {
+		return 0, nil
+	}
+	c.unseen = false
+	return c.poller.Wait(c.events, 0)
 }
 
 // Dispatch runs what Check has found, like the last step of Poll, and reports

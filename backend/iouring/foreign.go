@@ -50,6 +50,9 @@ func (p *Poller) exchange() error {
 		return fmt.Errorf("%s: Flush: operations are under way, call Flush before the first Submit: %w", Name, unix.EBUSY)
 	}
 	c := p.config
+	// Without deferred work all completions are made at once, and those of multishot
+	// polls that do not fit end them.
+	c.cq = min(max(c.cq, 2*uint32(p.table.Len())), maxCompletionEntries)
 	c.flags = abi.IORING_SETUP_COOP_TASKRUN | abi.IORING_SETUP_TASKRUN_FLAG
 	fresh, err := openRing(c)
 	if err != nil {

@@ -20,6 +20,8 @@ import (
 const (
 	submissionEntries = 128
 	completionEntries = 1024
+
+	maxCompletionEntries = 65536 // the kernel's limit, IORING_MAX_CQ_ENTRIES
 )
 
 // New returns an empty Poller. It fails with a *backend.UnavailableError that

@@ -33,6 +33,9 @@ type Poller struct {
 	set  []unix.PollFd // what ppoll is given
 	keys []fdtable.Key // the registration of each member of set
 	next int           // where the next scan starts, so that none is starved
+
+	version uint64 // counts changes of set
+	queried uint64 // the version that Query has handed out
 }
 
 // member is a slot's place in the poll set.
@@ -139,7 +142,10 @@ func (p *Poller) update() error {
 	for _, i := range p.changed {
 		p.apply(i, p.table.At(i))
 	}
-	p.changed = p.changed[:0]
+	if len(p.changed) > 0 {
+		p.changed = p.changed[:0]
+		p.version++
+	}
 	return nil
 }
 

@@ -13,6 +13,7 @@ func (p *Poller) Query(fds []unix.PollFd) []unix.PollFd {
 	if p.update() != nil {
 		return fds
 	}
+	p.queried = p.version
 	start := len(fds)
 	fds = append(fds, p.set...)
 	for i := start; i < len(fds); i++ {
@@ -26,7 +27,7 @@ func (p *Poller) Query(fds []unix.PollFd) []unix.PollFd {
 // loop are old, and perhaps about another file with the same number; the next turn
 // brings new ones.
 func (p *Poller) Collect(ready []backend.Ready, fds []unix.PollFd) int {
-	if len(fds) != len(p.set) {
+	if p.queried != p.version || len(fds) != len(p.set) {
 		return 0
 	}
 	n := 0

@@ -1,0 +1,135 @@
+package iouring
+
+import (
+	"errors"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// onThread opens a Poller for a test that keeps its thread.
+func onThread(t *testing.T) *Poller {
+	t.Helper()
+	p, err := New()
+	if errors.Is(err, backend.ErrUnavailable) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread()
+	t.Cleanup(func() {
+		_ = p.Close()
+		runtime.UnlockOSThread()
+	})
+	return p
+}
+
+func foreignEvent(t *testing.T) int {
+	t.Helper()
+	fd, err := sys.NewEventfd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	return fd
+}
+
+// readable waits as a foreign loop does.
+func readable(t *testing.T, p *Poller, timeout time.Duration) bool {
+	t.Helper()
+	fds := []unix.PollFd{{Fd: int32(p.PollFD()), Events: unix.POLLIN}}
+	n, err := sys.PpollFor(fds, timeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n == 1
+}
+
+// Registrations of before the first Flush move along to the ring that wakes up a
+// foreign loop, level and edge, and a later change holds from the next Flush on.
+func TestFlushMovesRegistrations(t *testing.T) {
+	p := onThread(t)
+	level, edge := foreignEvent(t), foreignEvent(t)
+	ready := make([]backend.Ready, 4)
+	for fd, events := range map[int]backend.Events{level: backend.In, edge: backend.In | backend.Edge} {
+		if err := p.Add(fd, events, backend.Tag(fd)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := p.Wait(ready, 0); n != 0 || err != nil { // on the old ring
+		t.Fatal(n, err)
+	}
+	for _, fd := range []int{level, edge, level, edge} {
+		if err := p.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if readable(t, p, 0) {
+			t.Fatal("readable with nothing to report")
+		}
+		go func() {
+			time.Sleep(time.Millisecond)
+			_ = sys.WriteEventfd(fd)
+		}()
+		if !readable(t, p, 10*time.Second) {
+			t.Fatal("the foreign loop sleeps on")
+		}
+		if n, err := p.Wait(ready, 0); n != 1 || err != nil || ready[0].Tag != backend.Tag(fd) {
+			t.Fatalf("%d events, %v, %+v", n, err, ready[0])
+		}
+		_, _ = sys.ReadEventfd(fd)
+		settleForeign(t, p, ready)
+	}
+}
+
+// settleForeign takes what is still there of an event that is over.
+func settleForeign(t *testing.T, p *Poller, ready []backend.Ready) {
+	t.Helper()
+	for range 10 {
+		if err := p.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := p.Wait(ready, 0); err != nil {
+			t.Fatal(err)
+		} else if n == 0 {
+			return
+		}
+	}
+	t.Fatal("events without end")
+}
+
+// Operations cannot move: Flush says so and leaves them alone.
+func TestFlushWithOperationsUnderWay(t *testing.T) {
+	p := onThread(t)
+	if err := p.Submit(backend.Operation{}, 1); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(p.Flush(), unix.EBUSY) {
+		t.Skip("the ring is one that can stay")
+	}
+	if _, err := p.Wait(make([]backend.Ready, 1), time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if n := p.Completions(make([]backend.Completion, 2)); n != 1 {
+		t.Errorf("%d completions", n)
+	}
+	if err := p.Flush(); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+func TestFlushAfterClose(t *testing.T) {
+	p := onThread(t)
+	_ = p.Close()
+	if err := p.Flush(); !errors.Is(err, backend.ErrClosed) {
+		t.Errorf("Flush: %v", err)
+	}
+	if fd := p.PollFD(); fd != -1 {
+		t.Errorf("PollFD: %d", fd)
+	}
+}
