@@ -69,7 +69,10 @@ func (c *Context) pollUserSpace(timeout time.Duration) (found bool) {
 		window = min(window, timeout)
 	}
 	if window > 0 && c.canPoll() {
-		found = c.spin(window)
+		if c.peeker != nil { // it shows nothing of a descriptor before its request is made
+			_ = c.wait(0) // an error comes again when the loop sleeps
+		}
+		found = c.busy() || c.spin(window)
 	}
 	if !found && c.adaptive.started {
 		found = c.stopPolling()

@@ -350,6 +350,33 @@ func TestTrap18_PollingSeesADescriptor(t *testing.T) {
 	})
 }
 
+// A level-triggered descriptor that was dispatched is asked for again before the
+// loop looks for it in user space.
+func TestTrap18_PollingSeesADescriptorAgain(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 0)
+		if c.peeker == nil {
+			t.Skip("only a Peeker sees descriptors in user space")
+		}
+		r, w := pipe(t)
+		reads := 0
+		h := watch(t, c, r, Callbacks{Read: func() { read(r, 1); reads++ }})
+		for range 3 {
+			write(t, w, "x")
+			c.adaptive.window = longWindow.Max
+			sleeps := c.Stats().Sleeps
+			block(t, c)
+			if s := c.Stats(); s.Sleeps != sleeps {
+				t.Fatalf("the loop slept: %+v", s)
+			}
+		}
+		if reads != 3 {
+			t.Errorf("%d reads, want 3", reads)
+		}
+		must(t, h.Close())
+	})
+}
+
 func TestPollingSeesABottomHalf(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := polling(t, newLoop, longWindow.Max)
