@@ -51,7 +51,10 @@ cross: ## build and vet for other CPUs, and see that other systems are refused
 	*) echo "it does not say why darwin is refused:"; echo "$$message"; exit 1 ;; \
 	esac
 
+# The peers in C are rows of the comparison. Without a compiler they are left out, and
+# the report says so.
 bench: ## compare the backends on this machine: table, JSON and HTML in OUT
+	-@command -v cc >/dev/null && $(MAKE) -s -C bench/peers
 	$(GO) run ./bench/cmd/aiobench $(if $(QUICK),-quick) $(if $(BACKEND),-backend $(BACKEND)) $(if $(SCENARIO),-scenario $(SCENARIO)) -out $(OUT)
 
 # go test's own -timeout does not hold for benchmarks.
