@@ -62,7 +62,7 @@ type Context struct {
 	// The rest belongs to the home goroutine.
 	depth     int  // of nested Polls
 	prepared  bool // a foreign loop is between Prepare and Check
-	direct    bool // it waits for the notifier, not for the Poller
+	direct    bool // the foreign loop waits for the notifier, which the Poller does not watch
 	locked    bool
 	accepted  uint64 // the value of notified when the loop last looked
 	taken     uint64 // counts bottom halves taken from queue
@@ -99,8 +99,11 @@ const (
 	maxEvents   = 1024
 )
 
-// notifierTag is the tag of the Context's own notifier.
+// notifierTag is the tag of the Context's own notifier, notifierEvents what it is
+// watched for.
 var notifierTag = backend.MakeTag(0, 0)
+
+const notifierEvents = backend.In | backend.Edge
 
 // New returns a Context. It fails if the chosen backend is not available, with an
 // error that matches backend.ErrUnavailable and says what to change; if the
@@ -183,7 +186,7 @@ func (c *Context) addNotifier() error {
 	if err != nil {
 		return err
 	}
-	if err := c.poller.Add(n.FD(), backend.In|backend.Edge, notifierTag); err != nil {
+	if err := c.poller.Add(n.FD(), notifierEvents, notifierTag); err != nil {
 		return errors.Join(fmt.Errorf("aio: %w", err), n.Close())
 	}
 	c.notifier = n

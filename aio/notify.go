@@ -60,6 +60,9 @@ func (c *Context) wake() {
 
 // sleep waits for events for at most timeout, or until a notify.
 func (c *Context) sleep(timeout time.Duration) (n int, err error) {
+	if err := c.waitDirectly(false); err != nil {
+		return 0, err
+	}
 	c.notifyMe.Store(true)                           // L1
 	if c.gather() || c.busy() || c.notifyPending() { // L2
 		timeout = 0

@@ -40,8 +40,9 @@ func (c *Context) Prepare() (timeout time.Duration, err error) {
 	if c.adaptive.started { // by a Poll; nobody polls while the foreign loop waits
 		c.stopPolling()
 	}
-	if c.pollable != nil {
-		if err := c.pollable.Flush(); err != nil {
+	if c.queryable == nil {
+		err := c.waitDirectly(c.watched == 0 && c.opsInFlight == 0)
+		if err = errors.Join(err, c.pollable.Flush()); err != nil {
 			return 0, c.pollerError(err)
 		}
 	}
@@ -60,14 +61,32 @@ func (c *Context) Query(fds []unix.PollFd) []unix.PollFd {
 	if c.queryable != nil {
 		return c.queryable.Query(fds)
 	}
-	// The descriptor of the backend stands for all that it watches. For the notifier
-	// alone it is the longer way: a wake-up then goes through two wait queues, and
-	// io_uring has ppoll(2) begin anew.
-	c.direct = c.watched == 0 && c.opsInFlight == 0
 	if c.direct {
-		return append(fds, unix.PollFd{Fd: int32(c.notifier.FD()), Events: unix.POLLIN})
+		fds = append(fds, unix.PollFd{Fd: int32(c.notifier.FD()), Events: unix.POLLIN})
 	}
-	return append(fds, unix.PollFd{Fd: int32(c.pollable.PollFD()), Events: unix.POLLIN})
+	if !c.direct || c.opsInFlight > 0 { // one may have been submitted since Prepare
+		fds = append(fds, unix.PollFd{Fd: int32(c.pollable.PollFD()), Events: unix.POLLIN})
+	}
+	return fds
+}
+
+// waitDirectly chooses what a wake-up comes through: the notifier itself, if there
+// is nothing else to wait for, or the descriptor of the backend, which stands for
+// all that it watches. That is the longer way, through two wait queues, and
+// io_uring has work to do on it; so the backend watches the notifier only then.
+func (c *Context) waitDirectly(direct bool) error {
+	if c.direct == direct {
+		return nil
+	}
+	events := notifierEvents
+	if direct {
+		events = 0
+	}
+	if err := c.poller.Modify(c.notifier.FD(), events, notifierTag); err != nil {
+		return err
+	}
+	c.direct = direct
+	return nil
 }
 
 // Check ends the wait of a turn. fds is what Query has returned, with the revents
