@@ -98,21 +98,14 @@ func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error)
 	if err := p.update(); err != nil {
 		return 0, err
 	}
-	deadline := sys.Deadline(timeout)
-	for {
-		n, err := p.poll(timeout)
-		switch err {
-		case nil:
-			if n == 0 {
-				return 0, nil
-			}
-			return p.collect(ready, n), nil
-		case unix.EINTR: // a signal, often the Go scheduler's own: wait for the rest
-			timeout = sys.Until(deadline)
-		default:
-			return 0, failed(err)
-		}
+	n, err := sys.PpollFor(p.set, timeout)
+	if err != nil {
+		return 0, failed(err)
 	}
+	if n == 0 {
+		return 0, nil
+	}
+	return p.collect(ready, n), nil
 }
 
 func failed(err error) error {
@@ -122,14 +115,6 @@ func failed(err error) error {
 	default: // ENOMEM; a filter's errno
 		return fmt.Errorf("%s: %w", Name, err)
 	}
-}
-
-func (p *Poller) poll(timeout time.Duration) (int, error) {
-	if timeout < 0 {
-		return sys.Ppoll(p.set, nil)
-	}
-	ts := unix.NsecToTimespec(int64(timeout))
-	return sys.Ppoll(p.set, &ts)
 }
 
 // update applies the changes since the last Wait to the poll set.
