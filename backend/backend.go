@@ -8,6 +8,7 @@
 package backend
 
 import (
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -124,7 +125,8 @@ type Peeker interface {
 type Pollable interface {
 	// PollFD returns a descriptor, owned by the Poller, that is readable when a
 	// Wait would return at once, from the first Flush on; -1 after Close. It is
-	// called from the home goroutine. Flush must have been called after
+	// called from the home goroutine. A Wait or Flush may replace the descriptor by
+	// one with another number. Flush must have been called after
 	// the last Wait and the last change, from the home goroutine, by whoever is
 	// about to wait for it.
 	PollFD() int
@@ -174,6 +176,15 @@ const (
 	OpWrite        // pwrite(2), write(2) if Offset is -1
 	OpFsync        // fsync(2)
 )
+
+// String returns the operation's name, "read" for example.
+func (c OpCode) String() string {
+	names := [...]string{OpNop: "nop", OpRead: "read", OpWrite: "write", OpFsync: "fsync"}
+	if int(c) >= len(names) {
+		return "OpCode(" + strconv.Itoa(int(c)) + ")"
+	}
+	return names[c]
+}
 
 // Completion is the end of one Operation.
 type Completion struct {

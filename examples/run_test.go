@@ -19,12 +19,13 @@ import (
 
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/leak"
 )
 
 // bin is where TestMain has put the programs.
 var bin string
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+func TestMain(m *testing.M) { os.Exit(leak.Run(func() int { return buildAndRun(m) })) }
 
 func buildAndRun(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "aioloop-examples-")

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // signalBatch is how many signals are read, or delivered by a bridge, at once. A
@@ -35,6 +36,7 @@ func newSignalFD(c *aio.Context, deliver func(SignalInfo), kept func()) (*signal
 	if err != nil {
 		return nil, os.NewSyscallError("signalfd4", err)
 	}
+	sys.Opened(fd, sys.KindSignalfd)
 	f := &signalFD{fd: fd, deliver: deliver}
 	f.more = c.NewBottomHalf(f.drain).Named("signals that were read")
 	f.kept = c.NewBottomHalf(kept).Named("signals that were kept")

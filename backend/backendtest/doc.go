@@ -39,9 +39,14 @@
 //	30  memory that the kernel writes to moves      trap30_*
 //
 // Row 4, COOP_TASKRUN where the home thread does not wait, is tested by running
-// the whole suite on such a ring (backend/iouring). Row 1 needs a machine of its
-// own. The others are the loop's: 13, 15, 16, 23 and 26 to 29 are tested in aio
-// and above.
+// the whole suite on such a ring (backend/iouring), and row 25 is that package's
+// too. The others are the loop's, or need a machine of their own: docs/traps.md
+// has all rows and all tests.
+//
+// # Faults
+//
+// TestFaults is for a Poller whose author can make its system calls fail: rows 11, 17
+// and 19 once more, and that a failed call loses nothing and nobody spins.
 //
 // # Time
 //

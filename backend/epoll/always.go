@@ -7,6 +7,7 @@ import (
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/backend/internal/fdtable"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // alwaysReady are the registrations that epoll refuses with EPERM because they
@@ -83,18 +84,19 @@ func (p *Poller) lightBeacon() error {
 	if err != nil {
 		return err
 	}
+	sys.Opened(fd, sys.KindEventfd)
 	p.always.beacon = fd
-	if err := p.watchBeacon(); err != nil {
+	if err := p.watchBeacon(p.epfd); err != nil {
 		p.closeBeacon()
 		return err
 	}
 	return nil
 }
 
-func (p *Poller) watchBeacon() error {
+func (p *Poller) watchBeacon(epfd int) error {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN}
 	setKey(&ev, beaconKey)
-	return unix.EpollCtl(p.epfd, unix.EPOLL_CTL_ADD, p.always.beacon, &ev)
+	return sys.EpollCtl(epfd, unix.EPOLL_CTL_ADD, p.always.beacon, &ev)
 }
 
 // closeBeacon also ends its registration: nobody else has the open file, except

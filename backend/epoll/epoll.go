@@ -3,6 +3,7 @@
 package epoll
 
 import (
+	"fmt"
 	"os"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/backend/internal/fdtable"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // Name is what users call this backend.
@@ -47,10 +49,11 @@ type member struct {
 // New returns an empty Poller. It fails with a *backend.UnavailableError if the
 // process or the system has no file descriptor left.
 func New() (*Poller, error) {
-	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	epfd, err := sys.EpollCreate1()
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	sys.Opened(epfd, sys.KindEventpoll)
 	return &Poller{table: fdtable.New[member](Name), epfd: epfd, always: alwaysReady{beacon: -1}}, nil
 }
 
@@ -75,9 +78,8 @@ func (p *Poller) Name() string { return Name }
 // EdgeTriggered returns true.
 func (p *Poller) EdgeTriggered() bool { return true }
 
-// PollFD implements backend.Pollable. Its number stays the same, the open file
-// behind it does not if a descriptor is closed before Remove and a duplicate of it
-// is still open: a foreign loop that is an epoll itself then adds it again.
+// PollFD implements backend.Pollable. It changes if a descriptor is closed before
+// Remove and a duplicate of it is still open.
 func (p *Poller) PollFD() int { return p.epfd }
 
 // Flush implements backend.Pollable. Every change is in the kernel already.
@@ -108,7 +110,7 @@ func (p *Poller) Add(fd int, events backend.Events, tag backend.Tag) error {
 
 // register makes a new slot known to the kernel, or lists it as always ready.
 func (p *Poller) register(key fdtable.Key, s *fdtable.Slot[member]) error {
-	err := p.ctl(unix.EPOLL_CTL_ADD, key, s)
+	err := ctl(p.epfd, unix.EPOLL_CTL_ADD, key, s)
 	if err == unix.EPERM {
 		s.X.always = true
 		return p.list(key, s)
@@ -120,15 +122,20 @@ func (p *Poller) register(key fdtable.Key, s *fdtable.Slot[member]) error {
 func (p *Poller) Modify(fd int, events backend.Events, tag backend.Tag) error {
 	p.table.Lock()
 	defer p.table.Unlock()
+	before, _ := p.table.Registered(fd)
 	key, s, err := p.table.Modify(fd, events, tag)
-	if err == nil {
-		err = p.change(key, s)
+	if err != nil {
+		return p.table.Fail("modify", fd, err)
 	}
-	return p.table.Fail("modify", fd, err)
+	if err := p.change(key, s); err != nil {
+		p.table.Restore(before) // what the kernel reports, it reports for the old key
+		return p.table.Fail("modify", fd, err)
+	}
+	return nil
 }
 
 func (p *Poller) change(key fdtable.Key, s *fdtable.Slot[member]) error {
-	err := p.ctl(unix.EPOLL_CTL_MOD, key, s)
+	err := ctl(p.epfd, unix.EPOLL_CTL_MOD, key, s)
 	switch {
 	case err == unix.EPERM && s.X.always:
 		return p.relist(key, s)
@@ -155,17 +162,17 @@ func (p *Poller) Remove(fd int) error {
 		p.unlist(key.Index)
 		return nil
 	}
-	if err := p.ctl(unix.EPOLL_CTL_DEL, key, s); err != nil {
+	if err := ctl(p.epfd, unix.EPOLL_CTL_DEL, key, s); err != nil {
 		// EBADF, ENOENT: fd was closed first. The registration is gone either way.
 		p.orphaned = true
 	}
 	return nil
 }
 
-func (p *Poller) ctl(op int, key fdtable.Key, s *fdtable.Slot[member]) error {
+func ctl(epfd, op int, key fdtable.Key, s *fdtable.Slot[member]) error {
 	ev := unix.EpollEvent{Events: uint32(s.Events)}
 	setKey(&ev, key)
-	return unix.EpollCtl(p.epfd, op, s.FD, &ev)
+	return sys.EpollCtl(epfd, op, s.FD, &ev)
 }
 
 // setKey stores key in the 64 bits that epoll hands back; x/sys calls their two
@@ -191,7 +198,7 @@ func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error)
 	if room > 0 {
 		n, err = p.waiter.wait(p.epfd, p.events[:room], timeout)
 		if err != nil {
-			return 0, os.NewSyscallError("epoll_wait", err)
+			return 0, fmt.Errorf("%s: %s: %w", Name, p.waiter.call(timeout), err)
 		}
 		if n == 0 {
 			return 0, nil
@@ -234,30 +241,39 @@ func (p *Poller) collect(ready []backend.Ready, events []unix.EpollEvent) (int, 
 	return n, nil
 }
 
-// rebuild replaces the epoll instance, under the same number, by one that knows
-// the live registrations only.
+// rebuild replaces the epoll instance by one that knows the live registrations
+// only. If it fails, the old one stays until the next Wait. The new one gets a
+// number of its own, so that whoever waits for it finds out.
 func (p *Poller) rebuild() error {
-	fresh, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	fresh, err := sys.EpollCreate1()
 	if err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
-	defer unix.Close(fresh)
-	if err := unix.Dup3(fresh, p.epfd, unix.O_CLOEXEC); err != nil {
-		return os.NewSyscallError("dup3", err)
+	sys.Opened(fresh, sys.KindEventpoll)
+	if err := p.populate(fresh); err != nil {
+		_ = unix.Close(fresh)
+		return os.NewSyscallError("epoll_ctl", err)
 	}
-	p.orphaned = false
+	old := p.epfd
+	p.epfd, p.orphaned = fresh, false
+	return os.NewSyscallError("close", unix.Close(old))
+}
+
+// populate registers everything with another epoll instance.
+func (p *Poller) populate(epfd int) (err error) {
 	if p.always.beacon >= 0 {
-		if err := p.watchBeacon(); err != nil {
-			return err
-		}
+		err = p.watchBeacon(epfd)
 	}
 	p.table.All(func(key fdtable.Key, s *fdtable.Slot[member]) {
-		if !s.X.always {
-			// EBADF: closed without Remove; epoll would have forgotten it as well.
-			_ = p.ctl(unix.EPOLL_CTL_ADD, key, s)
+		if err != nil || s.X.always {
+			return
+		}
+		err = ctl(epfd, unix.EPOLL_CTL_ADD, key, s)
+		if err == unix.EBADF || err == unix.EPERM { // closed without Remove; epoll would have forgotten it as well
+			err = nil
 		}
 	})
-	return nil
+	return err
 }
 
 // Close implements backend.Poller.

@@ -17,7 +17,7 @@ type waiter struct {
 
 func (w *waiter) wait(epfd int, events []unix.EpollEvent, timeout time.Duration) (int, error) {
 	deadline := sys.Deadline(timeout)
-	for {
+	for range sys.MaxInterrupts {
 		n, err := w.once(epfd, events, timeout)
 		switch {
 		case err == unix.EINTR: // a signal, often the Go scheduler's own: wait for the rest
@@ -28,10 +28,22 @@ func (w *waiter) wait(epfd int, events []unix.EpollEvent, timeout time.Duration)
 			return n, err
 		}
 	}
+	return 0, nil // the caller looks around and comes back
+}
+
+// coarse reports whether the call in milliseconds will do: 0 and for ever are exact in both.
+func (w *waiter) coarse(timeout time.Duration) bool { return w.milliseconds || timeout <= 0 }
+
+// call returns the name of the call that waits for that long.
+func (w *waiter) call(timeout time.Duration) sys.Call {
+	if w.coarse(timeout) {
+		return sys.CallEpollPwait
+	}
+	return sys.CallEpollPwait2
 }
 
 func (w *waiter) once(epfd int, events []unix.EpollEvent, timeout time.Duration) (int, error) {
-	if w.milliseconds || timeout <= 0 { // 0 and for ever are exact in both
+	if w.coarse(timeout) {
 		return sys.EpollPwait(epfd, events, milliseconds(timeout))
 	}
 	ts := sys.NewTimespec64(timeout)

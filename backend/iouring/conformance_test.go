@@ -25,7 +25,8 @@ type variant struct {
 var variants = []variant{
 	{"plain", func(c *config) { c.flags = 0 }}, // 5.11 to 5.18
 	{"linux510", func(c *config) { c.flags, c.multishot, c.extArg = 0, false, false }},
-	{"coop_taskrun", func(c *config) { c.flags = coopTaskrun }}, // 5.19 and 6.0; trap 4
+	{"coop_taskrun", func(c *config) { c.flags = coopTaskrun }},   // 5.19 and 6.0; trap 4
+	{"unbound", func(c *config) { c.flags, c.unbound = 0, true }}, // park mode
 	{"without_multishot", func(c *config) { c.multishot = false }},
 	{"without_ext_arg", func(c *config) { c.extArg = false }},
 	{"four_entries", func(c *config) { c.sq, c.cq = 4, 8 }},
@@ -60,6 +61,6 @@ func TestNewUsesWhatTheKernelHas(t *testing.T) {
 		}
 	}
 	if !p.ring.SetUp(uring.SetupSingleIssuer|uring.SetupDeferTaskrun|abi.IORING_SETUP_TASKRUN_FLAG) || !p.multishot || !p.extArg {
-		t.Errorf("New does without: flags %#x, multishot %v, extArg %v", setupFlags(), p.multishot, p.extArg)
+		t.Errorf("New does without: flags %#x, multishot %v, extArg %v", p.config.flags, p.multishot, p.extArg)
 	}
 }

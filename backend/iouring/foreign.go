@@ -30,13 +30,25 @@ func (p *Poller) Flush() error {
 			return err
 		}
 	}
-	if _, err := p.prepare(); err != nil {
-		return err
+	return p.handOver()
+}
+
+// handOver submits everything. Whoever waits for the descriptor then must not wait
+// for what the kernel has refused to take, unless there are completions, which make
+// it readable. The caller holds the lock.
+func (p *Poller) handOver() error {
+	for {
+		complete, err := p.prepare()
+		if err != nil || complete && p.ring.Queued() == 0 && !p.ring.Pending() {
+			return err
+		}
+		if err := p.submit(); err != nil || p.refused == nil || p.ring.Peek() != nil {
+			return err
+		}
+		if err := p.endure(backend.Forever); err != nil {
+			return err
+		}
 	}
-	if p.ring.Queued() == 0 && !p.ring.Pending() {
-		return nil
-	}
-	return p.submit()
 }
 
 // exchange replaces a ring with DEFER_TASKRUN, which completes nothing before the

@@ -17,6 +17,7 @@ import (
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/backend/internal/fdtable"
+	"github.com/aioloop/aioloop/internal/goroutine"
 	"github.com/aioloop/aioloop/internal/sys"
 	"github.com/aioloop/aioloop/internal/uring"
 )
@@ -47,13 +48,27 @@ type Poller struct {
 	ring      *uring.Ring
 	multishot bool         // the kernel has multishot polls
 	extArg    bool         // its wait takes a timeout
-	home      atomic.Int64 // the thread that Bind was called on, 0 before
+	home      atomic.Int64 // what self was for Bind, 0 before
 
 	table   *fdtable.Table[request] // its mutex guards table, changed and the submission queue
 	changed []uint32                // slots whose request differs from what is wanted
+	ended   []uint32                // slots whose multishot request an overflow has ended, the oldest first
+
+	// These are used by the home goroutine alone.
+	refused  error // EBUSY or EAGAIN, if that was the result of the last enter
+	refusals int   // how many in a row
 
 	ops   operations // used by the home goroutine alone
 	timer timer      // the same
+}
+
+// self is the number of who submits: of the thread or, if that changes, of the
+// goroutine.
+func (p *Poller) self() int64 {
+	if p.config.unbound {
+		return int64(goroutine.Current())
+	}
+	return int64(sys.Gettid())
 }
 
 // timer is the timeout request of kernels whose wait takes no timeout.
@@ -67,7 +82,8 @@ type timer struct {
 type request struct {
 	armed      bool   // a poll request is under way
 	generation uint32 // of the slot when it was submitted
-	changed    bool   // already listed in Poller.changed
+	changed    bool   // listed in Poller.changed
+	ended      bool   // listed in Poller.ended
 	dead       bool   // the kernel refused it; wait for a Modify
 }
 
@@ -81,11 +97,11 @@ func (p *Poller) EdgeTriggered() bool { return p.multishot }
 func (p *Poller) Bind() error {
 	p.table.Lock()
 	defer p.table.Unlock()
-	tid := int64(sys.Gettid())
+	self := p.self()
 	switch home := p.home.Load(); {
 	case p.table.Closed():
 		return backend.ErrClosed
-	case home == tid:
+	case home == self:
 		return nil
 	case home != 0:
 		return fmt.Errorf("%s: the ring belongs to another thread: %w", Name, unix.EEXIST)
@@ -95,7 +111,7 @@ func (p *Poller) Bind() error {
 			return fmt.Errorf("%s: %w", Name, err)
 		}
 	}
-	p.home.Store(tid)
+	p.home.Store(self)
 	return nil
 }
 
@@ -143,11 +159,37 @@ func (p *Poller) Remove(fd int) error {
 		return p.table.Fail("remove", fd, err)
 	}
 	p.note(key.Index, s)
-	if s.X.armed && p.home.Load() == int64(sys.Gettid()) {
-		return p.flush()
+	if s.X.armed && p.home.Load() == p.self() {
+		return p.cancelNow(key.Index, s)
 	}
 	return nil
 }
+
+// cancelNow takes back the request of one slot. What else has changed waits for the
+// next Wait: a request that is made before its handler has run would report once
+// more what the handler is about to take. The caller holds the lock.
+func (p *Poller) cancelNow(index uint32, s *fdtable.Slot[request]) error {
+	if done, err := p.disarm(index, s); !done || err != nil {
+		return err
+	}
+	if err := p.submit(); err != nil {
+		return err
+	}
+	// One that has its event already is not cancelled. It ends, and lets go of the
+	// file, as deferred work, of which the kernel does a portion at a time.
+	for range portions {
+		if !p.ring.WorkPending() {
+			break
+		}
+		if err := p.submit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// portions is a bound for events that come faster than the kernel works.
+const portions = 4096
 
 // note lists a slot for the next Wait. The caller holds the lock.
 func (p *Poller) note(index uint32, s *fdtable.Slot[request]) {
@@ -157,12 +199,14 @@ func (p *Poller) note(index uint32, s *fdtable.Slot[request]) {
 	}
 }
 
-// flush submits what has changed. The caller holds the lock.
-func (p *Poller) flush() error {
-	if _, err := p.prepare(); err != nil {
-		return err
+// again lists a slot whose request is over. The caller holds the lock.
+func (p *Poller) again(index uint32, s *fdtable.Slot[request], result int32) {
+	if result >= 0 && p.multishot && s.Events&backend.Edge != 0 && !s.X.changed {
+		s.X.ended = true
+		p.ended = append(p.ended, index)
+		return
 	}
-	return p.submit()
+	p.note(index, s)
 }
 
 // prepare queues the requests that bring the kernel in line with the table. It is
@@ -181,6 +225,28 @@ func (p *Poller) prepare() (complete bool, err error) {
 		}
 		p.changed = p.changed[:last]
 	}
+	if complete, err = p.resubmit(); !complete || err != nil {
+		return false, err
+	}
+	return p.revive()
+}
+
+// revive resumes multishot polls that an overflow has ended, the first one first.
+// They answer at once if their descriptors are still ready, so it asks for no more
+// than there is room to answer: the next overflow would end them again.
+func (p *Poller) revive() (complete bool, err error) {
+	for room := p.ring.Room(); len(p.ended) > 0; room-- {
+		if room == 0 {
+			return false, nil
+		}
+		index := p.ended[0]
+		if s := p.table.At(index); s.X.ended {
+			if done, err := p.align(index, s); !done || err != nil {
+				return false, err
+			}
+		} // else it has been changed or removed since
+		p.ended = p.ended[1:]
+	}
 	return true, nil
 }
 
@@ -189,14 +255,9 @@ func (p *Poller) prepare() (complete bool, err error) {
 func (p *Poller) align(index uint32, s *fdtable.Slot[request]) (bool, error) {
 	now := p.table.KeyAt(index)
 	if s.X.armed && (!s.Live || s.X.generation != now.Generation) {
-		e, err := p.next()
-		if e == nil {
+		if done, err := p.disarm(index, s); !done || err != nil {
 			return false, err
 		}
-		old := fdtable.Key{Index: index, Generation: s.X.generation}
-		e.PrepOperation(abi.IORING_OP_POLL_REMOVE, -1, userData(kindPoll, old), 0, 0)
-		e.SetUserData(userDataIgnored)
-		s.X.armed = false
 	}
 	if s.Live && !s.X.armed && !s.X.dead {
 		e, err := p.next()
@@ -207,10 +268,23 @@ func (p *Poller) align(index uint32, s *fdtable.Slot[request]) (bool, error) {
 		e.SetUserData(userData(kindPoll, now))
 		s.X.armed, s.X.generation = true, now.Generation
 	}
-	s.X.changed = false
+	s.X.changed, s.X.ended = false, false
 	if !s.Live {
 		p.table.Free(index)
 	}
+	return true, nil
+}
+
+// disarm queues the cancellation of a slot's request. It reports false like align.
+func (p *Poller) disarm(index uint32, s *fdtable.Slot[request]) (bool, error) {
+	e, err := p.next()
+	if e == nil {
+		return false, err
+	}
+	old := fdtable.Key{Index: index, Generation: s.X.generation}
+	e.PrepOperation(abi.IORING_OP_POLL_REMOVE, -1, userData(kindPoll, old), 0, 0)
+	e.SetUserData(userDataIgnored)
+	s.X.armed = false
 	return true, nil
 }
 
@@ -245,13 +319,25 @@ func (p *Poller) next() (*uring.SQE, error) {
 	return p.ring.Next(), nil
 }
 
-// submit enters the kernel without waiting.
+// submit enters the kernel without waiting. It does so again after a signal, and
+// while the kernel takes some requests but not all: it stops behind a faulty one.
 func (p *Poller) submit() error {
-	return p.entered(p.ring.Submit())
+	for signals := 0; ; {
+		queued := p.ring.Queued()
+		err := p.ring.Submit()
+		switch left := p.ring.Queued(); {
+		case err == nil && left > 0 && left < queued:
+		case err == unix.EINTR && signals < 10:
+			signals++
+		default:
+			return p.entered(err)
+		}
+	}
 }
 
 // entered says which results of io_uring_enter(2) are failures.
 func (p *Poller) entered(err error) error {
+	p.refused = nil
 	switch err {
 	case nil:
 		return nil
@@ -260,6 +346,7 @@ func (p *Poller) entered(err error) error {
 	case unix.ETIME: // the timeout is over
 		return nil
 	case unix.EBUSY, unix.EAGAIN: // the completion queue has overflowed, or memory is short: see completions first
+		p.refused = err
 		return nil
 	case unix.EEXIST: // SINGLE_ISSUER
 		return fmt.Errorf("%s: io_uring_enter: %w (Wait was called on a thread other than the one it was first called on)", Name, err)
@@ -281,7 +368,7 @@ func (p *Poller) Close() error {
 	if !p.table.Close() {
 		return nil
 	}
-	if p.ops.live > 0 && p.home.Load() == int64(sys.Gettid()) {
+	if p.ops.live > 0 && p.home.Load() == p.self() {
 		p.cancelOperations()
 	}
 	if p.ops.live > 0 {

@@ -251,3 +251,28 @@ func TestFailuresOfPollRequests(t *testing.T) {
 		}
 	}
 }
+
+// Trap 11: a request that has its event already cannot be cancelled, it has to
+// end, and with many such the kernel ends them in portions.
+func TestTrap11_RemoveReleasesAmongManyEvents(t *testing.T) {
+	p := openVariant(t, func(*config) {})
+	const n = 100
+	var pipes [n][2]int
+	for i := range pipes {
+		must(t, unix.Pipe2(pipes[i][:], unix.O_CLOEXEC|unix.O_NONBLOCK))
+		defer unix.Close(pipes[i][1])
+		must(t, p.Add(pipes[i][0], backend.In, backend.Tag(i)))
+	}
+	wait(t, p, 0)
+	for i := range pipes {
+		_, err := unix.Write(pipes[i][1], []byte("x"))
+		must(t, err)
+	}
+	for i := n - 1; i >= 0; i-- {
+		must(t, p.Remove(pipes[i][0]))
+		must(t, unix.Close(pipes[i][0]))
+		if _, err := unix.Write(pipes[i][1], []byte("x")); err != unix.EPIPE {
+			t.Fatalf("pipe %d of %d is held: %v, want EPIPE", i, n, err)
+		}
+	}
+}

@@ -20,15 +20,21 @@ type operations struct {
 	free  []uint32
 	live  int
 	done  []backend.Completion
+
+	// The kernel cancels what was submitted by a thread that has ended. A home
+	// goroutine that moves between threads submits it again.
+	moves bool
+	lost  []uint32 // slots of those
 }
 
 // operation holds on to what the kernel may still read or write.
 type operation struct {
+	what       backend.Operation
 	tag        backend.Tag
-	buf        []byte
 	pin        runtime.Pinner
 	generation uint32
 	live       bool
+	cancelled  bool // by the caller
 }
 
 var opcodes = [...]uint8{
@@ -56,7 +62,7 @@ func (p *Poller) Submit(op backend.Operation, tag backend.Tag) error {
 		return fmt.Errorf("%s: submit: the completion queue is full: %w", Name, unix.EAGAIN)
 	}
 	prepareOperation(e, op)
-	e.SetUserData(userData(kindOperation, p.ops.begin(op.Buf, tag)))
+	e.SetUserData(userData(kindOperation, p.ops.begin(op, tag)))
 	return nil
 }
 
@@ -74,13 +80,13 @@ func prepareOperation(e *uring.SQE, op backend.Operation) {
 }
 
 // begin remembers an operation and pins its buffer.
-func (o *operations) begin(buf []byte, tag backend.Tag) fdtable.Key {
+func (o *operations) begin(what backend.Operation, tag backend.Tag) fdtable.Key {
 	i := o.unused()
 	op := &o.slots[i]
-	op.tag, op.buf, op.live = tag, buf, true
+	op.what, op.tag, op.live, op.cancelled = what, tag, true, false
 	op.generation++
-	if len(buf) > 0 {
-		op.pin.Pin(unsafe.SliceData(buf))
+	if len(what.Buf) > 0 {
+		op.pin.Pin(unsafe.SliceData(what.Buf))
 	}
 	o.live++
 	return fdtable.Key{Index: i, Generation: op.generation}
@@ -96,15 +102,49 @@ func (o *operations) unused() uint32 {
 	return uint32(len(o.slots) - 1)
 }
 
-// complete releases the buffer and queues the result for Completions.
+// complete releases the buffer and queues the result for Completions. A completion
+// that belongs to no operation under way is dropped.
 func (o *operations) complete(data uint64, result int32) {
 	i := uint32(data)
+	if int(i) >= len(o.slots) {
+		return
+	}
 	op := &o.slots[i]
+	if !op.live || data != userData(kindOperation, fdtable.Key{Index: i, Generation: op.generation}) {
+		return
+	}
+	if o.moves && result == -int32(unix.ECANCELED) && !op.cancelled {
+		o.lost = append(o.lost, i)
+		return
+	}
 	op.pin.Unpin()
-	op.buf, op.live = nil, false
+	op.what, op.live = backend.Operation{}, false
 	o.live--
 	o.free = append(o.free, i)
 	o.done = append(o.done, backend.Completion{Tag: op.tag, Result: result})
+}
+
+// resubmit submits what the kernel has cancelled on its own. The caller holds the
+// lock; it reports false like align.
+func (p *Poller) resubmit() (complete bool, err error) {
+	for o := &p.ops; len(o.lost) > 0; {
+		last := len(o.lost) - 1
+		i := o.lost[last]
+		op := &o.slots[i]
+		data := userData(kindOperation, fdtable.Key{Index: i, Generation: op.generation})
+		if op.cancelled { // meanwhile
+			o.complete(data, -int32(unix.ECANCELED))
+		} else {
+			e, err := p.next()
+			if e == nil {
+				return false, err
+			}
+			prepareOperation(e, op.what)
+			e.SetUserData(data)
+		}
+		o.lost = o.lost[:last]
+	}
+	return true, nil
 }
 
 // Cancel implements backend.Submitter.
@@ -116,6 +156,7 @@ func (p *Poller) Cancel(tag backend.Tag) error {
 	}
 	for i := range p.ops.slots {
 		if op := &p.ops.slots[i]; op.live && op.tag == tag {
+			op.cancelled = true
 			if err := p.cancel(fdtable.Key{Index: uint32(i), Generation: op.generation}); err != nil {
 				return err
 			}
@@ -152,6 +193,7 @@ func (p *Poller) Completions(done []backend.Completion) int {
 func (p *Poller) cancelOperations() {
 	for i := range p.ops.slots {
 		if op := &p.ops.slots[i]; op.live {
+			op.cancelled = true
 			_ = p.cancel(fdtable.Key{Index: uint32(i), Generation: op.generation})
 		}
 	}

@@ -31,25 +31,51 @@ func New() (*Poller, error) {
 	return open(detect())
 }
 
+// NewUnbound is New for a home goroutine that is not locked to a thread. To complete
+// a request the kernel then interrupts the thread that has submitted it, whatever that
+// does at the moment, so an event costs more than with New.
+func NewUnbound() (*Poller, error) {
+	c := detect()
+	c.flags, c.unbound = 0, true
+	return open(c)
+}
+
 // config is what to make of the kernel's abilities. Tests take some of them away.
 type config struct {
 	sq, cq    uint32 // entries of the queues, halved while the kernel has no contiguous memory for them
 	flags     uint32 // IORING_SETUP_*
 	multishot bool
 	extArg    bool // if the kernel has it
+	unbound   bool // to a thread
+
+	unknown error // why that could not be found out
 }
 
 func detect() config {
-	return config{
-		sq:        submissionEntries,
-		cq:        completionEntries,
-		flags:     setupFlags(),
-		multishot: feature.MultishotPoll.Works(),
-		extArg:    true,
+	c := config{sq: submissionEntries, cq: completionEntries, extArg: true}
+	c.flags = c.setupFlags()
+	c.multishot = c.has(feature.MultishotPoll)
+	return c
+}
+
+// has probes a feature. A probe for which there was no descriptor or no memory says
+// nothing about the kernel: New fails then, instead of making a plainer ring.
+func (c *config) has(f *feature.Feature) bool {
+	outcome, err := f.Check()
+	if outcome == feature.Inconclusive && c.unknown == nil && exhausted(err) {
+		c.unknown = err
 	}
+	return outcome == feature.Works
+}
+
+func exhausted(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }
 
 func open(c config) (*Poller, error) {
+	if c.unknown != nil {
+		return nil, unavailable(c.unknown)
+	}
 	ring, err := openRing(c)
 	if err != nil {
 		return nil, err
@@ -60,6 +86,7 @@ func open(c config) (*Poller, error) {
 		multishot: c.multishot,
 		extArg:    c.extArg && ring.Has(uring.FeatExtArg),
 		table:     fdtable.New[request](Name),
+		ops:       operations{moves: c.unbound},
 	}, nil
 }
 
@@ -81,13 +108,13 @@ func openRing(c config) (*uring.Ring, error) {
 }
 
 // setupFlags chooses how the kernel is to deliver completions to the home thread.
-func setupFlags() uint32 {
+func (c *config) setupFlags() uint32 {
 	switch {
-	case feature.DeferTaskrun.Works():
+	case c.has(feature.DeferTaskrun):
 		// When the home thread waits, and at no other time. It is not known yet:
 		// Bind enables the ring, and that makes the caller the single issuer.
 		return uring.SetupSingleIssuer | uring.SetupDeferTaskrun | abi.IORING_SETUP_TASKRUN_FLAG | abi.IORING_SETUP_R_DISABLED
-	case feature.TaskrunFlag.Works():
+	case c.has(feature.TaskrunFlag):
 		// When the home thread enters the kernel for any reason, without an
 		// interrupt. The thread that submits is the one that waits, so it does.
 		return abi.IORING_SETUP_COOP_TASKRUN | abi.IORING_SETUP_TASKRUN_FLAG

@@ -1,6 +1,7 @@
 package iouring
 
 import (
+	"fmt"
 	"time"
 	"unsafe"
 
@@ -23,16 +24,46 @@ func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error)
 		return 0, err
 	}
 	deadline := sys.Deadline(timeout)
-	for {
+	for range sys.MaxInterrupts {
 		if err := p.enter(timeout); err != nil {
 			return 0, err
 		}
 		n := p.collect(ready)
-		if n > 0 || len(p.ops.done) > 0 || timeout == 0 {
+		if n > 0 || len(p.ops.done) > 0 {
+			p.refusals = 0
 			return n, nil
+		}
+		if err := p.endure(timeout); err != nil || timeout == 0 {
+			return 0, err
 		}
 		timeout = sys.Until(deadline) // a signal, or completions that are nobody's
 	}
+	return 0, nil // the caller looks around and comes back
+}
+
+// The first refusals are met by trying again, the following by waiting for a
+// millisecond each: memory may become free. In the end it is an error.
+const (
+	quickRefusals = 10
+	maxRefusals   = 200
+)
+
+// endure is called when there are no completions. If there are none because the
+// kernel takes no requests, it keeps Wait from spinning.
+func (p *Poller) endure(timeout time.Duration) error {
+	if p.refused == nil {
+		p.refusals = 0
+		return nil
+	}
+	p.refusals++
+	switch {
+	case p.refusals > maxRefusals:
+		p.refusals = 0
+		return fmt.Errorf("%s: io_uring_enter: %w (the kernel takes no requests, and has no completions)", Name, p.refused)
+	case p.refusals > quickRefusals && timeout != 0:
+		_, _ = sys.PpollFor(nil, time.Millisecond)
+	}
+	return nil
 }
 
 // enter submits what has changed and, if there is no completion yet, sleeps.
@@ -125,7 +156,7 @@ func (p *Poller) polled(data uint64, result int32, flags uint32) (backend.Events
 		// A one-shot request is over. So is a multishot one when the completion
 		// queue overflowed. The next Wait submits it again.
 		s.X.armed = false
-		p.note(index, s)
+		p.again(index, s, result)
 	}
 	if p.table.Get(fdtable.Key{Index: index, Generation: s.X.generation}) == nil {
 		return 0, nil

@@ -27,6 +27,7 @@ func epollPwait2() error {
 	if err != nil {
 		return err
 	}
+	sys.Opened(epfd, sys.KindEventpoll)
 	defer unix.Close(epfd)
 	_, err = sys.EpollPwait2(epfd, make([]unix.EpollEvent, 1), &sys.Timespec64{})
 	return refusal(err)

@@ -8,7 +8,10 @@ var start = time.Now()
 
 // Monotonic returns the time since the process started, from CLOCK_MONOTONIC. It
 // never goes back. Durations, not wall-clock times, are what the loop counts in.
-func Monotonic() time.Duration { return time.Since(start) }
+func Monotonic() time.Duration { return time.Since(start) + skew(CallMonotonic) }
+
+// WallClock returns the time since 1970-01-01 UTC, which jumps when it is set.
+func WallClock() time.Duration { return time.Duration(time.Now().UnixNano()) + skew(CallWallClock) }
 
 // Deadline turns a timeout into a point on the Monotonic clock, so that an
 // interrupted wait can be continued instead of started anew. A negative timeout

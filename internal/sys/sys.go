@@ -39,6 +39,9 @@ func NewTimespec64(d time.Duration) Timespec64 {
 // one does not sleep. The kernel writes revents into fds and the remaining time
 // into timeout, so a caller that repeats the call sets it anew.
 func Ppoll(fds []unix.PollFd, timeout *unix.Timespec) (int, error) {
+	if err := FaultOf(CallPpoll); err != nil {
+		return 0, err
+	}
 	var r uintptr
 	var errno unix.Errno
 	p := unsafe.Pointer(unsafe.SliceData(fds))
@@ -51,28 +54,43 @@ func Ppoll(fds []unix.PollFd, timeout *unix.Timespec) (int, error) {
 }
 
 // PpollFor is Ppoll with a duration, for ever if it is negative, that goes on
-// with the rest of it after a signal, often one of the Go scheduler's own.
+// with the rest of it after a signal, often one of the Go scheduler's own. After
+// MaxInterrupts of them it returns 0, early.
 func PpollFor(fds []unix.PollFd, timeout time.Duration) (int, error) {
-	if timeout < 0 {
-		for {
-			if n, err := Ppoll(fds, nil); err != unix.EINTR {
-				return n, err
-			}
-		}
-	}
 	deadline := Deadline(timeout)
-	for {
-		ts := unix.NsecToTimespec(int64(timeout))
-		if n, err := Ppoll(fds, &ts); err != unix.EINTR {
+	for range MaxInterrupts {
+		if n, err := ppollOnce(fds, timeout); err != unix.EINTR {
 			return n, err
 		}
 		timeout = Until(deadline)
 	}
+	for i := range fds {
+		fds[i].Revents = 0 // ppoll has not written them
+	}
+	return 0, nil
+}
+
+// MaxInterrupts is how many signals in a row a wait puts up with before it lets its
+// caller look around. So many mean that something is wrong: a filter that answers
+// EINTR for ever must not make a call that never returns.
+const MaxInterrupts = 1000
+
+func ppollOnce(fds []unix.PollFd, timeout time.Duration) (int, error) {
+	if timeout < 0 {
+		return Ppoll(fds, nil)
+	}
+	ts := unix.NsecToTimespec(int64(timeout))
+	return Ppoll(fds, &ts)
 }
 
 // EpollPwait2 is epoll_pwait2(2), Linux 5.11, without a signal mask. A nil
 // timeout waits for ever.
 func EpollPwait2(epfd int, events []unix.EpollEvent, timeout *Timespec64) (int, error) {
+	f := fault(CallEpollPwait2)
+	if f.Errno != 0 {
+		return 0, f.Errno
+	}
+	events = events[:f.room(len(events))]
 	p := unsafe.Pointer(unsafe.SliceData(events))
 	r, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(p), uintptr(len(events)), uintptr(unsafe.Pointer(timeout)), 0, 0)
 	return result(r, errno)
@@ -81,6 +99,11 @@ func EpollPwait2(epfd int, events []unix.EpollEvent, timeout *Timespec64) (int, 
 // EpollPwait is epoll_pwait(2) without a signal mask. The timeout is in
 // milliseconds; a negative one waits for ever.
 func EpollPwait(epfd int, events []unix.EpollEvent, msec int) (int, error) {
+	f := fault(CallEpollPwait)
+	if f.Errno != 0 {
+		return 0, f.Errno
+	}
+	events = events[:f.room(len(events))]
 	var r uintptr
 	var errno unix.Errno
 	p := unsafe.Pointer(unsafe.SliceData(events))
@@ -92,11 +115,37 @@ func EpollPwait(epfd int, events []unix.EpollEvent, msec int) (int, error) {
 	return result(r, errno)
 }
 
+// EpollCtl is epoll_ctl(2).
+func EpollCtl(epfd, op, fd int, event *unix.EpollEvent) error {
+	if err := FaultOf(CallEpollCtl); err != nil {
+		return err
+	}
+	return unix.EpollCtl(epfd, op, fd, event)
+}
+
+// EpollCreate1 is epoll_create1(2) with EPOLL_CLOEXEC.
+func EpollCreate1() (int, error) {
+	if err := FaultOf(CallEpollCreate1); err != nil {
+		return -1, err
+	}
+	return unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+}
+
 // IoUringEnter is io_uring_enter(2). With IORING_ENTER_EXT_ARG (Linux 5.11) arg
 // points to a struct io_uring_getevents_arg of argSize bytes, otherwise it is
 // nil. It sleeps if minComplete is not 0. It returns how many submission queue
 // entries the kernel has taken.
 func IoUringEnter(fd int, toSubmit, minComplete, flags uint32, arg unsafe.Pointer, argSize uintptr) (int, error) {
+	f := fault(CallIoUringEnter)
+	if f.Errno != 0 {
+		return 0, f.Errno
+	}
+	if f.Room > 0 && uint32(f.Room) < toSubmit {
+		toSubmit, minComplete = uint32(f.Room), 0 // when not all were taken the kernel does not wait
+	}
+	if f.Then != nil {
+		defer f.Then()
+	}
 	var r uintptr
 	var errno unix.Errno
 	if minComplete != 0 {
@@ -132,11 +181,12 @@ func CheckPollable(fd int) error {
 func PollNow(fd int, events int16) (revents int16, err error) {
 	one := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
 	var now unix.Timespec
-	for {
+	for range MaxInterrupts {
 		if _, err = Ppoll(one[:], &now); err != unix.EINTR {
-			return one[0].Revents, err
+			break
 		}
 	}
+	return one[0].Revents, err
 }
 
 // maxFD is the largest number that fits the kernel's int.

@@ -58,10 +58,11 @@ func New(sqEntries, cqEntries, flags uint32) (*Ring, error) {
 	if cqEntries != 0 {
 		params.Flags |= abi.IORING_SETUP_CQSIZE
 	}
-	fd, err := abi.IOURingSetup(uint(sqEntries), &params)
+	fd, err := setup(sqEntries, &params)
 	if err != nil {
 		return nil, err
 	}
+	sys.Opened(fd, sys.KindIOUring)
 	r := &Ring{fd: fd, flags: params.Flags, features: params.Features, enter: EnterGetevents}
 	if r.Has(FeatNoIowait) {
 		r.enter |= EnterNoIowait
@@ -71,6 +72,13 @@ func New(sqEntries, cqEntries, flags uint32) (*Ring, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+func setup(entries uint32, params *abi.IOURingParams) (int, error) {
+	if err := sys.FaultOf(sys.CallIoUringSetup); err != nil {
+		return -1, os.NewSyscallError(string(sys.CallIoUringSetup), err)
+	}
+	return abi.IOURingSetup(uint(entries), params)
 }
 
 // mapQueues maps the shared memory and finds the fields in it.
@@ -107,6 +115,9 @@ func (r *Ring) mapQueues(p *abi.IOURingParams) error {
 }
 
 func (r *Ring) mmap(length uint32, offset uint64) ([]byte, error) {
+	if err := sys.FaultOf(sys.CallMmap); err != nil {
+		return nil, os.NewSyscallError("mmap", err)
+	}
 	b, err := unix.Mmap(r.fd, int64(offset), int(length), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 	if err != nil {
 		return nil, os.NewSyscallError("mmap", err)
@@ -208,6 +219,18 @@ func (r *Ring) Peek() *CQE {
 
 // Seen gives the entry of the last Peek back to the kernel.
 func (r *Ring) Seen() { atomic.StoreUint32(r.cq.head, atomic.LoadUint32(r.cq.head)+1) }
+
+// Room returns the number of completions that the queue has room for, none while
+// the kernel holds back earlier ones.
+func (r *Ring) Room() uint32 {
+	if atomic.LoadUint32(r.sq.flags)&SQCQOverflow != 0 {
+		return 0
+	}
+	return uint32(len(r.cq.entries)) - (atomic.LoadUint32(r.cq.tail) - atomic.LoadUint32(r.cq.head))
+}
+
+// WorkPending reports whether the kernel has deferred work for the next enter.
+func (r *Ring) WorkPending() bool { return atomic.LoadUint32(r.sq.flags)&SQTaskrun != 0 }
 
 // Pending reports whether the kernel holds back completions until the next enter:
 // deferred work, or completions that the full queue had no room for.

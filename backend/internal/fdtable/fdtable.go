@@ -78,6 +78,19 @@ func (t *Table[X]) Modify(fd int, events backend.Events, tag backend.Tag) (Key, 
 	return Key{i, s.generation}, s, nil
 }
 
+// Registered returns a copy of the slot of fd, for Restore.
+func (t *Table[X]) Registered(fd int) (Slot[X], bool) {
+	i, exists := t.byFD[fd]
+	if !exists {
+		return Slot[X]{}, false
+	}
+	return t.slots[i], true
+}
+
+// Restore undoes a Modify that the kernel has refused: before is what Registered
+// returned, and its Key, which the kernel still has, is valid again.
+func (t *Table[X]) Restore(before Slot[X]) { t.slots[t.byFD[before.FD]] = before }
+
 // Remove makes the slot dead: Get does not find it and fd can be added anew. The
 // caller calls Free when nothing refers to the slot any more.
 func (t *Table[X]) Remove(fd int) (Key, *Slot[X], error) {

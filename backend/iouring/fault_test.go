@@ -1,0 +1,334 @@
+package iouring
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/backend/backendtest"
+	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/uring"
+)
+
+func TestFaults(t *testing.T) {
+	backendtest.TestFaults(t, func() (backend.Poller, error) { return New() }, inject)
+}
+
+func TestFaultsOfVariants(t *testing.T) {
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) { backendtest.TestFaults(t, v.open, inject) })
+	}
+}
+
+// inject is the seam of package sys.
+func inject(f func(call string) backendtest.Fault) (restore func()) {
+	return sys.Inject(func(c sys.Call) sys.Fault { return sys.Fault(f(string(c))) })
+}
+
+// failing makes the first n calls of that name fail, and counts them all.
+func failing(t *testing.T, name sys.Call, n int, errno unix.Errno) (calls *int) {
+	calls = new(int)
+	t.Cleanup(sys.Inject(func(c sys.Call) (f sys.Fault) {
+		if c == name {
+			*calls++
+			if *calls <= n {
+				f.Errno = errno
+			}
+		}
+		return f
+	}))
+	return calls
+}
+
+// The rest is about what only io_uring does.
+
+// Trap 22: fragmented memory has room for a smaller ring.
+func TestTrap22_TheRingIsHalvedWithoutMemory(t *testing.T) {
+	for name, tries := range map[sys.Call]int{sys.CallIoUringSetup: 3, sys.CallMmap: 2 + 2 + 1} {
+		t.Run(string(name), func(t *testing.T) {
+			openVariant(t, func(*config) {}) // features are known from here on
+			calls := failing(t, name, 2, unix.ENOMEM)
+			p, err := New()
+			must(t, err)
+			defer p.Close()
+			room := 0
+			for p.ring.Next() != nil {
+				room++
+			}
+			if room != submissionEntries/4 || *calls > tries {
+				t.Errorf("%d entries after %d calls, want %d", room, *calls, submissionEntries/4)
+			}
+		})
+	}
+}
+
+func TestTrap22_NoMemoryAtAll(t *testing.T) {
+	openVariant(t, func(*config) {})
+	for _, name := range []sys.Call{sys.CallIoUringSetup, sys.CallMmap} {
+		calls := failing(t, name, 1000, unix.ENOMEM)
+		p, err := New()
+		if !errors.Is(err, backend.ErrMemory) || !errors.Is(err, unix.ENOMEM) || !strings.Contains(err.Error(), string(name)) {
+			t.Errorf("New: %v, %v; want an error about memory that names %s", p, err, name)
+		}
+		if *calls > 8 {
+			t.Errorf("%d calls of %s, want at most 8", *calls, name)
+		}
+	}
+}
+
+// A probe that finds no descriptor must not lead to a plainer ring. What a process
+// has found out it remembers, so this takes a new one.
+func TestProbesWithoutADescriptor(t *testing.T) {
+	const child = "AIOLOOP_TEST_PROBES"
+	if os.Getenv(child) == "" {
+		openVariant(t, func(*config) {})
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), child+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	for _, name := range []sys.Call{sys.CallIoUringSetup, sys.CallEventfd} {
+		for n := 1; ; n++ {
+			p, calls, err := openFailing(name, n)
+			if calls < n {
+				must(t, err)
+				must(t, p.Close())
+				break
+			}
+			if !errors.Is(err, unix.EMFILE) || !errors.Is(err, backend.ErrFDLimit) {
+				t.Errorf("call %d of %s has found no descriptor, and New returns %+v, %v", n, name, p, err)
+			}
+			if n > 20 {
+				t.Fatal("there is no end to it")
+			}
+		}
+	}
+}
+
+// openFailing is New when the nth call of that name fails.
+func openFailing(name sys.Call, n int) (p *Poller, calls int, err error) {
+	defer sys.Inject(func(c sys.Call) (f sys.Fault) {
+		if c == name {
+			if calls++; calls == n {
+				f.Errno = unix.EMFILE
+			}
+		}
+		return f
+	})()
+	p, err = New()
+	return p, calls, err
+}
+
+// Only io_uring has a queue in front of the kernel. What it has no room for is
+// refused, what it has taken happens once.
+func TestOperationsWhileTheKernelTakesNone(t *testing.T) {
+	p := openVariant(t, func(c *config) { c.sq, c.cq = 4, 8 })
+	must(t, p.Bind())
+	for _, errno := range []unix.Errno{unix.EAGAIN, unix.EBUSY} {
+		restore := sys.Inject(func(c sys.Call) (f sys.Fault) {
+			if c == sys.CallIoUringEnter {
+				f.Errno = errno
+			}
+			return f
+		})
+		for tag := range backend.Tag(4) {
+			must(t, p.Submit(backend.Operation{}, tag))
+		}
+		if err := p.Submit(backend.Operation{}, 9); !errors.Is(err, unix.EAGAIN) {
+			t.Errorf("Submit to a full queue: %v, want EAGAIN", err)
+		}
+		restore()
+		onceEach(t, p, 4)
+	}
+}
+
+// onceEach waits for the operations 0 to n-1.
+func onceEach(t *testing.T, p *Poller, n int) {
+	t.Helper()
+	seen := make(map[backend.Tag]int)
+	done := make([]backend.Completion, 16)
+	for waits := 0; len(seen) < n; waits++ {
+		if waits > 100 {
+			t.Fatalf("%d of %d operations have completed", len(seen), n)
+		}
+		wait(t, p, time.Second)
+		for _, c := range done[:p.Completions(done)] {
+			seen[c.Tag]++
+		}
+	}
+	wait(t, p, 0)
+	for _, c := range done[:p.Completions(done)] {
+		seen[c.Tag]++
+	}
+	for tag, times := range seen {
+		if times != 1 {
+			t.Errorf("operation %d has completed %d times", tag, times)
+		}
+	}
+	if p.ops.live != 0 {
+		t.Errorf("%d operations are under way", p.ops.live)
+	}
+}
+
+// tampered is a Poller whose completions come late, or several times. deliver is
+// asked whenever the kernel has been entered.
+func tampered(t *testing.T, deliver func(*uring.CQE) int) (p *Poller, calls *int) {
+	p = openVariant(t, func(*config) {})
+	must(t, p.Bind())
+	pump := p.ring.Tamper(deliver)
+	calls = new(int)
+	t.Cleanup(sys.Inject(func(c sys.Call) (f sys.Fault) {
+		if c == sys.CallIoUringEnter {
+			*calls++
+			f.Then = pump
+		}
+		return f
+	}))
+	return p, calls
+}
+
+// late holds each completion back until it has been asked for it three times.
+func late() func(*uring.CQE) int {
+	asked := 0
+	return func(*uring.CQE) int {
+		if asked++; asked%3 != 0 {
+			return 0
+		}
+		return 1
+	}
+}
+
+func TestLateCompletions(t *testing.T) {
+	p, calls := tampered(t, late())
+	for tag := range backend.Tag(4) {
+		must(t, p.Submit(backend.Operation{}, tag))
+	}
+	onceEach(t, p, 4)
+	var fds []int
+	for i := range 8 {
+		fds = append(fds, eventfd(t, 1))
+		must(t, p.Add(fds[i], backend.In|backend.Edge*backend.Events(i%2), backend.Tag(i)))
+	}
+	seen := make(map[backend.Tag]bool)
+	for start := time.Now(); len(seen) < len(fds) && time.Since(start) < 20*time.Second; {
+		for _, r := range wait(t, p, time.Second) {
+			seen[r.Tag] = true
+		}
+	}
+	if len(seen) < len(fds) || *calls > 500 {
+		t.Errorf("%d of %d were reported, with %d calls", len(seen), len(fds), *calls)
+	}
+}
+
+// Trap 12: the number means another file by the time that the completion comes.
+func TestTrap12_LateCompletionOfAReusedNumber(t *testing.T) {
+	held := false
+	p, _ := tampered(t, func(*uring.CQE) int {
+		if held {
+			return 0
+		}
+		return 1
+	})
+	for _, events := range []backend.Events{backend.In, backend.In | backend.Edge} {
+		fd := eventfd(t, 0)
+		must(t, p.Add(fd, events, 1))
+		wait(t, p, 0)
+		held = true
+		must(t, sys.WriteEventfd(fd))
+		wait(t, p, 0)
+		must(t, p.Remove(fd))
+		fresh := eventfd(t, 0)
+		must(t, unix.Dup3(fresh, fd, unix.O_CLOEXEC))
+		must(t, p.Add(fd, events, 2))
+		held = false
+		for range 4 {
+			if got := wait(t, p, 0); len(got) != 0 {
+				t.Errorf("got %v of the file before", got)
+			}
+		}
+		must(t, sys.WriteEventfd(fd))
+		if got := wait(t, p, time.Minute); len(got) != 1 || got[0].Tag != 2 {
+			t.Errorf("got %v, want tag 2", got)
+		}
+		must(t, p.Remove(fd))
+	}
+}
+
+func TestDuplicatedCompletions(t *testing.T) {
+	p, _ := tampered(t, func(*uring.CQE) int { return 2 })
+	for range 3 {
+		for tag := range backend.Tag(4) {
+			must(t, p.Submit(backend.Operation{}, tag))
+		}
+		onceEach(t, p, 4)
+	}
+	fd := eventfd(t, 1)
+	must(t, p.Add(fd, backend.In, 1))
+	for range 3 {
+		if got := wait(t, p, time.Minute); len(got) != 1 || got[0].Tag != 1 {
+			t.Errorf("got %v, want tag 1 once", got)
+		}
+	}
+	must(t, p.Remove(fd))
+	for range 3 {
+		if got := wait(t, p, 0); len(got) != 0 {
+			t.Errorf("got %v after Remove", got)
+		}
+	}
+}
+
+// Only io_uring has to enter the kernel to take a request back at once. What else
+// has changed is not submitted then: a request for a descriptor whose event was
+// reported, and is about to be dispatched, would report it once more.
+func TestRemoveSubmitsNothingElse(t *testing.T) {
+	p := openVariant(t, func(*config) {})
+	must(t, p.Bind())
+	ready, idle := eventfd(t, 1), eventfd(t, 0)
+	must(t, p.Add(ready, backend.In, 1))
+	must(t, p.Add(idle, backend.In, 2))
+	if got := wait(t, p, time.Minute); len(got) != 1 || got[0].Tag != 1 {
+		t.Fatalf("got %v, want tag 1", got)
+	}
+	must(t, p.Remove(idle))
+	if _, err := sys.ReadEventfd(ready); err != nil {
+		t.Fatal(err)
+	}
+	if got := wait(t, p, 0); len(got) != 0 {
+		t.Errorf("got %v for nothing", got)
+	}
+	must(t, sys.WriteEventfd(ready))
+	if got := wait(t, p, time.Minute); len(got) != 1 || got[0].Tag != 1 {
+		t.Errorf("got %v, want tag 1", got)
+	}
+}
+
+// Only io_uring has changes that a foreign loop would wait for in vain (trap 5).
+func TestFlushWhileTheKernelTakesNothing(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.EAGAIN, unix.EBUSY} {
+		p := openVariant(t, func(*config) {})
+		must(t, p.Flush())
+		fd := eventfd(t, 1)
+		must(t, p.Add(fd, backend.In, 1))
+		calls := failing(t, sys.CallIoUringEnter, 1000, errno)
+		err := p.Flush()
+		if !errors.Is(err, errno) || !strings.Contains(err.Error(), "io_uring_enter") || *calls > 400 {
+			t.Errorf("Flush: %v after %d calls, want %v", err, *calls, errno)
+		}
+		calls = failing(t, sys.CallIoUringEnter, 30, errno)
+		must(t, p.Flush())
+		if revents, err := sys.PollNow(p.PollFD(), unix.POLLIN); revents == 0 || err != nil {
+			t.Errorf("after %d calls of Flush the descriptor is not readable: %v", *calls, err)
+		}
+		if got := wait(t, p, time.Minute); len(got) != 1 {
+			t.Errorf("got %v, want tag 1", got)
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package uring
+
+// Tamper makes the ring hand on its completions late, or more than once. It is for
+// tests: no kernel does the second, and any may seem to do the first.
+//
+// The queue is replaced by one in ordinary memory. Whenever pump is called, on the
+// goroutine that uses the ring, completions go from one to the other for as long as
+// deliver, asked for each, says how many times; 0 ends it, until the next pump.
+func (r *Ring) Tamper(deliver func(c *CQE) int) (pump func()) {
+	kernel := Ring{cq: r.cq}
+	size := 4 * len(r.cq.entries)
+	var head, tail uint32
+	r.cq = completionQueue{head: &head, tail: &tail, entries: make([]CQE, size), mask: uint32(size - 1)}
+	return func() {
+		if r.fd < 0 { // closed, and the kernel's queue unmapped
+			return
+		}
+		for c := kernel.Peek(); c != nil && int(tail-head)+2 < size; c = kernel.Peek() {
+			n := deliver(c)
+			if n == 0 {
+				return
+			}
+			for range n {
+				r.cq.entries[tail&r.cq.mask] = *c
+				tail++
+			}
+			kernel.Seen()
+		}
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package mainloop
+
+const raceEnabled = false

@@ -1,0 +1,135 @@
+package mainloop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/internal/leak"
+	"github.com/aioloop/aioloop/internal/seccomp"
+)
+
+// What docs/security.md says of the main loop and of signals. The children are
+// processes that block SIGALRM from their beginning.
+
+const (
+	securityDoc = "../docs/security.md"
+	securityEnv = "AIOLOOP_TEST_SECURITY" // which child, or what it may call
+	listChild   = "list"
+	openChild   = "open"
+)
+
+// inherited is what this process has got from its parent; its children get it as well.
+var inherited = leak.Inherited()
+
+// securityChild is called by TestMain.
+func securityChild() {
+	switch what := os.Getenv(securityEnv); what {
+	case "":
+		return
+	case listChild:
+		fmt.Println(strings.Join(inherited, "\n"))
+	case openChild:
+		exitWith(startAlarm(func() error { return nil }, listed))
+	default:
+		exitWith(startAlarm(func() error { return seccomp.Allow(strings.Split(what, ",")) }, func() error { return nil }))
+	}
+	unix.Exit(0)
+}
+
+func exitWith(err error) {
+	if err != nil {
+		fmt.Println(err)
+		unix.Exit(1)
+	}
+}
+
+// startAlarm runs a Loop that gets SIGALRM from a signalfd and SIGUSR1 from os/signal.
+func startAlarm(before, meanwhile func() error) error {
+	if err := ReexecBlocked(syscall.SIGALRM); err != nil {
+		return err
+	}
+	if err := unix.Kill(os.Getpid(), syscall.SIGALRM); err != nil { // stays pending
+		return err
+	}
+	if err := before(); err != nil {
+		return err
+	}
+	l, err := Init(WithBackend(aio.Ppoll))
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	alarm, err1 := l.Signals().Handle(syscall.SIGALRM, func(SignalInfo) {
+		_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), syscall.SIGUSR1)
+	})
+	done := errors.New("done")
+	user, err2 := l.Signals().Handle(syscall.SIGUSR1, func(SignalInfo) { l.Shutdown(done) })
+	if err := errors.Join(err1, err2, meanwhile()); err != nil {
+		return err
+	}
+	if mode, why := l.Signals().Mode(syscall.SIGALRM); mode != SignalFD {
+		return fmt.Errorf("%v: %s", mode, why)
+	}
+	if err := l.Run(ctx); !errors.Is(err, done) {
+		return err
+	}
+	return errors.Join(alarm.Close(), user.Close(), l.Close())
+}
+
+// listed fails if a child of this process inherits more than this one has.
+func listed() error {
+	out, err := child(listChild)
+	if got := strings.TrimSpace(string(out)); err != nil || got != strings.Join(inherited, "\n") {
+		return fmt.Errorf("%v; a child inherits:\n%s\nand this process has inherited:\n%s", err, got, strings.Join(inherited, "\n"))
+	}
+	return nil
+}
+
+func child(what string) ([]byte, error) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), securityEnv+"="+what, "GORACE=atexit_sleep_ms=0")
+	return cmd.CombinedOutput()
+}
+
+func TestChildrenOfAMainLoopInheritNothing(t *testing.T) {
+	if out, err := child(openChild); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestSeccompProfileOfSignals runs the main loop with the calls of its column
+// alone, and sees that each of them is needed that the runtime and ppoll do not
+// need anyway.
+func TestSeccompProfileOfSignals(t *testing.T) {
+	if raceEnabled {
+		t.Skip("skipped: the race detector makes system calls of its own")
+	}
+	doc, err := os.ReadFile(securityDoc)
+	if err != nil {
+		t.Skip("skipped: this binary was not started in its place in the source:", err)
+	}
+	below := append(seccomp.Column(string(doc), "runtime"), seccomp.Column(string(doc), "ppoll")...)
+	own := slices.DeleteFunc(seccomp.Column(string(doc), "mainloop"), func(c string) bool { return slices.Contains(below, c) })
+	if out, err := child(strings.Join(append(below, own...), ",")); err != nil {
+		t.Fatalf("with the calls of %s: %v\n%s", securityDoc, err, out)
+	}
+	for i, call := range own {
+		out, err := child(strings.Join(append(slices.Clone(below), slices.Delete(slices.Clone(own), i, i+1)...), ","))
+		if err == nil {
+			t.Errorf("it works without %s, which %s asks for", call, securityDoc)
+		} else if !strings.Contains(string(out), "SIGSYS") && !strings.Contains(err.Error(), "bad system call") {
+			t.Errorf("without %s: %v\n%s", call, err, out)
+		}
+	}
+}
