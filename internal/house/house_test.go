@@ -57,6 +57,8 @@ var rooms = []room{
 	{path: "mainloop", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
 	{path: "bench", imports: []string{"aio", "backend", "coroutine", "file", "mainloop", "internal"},
 		modules: []string{unix, "golang.org/x/term", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot"}},
+	{path: "soak", imports: []string{"aio", "backend", "mainloop", "internal"}, modules: []string{unix}},
+	{path: "kernels", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
 	{path: "examples", imports: []string{"aio", "backend", "coroutine", "file", "mainloop"}, modules: []string{unix}},
 }
 
