@@ -22,6 +22,8 @@ type budget struct {
 	until time.Duration // otherwise, until this time,
 	least int64         // but at least so many
 	none  bool          // nothing at all
+
+	warm time.Duration // before it; only for what warms up by itself
 }
 
 // spent reports whether there is nothing left to do after done operations.

@@ -24,8 +24,13 @@
 //     because a locked goroutine is slow to switch to and nobody would write it
 //     so; instead, all threads of the process are kept on the CPU in question.
 //     What could not be pinned is said in the result.
-//   - A program in C, for comparison, is a process of its own. It is started in each
-//     round when its turn comes, and its samples are treated like the others.
+//   - A program of bench/peers, for comparison, is a process of its own. It is started
+//     in each round when its turn comes, pinned like the rows of the library, and its
+//     samples are treated like the others.
+//   - A backend in another mode of the loop, or with another option, is a row of its
+//     own, "io_uring park" for example. See variants.
+//   - Rows are compared by the ratio of their medians in the same round: the median of
+//     the rounds, the lowest and the highest.
 //   - A case fails if the live backend is not the one it is named after, and if a
 //     callback did not run once for each operation.
 package bench

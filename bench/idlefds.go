@@ -3,6 +3,9 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,7 +13,10 @@ import (
 	"github.com/aioloop/aioloop/aio"
 )
 
-var idleCounts = []int{1, 8, 64, 512, 1024, 4096, 8192}
+var idleCounts = []int{1, 8, 64, 512, 1024, 4096, 8192, 100_000}
+
+// quickIdle are those of a quick run.
+var quickIdle = []int{1, 64, 8192}
 
 // idleBatch is smaller than selfBatch: with ppoll and thousands of descriptors,
 // one operation takes a millisecond.
@@ -19,33 +25,79 @@ const idleBatch = 10
 // idleSpare is how many descriptors a process needs besides the idle ones.
 const idleSpare = 64
 
+// manyIdle is from how many descriptors on an operation that looks at each of them
+// takes so long that rows of that kind would take minutes.
+const manyIdle = 100_000
+
+// bytesPerFD is the figure of how much memory a registered descriptor takes in the
+// program, the kernel's share not counted.
+const bytesPerFD = "bytes/fd"
+
 func idleFDsGroups() []group {
 	counts, note := idleCountsHere()
 	var groups []group
 	for _, n := range counts {
 		p := param{"idle_fds", fmt.Sprint(n)}
-		g := group{scenario: "idle-fds", label: "idle_fds=" + p.value, took: time.Second}
+		g := group{scenario: "idle-fds", label: "idle_fds=" + p.value, took: 600 * time.Millisecond}
+		g.full = !slices.Contains(quickIdle, n)
 		for _, row := range append(Backends(), Netpoller) {
-			c := testCase{
-				row: row, params: []param{p}, driver: atHome, notes: []string{batchNote(idleBatch)},
-				setup: func(s *site) (runFunc, error) { return selfNotifier(s, row, n, idleBatch) },
-			}
-			if !isBackend(row) {
-				c.driver = anywhere
-				c.notes = append(c.notes, unlockedNote, netpollerNote+"; the idle descriptors are in the poller as well")
-			}
+			g.cases = append(g.cases, idleCase(row, p, n))
+		}
+		g.cases = append(g.cases, idlePeers(p, n)...)
+		for i := range g.cases {
 			if note != "" {
-				c.notes = append(c.notes, note)
+				g.cases[i].notes = append(g.cases[i].notes, note)
 			}
-			g.cases = append(g.cases, c)
 		}
 		groups = append(groups, g)
 	}
 	return groups
 }
 
+func idleCase(row string, p param, n int) testCase {
+	c := testCase{row: row, params: []param{p}, driver: driverOf(row), notes: []string{batchNote(idleBatch)}}
+	c.setup = func(s *site) (runFunc, error) { return selfNotifier(s, row, n, idleBatch) }
+	if !isLocked(row) {
+		c.notes = append(c.notes, unlockedNote)
+	}
+	if row == Netpoller {
+		c.notes = append(c.notes, netpollerNote+"; the idle descriptors are in the poller as well")
+	}
+	return c
+}
+
+// idlePeers leaves out those that look at every descriptor where there are very many;
+// ppoll, which is a backend of the library, stays.
+func idlePeers(p param, n int) []testCase {
+	rows := append(loopPeers(), "ppoll+read (C)", "epoll-et (C)", "io_uring (C)")
+	if n >= manyIdle {
+		rows = slices.DeleteFunc(rows, func(row string) bool { return row == "glib (C)" })
+	}
+	cases := peerCases(rows, []param{p}, spotHome, "-scenario", "self-notifier", "-idle", p.value, "-batch", fmt.Sprint(idleBatch))
+	for i := range cases {
+		cases[i].notes = append(cases[i].notes, batchNote(idleBatch), idlePeerNote)
+	}
+	return cases
+}
+
+const idlePeerNote = "libev's and libuv's own notifiers; GLib, which looks at every descriptor, is left out from 100000 on"
+
+// lowFiles is a limit of open files that somebody must have meant.
+const lowFiles = 1024
+
+// raiseFiles asks for as many open files as the scenario needs, which root may get.
+var raiseFiles = sync.OnceFunc(func() {
+	var limit unix.Rlimit
+	want := uint64(idleCounts[len(idleCounts)-1] + idleSpare)
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur >= lowFiles && limit.Cur < want {
+		limit.Cur, limit.Max = want, max(limit.Max, want)
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) // idleCountsHere sees what came of it
+	}
+})
+
 // idleCountsHere are those that the limit of open files allows.
 func idleCountsHere() (counts []int, note string) {
+	raiseFiles()
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
 		return idleCounts, ""
@@ -92,20 +144,44 @@ func selfNotifier(s *site, row string, idle int, batch int64) (runFunc, error) {
 	}), nil
 }
 
-// idleHandlers watches n descriptors on which nothing happens.
+// idleHandlers watches n descriptors on which nothing happens, and says what memory
+// that takes.
 func (s *site) idleHandlers(loop *aio.Context, n int) error {
+	fds, handlers := make([]int, 0, n), make([]*aio.Handler, 0, n)
+	s.atExit(func() (err error) {
+		for i, h := range slices.Backward(handlers) {
+			err = errors.Join(err, h.Close(), unix.Close(fds[i]))
+		}
+		return err
+	})
+	cb := aio.Callbacks{Read: func() { s.fail(errors.New("an idle descriptor became ready")) }}
+	before := heapInUse()
 	for range n {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 		if err != nil {
 			return fmt.Errorf("idle descriptor: %w", err)
 		}
-		h, err := loop.Watch(fd, aio.Callbacks{Read: func() { s.fail(errors.New("an idle descriptor became ready")) }})
+		h, err := loop.Watch(fd, cb)
 		if err != nil {
 			return errors.Join(err, unix.Close(fd))
 		}
-		s.atExit(func() error { return errors.Join(h.Close(), unix.Close(fd)) })
+		fds, handlers = append(fds, fd), append(handlers, h)
+	}
+	if n >= enoughForMemory {
+		s.figure(bytesPerFD, float64(heapInUse()-before)/float64(n))
 	}
 	return nil
+}
+
+// enoughForMemory is from how many on the rest of the process does not weigh.
+const enoughForMemory = 512
+
+// heapInUse is what lives on the heap after a collection, in bytes.
+func heapInUse() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // selfNetpoller does the same with a goroutine that is parked in the poller of the

@@ -3,29 +3,37 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/aioloop/aioloop/aio"
-	"github.com/aioloop/aioloop/bench/report"
 	"github.com/aioloop/aioloop/mainloop"
 )
 
 const (
 	mainloopNote = "each loop is a mainloop.MainContext with one source, an aio.Context; a bottom half wakes it, and a turn is prepare, query, ppoll, check, dispatch"
-	glibNote     = "two threads in C, each with a GMainContext and one GSource that g_source_set_ready_time triggers and that dispatches a callback, as a bottom half does; allocations are not counted"
 )
 
 func mainloopGroups() []group {
 	var groups []group
 	for _, pinned := range []string{"yes", "no"} {
-		g := group{scenario: "mainloop", label: "pinned=" + pinned, took: 1500 * time.Millisecond}
-		for _, row := range append(goRows(), GLib) {
+		g := group{scenario: "mainloop", label: "pinned=" + pinned, took: 1200 * time.Millisecond}
+		for _, row := range goRows() {
+			if r, ok := loopRowOf(row); ok && r.mode == aio.ModePark {
+				continue // it is the main loop that sleeps, in a system call
+			}
 			g.cases = append(g.cases, mainloopCase(row, pinned))
 		}
+		g.cases = append(g.cases, mainloopPeer(pinned)...)
 		groups = append(groups, g)
 	}
 	return groups
+}
+
+// mainloopPeer is GLib, whose main loop has the same phases.
+func mainloopPeer(pinned string) []testCase {
+	return slices.DeleteFunc(pingpongPeers(pinned), func(c testCase) bool { return c.row != "glib (C)" })
 }
 
 // mainloopCase is pingpongCase with main loops instead of Contexts.
@@ -35,19 +43,14 @@ func mainloopCase(row, pinned string) testCase {
 	if pinned == "yes" {
 		at = atHome
 	}
-	switch {
-	case isBackend(row):
+	if isBackend(row) {
 		c.notes = append(c.notes, mainloopNote)
 		c.setup = func(s *site) (runFunc, error) {
+			if at == atHome && !isLocked(row) {
+				s.confine()
+			}
 			return s.rally(func(handle func(int)) (func(int), error) { return s.mainloopStation(row, at, handle) })
 		}
-	case row == GLib:
-		c.outside = true
-		c.notes = []string{glibNote}
-		if pinned == "no" {
-			c.notes = append(c.notes, freeNote)
-		}
-		c.setup = func(s *site) (runFunc, error) { return glibSetup(s, at) }
 	}
 	return c
 }
@@ -68,6 +71,9 @@ func (s *site) mainloopStation(row string, at place, handle func(int)) (func(int
 	bh := loop.NewBottomHalf(func() { handle(0) })
 	var over atomic.Bool
 	ended := make(chan error, 1)
+	if !isLocked(row) {
+		at = anywhere
+	}
 	s.start(at, func() { ended <- s.runMain(main, loop, &over) })
 	s.atExit(func() error { over.Store(true); main.Wakeup(); return <-ended })
 	return func(int) { _ = bh.Schedule() }, nil // it fails only on a closed loop, which s.broken tells
@@ -84,42 +90,4 @@ func (s *site) runMain(main *mainloop.MainContext, loop *aio.Context, over *atom
 		s.fail(err)
 	}
 	return errors.Join(err, main.Close(), loop.Close())
-}
-
-// glibProgram and its mode are explained in bench/peers.
-const glibProgram, glibMode = "glib", "ready-time"
-
-// Round trips of a peer that are made before the measured ones, and those that show
-// how many fit into a time.
-const (
-	peerWarm  = 500
-	peerProbe = 200
-)
-
-func glibSetup(s *site, at place) (runFunc, error) {
-	path, err := findPeer(glibProgram)
-	if err != nil {
-		return nil, err
-	}
-	where := "none"
-	if at == atHome {
-		if cpu, err := s.cpus.of(at); err != nil {
-			s.note("not pinned: " + err.Error())
-		} else {
-			where = fmt.Sprint(cpu)
-		}
-	}
-	p := &peer{path: path, args: []string{glibMode, "-cpu", where}}
-	return func(b budget, rec *report.Recorder) (int64, error) {
-		n, err := p.count(b)
-		if err != nil {
-			return 0, err
-		}
-		samples, cpu, err := p.run(n)
-		for _, sample := range samples {
-			rec.Record(sample)
-		}
-		s.cpu += cpu
-		return int64(len(samples)), err
-	}, nil
 }

@@ -3,8 +3,10 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +34,9 @@ type tally struct {
 	cpu    time.Duration
 	allocs uint64
 	notes  []string
+	rounds []time.Duration // the median of each
+	// figures are what the case says besides; that of the last round counts.
+	figures map[string]float64
 }
 
 func newTally(c *testCase) *tally {
@@ -53,7 +58,11 @@ func (t *tally) round(c *testCase, where cpus, p phase, scratch *report.Recorder
 		return fmt.Errorf("%s: %w", c.name(), err)
 	}
 	t.rec.Merge(scratch)
+	t.rounds = append(t.rounds, scratch.Percentile(50))
 	t.addNotes(s.notes)
+	if len(s.figures) > 0 {
+		t.figures = s.figures
+	}
 	return nil
 }
 
@@ -65,6 +74,10 @@ func (t *tally) onDriver(s *site, c *testCase, p phase, scratch *report.Recorder
 	}
 	if c.driver != anywhere {
 		s.pin(c.driver) // again: setup may have confined all threads
+	}
+	if c.outside {
+		scratch.Reset()
+		return t.measure(s, c, p, run, scratch)
 	}
 	runtime.GC()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
@@ -80,7 +93,7 @@ func (t *tally) measure(s *site, c *testCase, p phase, run runFunc, scratch *rep
 	call(p.begin)
 	s.cpu = 0
 	before := readUsage(c.aside)
-	ops, err := run(budget{ops: p.ops, until: now() + p.run, least: p.least}, scratch)
+	ops, err := run(budget{ops: p.ops, until: now() + p.run, least: p.least, warm: p.warm}, scratch)
 	after := readUsage(c.aside)
 	call(p.end)
 	t.ops += ops
@@ -141,7 +154,12 @@ func (t *tally) results(scenario string, c *testCase) []report.Result {
 			Scenario: scenario, Backend: c.row, Params: paramMap(params),
 			CPUNSPerOp:  max(0, float64(t.cpu)/float64(t.ops)),
 			AllocsPerOp: float64(t.allocs) / float64(t.ops),
+			Rounds:      slices.Clone(t.rounds),
+			Figures:     maps.Clone(t.figures),
 			Notes:       append([]string(nil), t.notes...),
+		}
+		if c.crowded {
+			r.CPUNSPerOp = 0 // not measured
 		}
 		t.rec.Summarize(&r)
 		list = append(list, r)

@@ -4,89 +4,251 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
+	"math"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/aioloop/aioloop/bench/report"
 )
 
-// peer is a program of bench/peers. It is started anew for each round, and tells
-// its samples one by one.
-type peer struct {
-	path string
-	args []string
-	pace time.Duration // of one round trip, measured by the first run
+// peerRow is a row that is a program of bench/peers.
+type peerRow struct {
+	name          string
+	program, mode string
+	peer          string // what the program calls itself
+	apart         bool   // it needs two CPUs
+	notes         []string
 }
 
-// peersFolder is where bench/peers/Makefile puts the programs.
-const peersFolder = "bench/peers/bin"
+// The floors are what the kernel's interfaces cost by themselves; each of the others
+// is an event loop.
+var peerRows = []peerRow{
+	{name: "gnet (Go)", program: "gnet", mode: "execute", peer: "gnet", notes: []string{"gnet: two clients with one event loop each, woken with EventLoop.Execute; goroutines are not locked to threads"}},
+	{name: "libev (C)", program: "libev", mode: "ev_async", peer: "libev"},
+	{name: "libuv (C)", program: "libuv", mode: "uv_async", peer: "libuv"},
+	{name: "glib (C)", program: "glib", mode: "ready-time", peer: "glib", notes: []string{glibNote}},
+	floorRow("futex"),
+	{name: "spin (C)", program: "floor", mode: "spin", peer: "c", apart: true, notes: []string{"spin: both threads look at a shared flag all the time, each on a CPU of its own"}},
+	{name: "ppoll+read (C)", program: "floor", mode: "ppoll", peer: "c"},
+	floorRow("epoll-et"),
+	{name: "epoll+read (C)", program: "floor", mode: "epoll", peer: "c"},
+	floorRow("io_uring"),
+	floorRow("io_uring-oneshot"),
+}
 
-// findPeer returns the path of a program, built before, in the source tree that the
-// working folder is a part of.
-func findPeer(name string) (string, error) {
-	folder, err := os.Getwd()
+const (
+	peerNote = "a program of its own from bench/peers, started anew for each round; allocations are not counted"
+	glibNote = "GLib: a thread with a GMainContext and one GSource that g_source_set_ready_time triggers and that dispatches a callback, as a bottom half does; in self-notifier and idle-fds, a GSource that watches an eventfd"
+)
+
+func floorRow(mode string) peerRow {
+	return peerRow{name: mode + " (C)", program: "floor", mode: mode, peer: "c"}
+}
+
+func peerNames() (names []string) {
+	for _, p := range peerRows {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+func peerOf(row string) (peerRow, bool) {
+	i := slices.IndexFunc(peerRows, func(p peerRow) bool { return p.name == row })
+	if i < 0 {
+		return peerRow{}, false
+	}
+	return peerRows[i], true
+}
+
+// IsPeer reports whether a row is a program of bench/peers, which is there only if it
+// was built.
+func IsPeer(row string) bool { return slices.Contains(peerNames(), row) }
+
+// Those that take part in a scenario are named by these lists.
+func loopPeers() []string { return []string{"libev (C)", "libuv (C)", "glib (C)"} }
+
+func fdFloors() []string {
+	return []string{"ppoll+read (C)", "epoll-et (C)", "epoll+read (C)", "io_uring (C)", "io_uring-oneshot (C)"}
+}
+
+// peerSpot says which CPUs the two threads of a peer run on.
+type peerSpot int
+
+const (
+	spotFree  peerSpot = iota // none of them pinned
+	spotHome                  // both on the CPU of the loop
+	spotApart                 // the loop at home, who wakes it on another CPU
+)
+
+// cases makes one for each of the rows.
+func peerCases(rows []string, params []param, spot peerSpot, args ...string) (cases []testCase) {
+	for _, name := range rows {
+		row, _ := peerOf(name)
+		c := testCase{row: name, params: params, outside: true, notes: append([]string{peerNote}, row.notes...)}
+		own := spot
+		if row.apart {
+			own = spotApart
+		}
+		c.setup = func(s *site) (runFunc, error) { return peerSetup(s, row, own, args) }
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+func peerSetup(s *site, row peerRow, spot peerSpot, args []string) (runFunc, error) {
+	path, err := findPeer(row.program)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	for {
-		path := filepath.Join(folder, peersFolder, name)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path, nil
-		}
-		parent := filepath.Dir(folder)
-		if parent == folder {
-			return "", fmt.Errorf("%s/%s was not built (make -C bench/peers, which needs a C compiler and the library's headers)", peersFolder, name)
-		}
-		folder = parent
-	}
-}
-
-// count says how many round trips make up a budget.
-func (p *peer) count(b budget) (int64, error) {
-	if b.ops > 0 {
-		return b.ops, nil
-	}
-	if p.pace == 0 {
-		start := now()
-		if _, _, err := p.run(peerProbe); err != nil {
+	args = append(append([]string{row.mode, "-raw"}, args...), s.spotArgs(spot)...)
+	return func(b budget, rec *report.Recorder) (int64, error) {
+		run, err := row.run(path, append(args, budgetArgs(b)...))
+		if err != nil {
 			return 0, err
 		}
-		p.pace = max((now()-start)/(peerProbe+peerWarm), 1)
-	}
-	return max(int64((b.until-now())/p.pace), b.least, 1), nil
+		for _, took := range run.samples {
+			recordBatch(rec, took, run.batch)
+		}
+		s.cpu += run.cpu
+		if run.bytesPerIdle > 0 {
+			s.figure(bytesPerFD, run.bytesPerIdle)
+		}
+		return run.ops(), nil
+	}, nil
 }
 
-// run makes n round trips.
-func (p *peer) run(n int64) (samples []time.Duration, cpu time.Duration, err error) {
-	args := append(p.args[:len(p.args):len(p.args)], "-n", fmt.Sprint(n), "-warmup", fmt.Sprint(peerWarm), "-raw")
-	var stderr bytes.Buffer
-	cmd := exec.Command(p.path, args...)
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, 0, fmt.Errorf("%s: %w: %s", filepath.Base(p.path), err, strings.TrimSpace(stderr.String()))
+func (s *site) spotArgs(spot peerSpot) []string {
+	if spot == spotFree {
+		return []string{"-cpu", "none"}
 	}
-	return parsePeer(out, n)
+	home, err := s.cpus.of(atHome)
+	if err != nil {
+		s.note("not pinned: " + err.Error())
+		return []string{"-cpu", "none"}
+	}
+	if other, err := s.cpus.of(elsewhere); spot == spotApart && err == nil {
+		return []string{"-cpus", fmt.Sprintf("%d,%d", home, other)}
+	} else if spot == spotApart {
+		s.note("not pinned: " + err.Error())
+	}
+	return []string{"-cpu", fmt.Sprint(home)}
+}
+
+// shortest is a duration that no operation of a peer stays below on average.
+const shortest = 100 * time.Nanosecond
+
+// peerSamples is how many samples a peer takes at most, whatever the time.
+const peerSamples = 1_000_000
+
+func budgetArgs(b budget) []string {
+	micros := func(d time.Duration) string { return fmt.Sprint(max(d.Microseconds(), 1)) }
+	if b.ops > 0 {
+		return []string{"-n", fmt.Sprint(b.ops), "-warmup", fmt.Sprint(min(warmLeast, b.ops))}
+	}
+	left := max(b.until-now(), time.Millisecond)
+	most := min(int64(left/shortest), peerSamples)
+	return []string{"-n", fmt.Sprint(most), "-time_us", micros(left), "-warm_us", micros(b.warm)}
+}
+
+// peerLimit is how long a round of a peer may take before it counts as stuck.
+const peerLimit = 2 * time.Minute
+
+// run runs the program once.
+func (p peerRow) run(path string, args []string) (*peerRun, error) {
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command(path, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	watchdog := time.AfterFunc(peerLimit, func() { _ = cmd.Process.Kill() })
+	err := cmd.Wait()
+	if !watchdog.Stop() {
+		return nil, fmt.Errorf("%s %s did not end within %v", filepath.Base(path), p.mode, peerLimit)
+	}
+	if err != nil {
+		return nil, peerError(path, err, stderr.String())
+	}
+	run, err := parsePeer(stdout.Bytes())
+	if err == nil && (run.peer != p.peer || run.mode != p.mode) {
+		err = fmt.Errorf("%w: it comes from %q, mode %q, instead of %q, mode %q", errPeerOutput, run.peer, run.mode, p.peer, p.mode)
+	}
+	return run, err
+}
+
+// peerError is the sentence of the program itself, if it has one.
+func peerError(path string, err error, stderr string) error {
+	if stderr = strings.TrimSpace(stderr); stderr != "" {
+		return fmt.Errorf("%s: %s", filepath.Base(path), stderr)
+	}
+	return fmt.Errorf("%s: %w", filepath.Base(path), err)
+}
+
+// peerRun is what one round of a peer gave.
+type peerRun struct {
+	peer, mode   string
+	samples      []time.Duration // each of a batch
+	batch        int64
+	cpu          time.Duration // of all operations
+	bytesPerIdle float64
+}
+
+func (r *peerRun) ops() int64 { return int64(len(r.samples)) * r.batch }
+
+// errPeerOutput is wrapped by every error about what a peer printed.
+var errPeerOutput = errors.New("the peer's output is not what this version understands; make -C bench/peers builds it anew")
+
+// peerHead is the line of JSON. Everything is a pointer or a string, so that what is
+// missing is noticed.
+type peerHead struct {
+	Peer, Mode   string
+	Samples      *int64
+	Batch        *int64
+	CPUNSPerOp   *float64 `json:"cpu_ns_per_op"`
+	BytesPerIdle float64  `json:"bytes_per_idle"`
 }
 
 // parsePeer reads a line of JSON, and behind it each sample in nanoseconds, as 64
 // bits in the byte order of the machine.
-func parsePeer(out []byte, n int64) (samples []time.Duration, cpu time.Duration, err error) {
+func parsePeer(out []byte) (*peerRun, error) {
 	line, raw, _ := bytes.Cut(out, []byte("\n"))
-	var head struct {
-		CPUNSPerOp float64 `json:"cpu_ns_per_op"`
+	var h peerHead
+	if err := json.Unmarshal(line, &h); err != nil {
+		return nil, fmt.Errorf("%w: %w", errPeerOutput, err)
 	}
-	if err := json.Unmarshal(line, &head); err != nil {
-		return nil, 0, fmt.Errorf("the peer's output: %w", err)
+	if err := h.check(len(raw)); err != nil {
+		return nil, fmt.Errorf("%w: %w", errPeerOutput, err)
 	}
-	if int64(len(raw)) != 8*n {
-		return nil, 0, fmt.Errorf("the peer's output: %d bytes of samples instead of %d: it is out of date, make -C bench/peers", len(raw), 8*n)
+	r := &peerRun{peer: h.Peer, mode: h.Mode, batch: *h.Batch, bytesPerIdle: h.BytesPerIdle}
+	for ; len(raw) > 0; raw = raw[8:] {
+		ns := binary.NativeEndian.Uint64(raw)
+		if ns > uint64(peerLimit) {
+			return nil, fmt.Errorf("%w: a sample of %d ns", errPeerOutput, ns)
+		}
+		r.samples = append(r.samples, time.Duration(ns))
 	}
-	samples = make([]time.Duration, n)
-	for i := range samples {
-		samples[i] = time.Duration(binary.NativeEndian.Uint64(raw[8*i:]))
+	r.cpu = time.Duration(*h.CPUNSPerOp * float64(r.ops()))
+	return r, nil
+}
+
+func (h *peerHead) check(raw int) error {
+	const most = 1 << 30 // operations, so that their product with a time does not overflow
+	switch {
+	case h.Samples == nil || h.Batch == nil || h.CPUNSPerOp == nil:
+		return errors.New("samples, batch or cpu_ns_per_op is missing")
+	case *h.Samples < 1 || *h.Samples > most || *h.Batch < 1 || *h.Batch > most / *h.Samples:
+		return fmt.Errorf("%d samples of %d operations", *h.Samples, *h.Batch)
+	case int64(raw) != 8**h.Samples:
+		return fmt.Errorf("%d bytes of samples instead of %d", raw, 8**h.Samples)
+	case !(*h.CPUNSPerOp >= 0 && *h.CPUNSPerOp*float64(*h.Samples**h.Batch) < float64(time.Hour)):
+		return fmt.Errorf("cpu_ns_per_op is %v", *h.CPUNSPerOp)
+	case math.IsNaN(h.BytesPerIdle) || math.IsInf(h.BytesPerIdle, 0):
+		return fmt.Errorf("bytes_per_idle is %v", h.BytesPerIdle)
 	}
-	return samples, time.Duration(head.CPUNSPerOp * float64(n)), nil
+	return nil
 }

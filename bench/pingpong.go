@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"slices"
 	"time"
 
 	"github.com/aioloop/aioloop/bench/report"
@@ -9,10 +10,11 @@ import (
 func pingpongGroups() []group {
 	var groups []group
 	for _, pinned := range []string{"yes", "no"} {
-		g := group{scenario: "pingpong", label: "pinned=" + pinned, took: 1500 * time.Millisecond}
+		g := group{scenario: "pingpong", label: "pinned=" + pinned, took: 1200 * time.Millisecond}
 		for _, row := range goRows() {
 			g.cases = append(g.cases, pingpongCase(row, pinned))
 		}
+		g.cases = append(g.cases, pingpongPeers(pinned)...)
 		groups = append(groups, g)
 	}
 	return groups
@@ -20,6 +22,20 @@ func pingpongGroups() []group {
 
 // freeNote is for scenarios that are also measured without pinning.
 const freeNote = "with pinned=no the kernel decides whether the threads share a CPU; across CPUs a wake-up costs many times as much, so figures change from run to run"
+
+// pingpongPeers leaves out two threads that spin on one CPU.
+func pingpongPeers(pinned string) []testCase {
+	params := []param{{"pinned", pinned}}
+	rows := slices.Concat([]string{"gnet (Go)"}, loopPeers(), []string{"futex (C)"}, fdFloors())
+	if pinned == "yes" {
+		return peerCases(rows, params, spotHome)
+	}
+	cases := peerCases(append(rows, "spin (C)"), params, spotFree)
+	for i := range cases {
+		cases[i].notes = append(cases[i].notes, freeNote)
+	}
+	return cases
+}
 
 func pingpongCase(row, pinned string) testCase {
 	c := testCase{row: row, params: []param{{"pinned", pinned}}}
@@ -29,7 +45,7 @@ func pingpongCase(row, pinned string) testCase {
 	}
 	if pinned == "yes" {
 		at = atHome
-		if !isBackend(row) {
+		if !isLocked(row) {
 			c.notes = []string{unlockedNote}
 		}
 	}
@@ -38,7 +54,7 @@ func pingpongCase(row, pinned string) testCase {
 }
 
 func pingpongSetup(s *site, row string, at place) (runFunc, error) {
-	if at == atHome && !isBackend(row) {
+	if at == atHome && !isLocked(row) {
 		s.confine()
 	}
 	return s.rally(func(handle func(int)) (func(int), error) { return s.station(row, at, 1, handle) })

@@ -13,7 +13,8 @@ func producersGroups() []group {
 	for _, pinned := range []string{"yes", "no"} {
 		for _, n := range []int{1, 2, 4, 8} {
 			pin, count := param{"pinned", pinned}, param{"producers", fmt.Sprint(n)}
-			g := group{scenario: "producers", label: "pinned=" + pinned + " producers=" + count.value, took: 700 * time.Millisecond}
+			g := group{scenario: "producers", label: "pinned=" + pinned + " producers=" + count.value, took: 500 * time.Millisecond}
+			g.full = n == 4 || n == 2
 			for _, row := range goRows() {
 				g.cases = append(g.cases, producersCase(row, []param{pin, count}, n, pinned == "yes"))
 			}

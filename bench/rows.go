@@ -14,28 +14,81 @@ import (
 	"github.com/aioloop/aioloop/aio"
 )
 
-// The rows that are not backends of the library: what a Go program would use
-// instead of an event loop.
+// The rows that are not backends of the library and not programs of bench/peers:
+// what a Go program would use instead of an event loop.
 const (
 	// GoroutineChannel is a goroutine that receives from a channel.
 	GoroutineChannel = "goroutine+channel"
 	// Netpoller is a goroutine that reads an eventfd through the poller of the Go
 	// runtime.
 	Netpoller = "netpoller"
-	// GLib is the same in C, a program of its own from bench/peers.
-	GLib = "glib (C)"
 )
 
+// variant is a way to open a Context in which the backends are measured: a row for
+// each, named after the backend and the variant.
+type variant struct {
+	name     string // empty for the first
+	mode     aio.Mode
+	opts     []aio.Option  // besides
+	backends []aio.Backend // those that have it
+	// unlocked is set if the goroutine of the loop is not to be locked to a thread.
+	unlocked bool
+	// scenario is the only one that it is for, if it is not empty.
+	scenario string
+}
+
+var allBackends = []aio.Backend{aio.Ppoll, aio.Epoll, aio.IOUring}
+
+// variants is where an option that backends have becomes a row more for each of them.
+var variants = []variant{
+	{mode: aio.ModeThread, backends: allBackends},
+	{name: "park", mode: aio.ModePark, backends: []aio.Backend{aio.Epoll, aio.IOUring}, unlocked: true},
+	{name: "nice", mode: aio.ModeThread, opts: []aio.Option{aio.WithThread(aio.Thread{Nice: -20})}, backends: allBackends, scenario: "busy"},
+}
+
+// loopRow is a row that is a backend of the library.
+type loopRow struct {
+	variant
+	name    string
+	backend aio.Backend
+}
+
+func loopRows() (rows []loopRow) {
+	for _, v := range variants {
+		for _, b := range v.backends {
+			name := b.String()
+			if v.name != "" {
+				name += " " + v.name
+			}
+			rows = append(rows, loopRow{v, name, b})
+		}
+	}
+	return rows
+}
+
+// loopRowOf returns the row of a name, if it is a backend of the library.
+func loopRowOf(name string) (loopRow, bool) {
+	rows := loopRows()
+	i := slices.IndexFunc(rows, func(r loopRow) bool { return r.name == name })
+	if i < 0 {
+		return loopRow{}, false
+	}
+	return rows[i], true
+}
+
 // Backends returns the names of the rows that are backends of the library.
-func Backends() []string {
-	return []string{aio.Ppoll.String(), aio.Epoll.String(), aio.IOUring.String()}
+func Backends() (names []string) {
+	for _, r := range loopRows() {
+		names = append(names, r.name)
+	}
+	return names
 }
 
 // goRows are the rows that this process runs itself.
 func goRows() []string { return append(Backends(), GoroutineChannel, Netpoller) }
 
 // Rows returns the names of all rows, in the order of the report.
-func Rows() []string { return append(goRows(), GLib) }
+func Rows() []string { return append(goRows(), peerNames()...) }
 
 // RowsIn returns the names of those that take part in any of the scenarios; nil
 // means all scenarios.
@@ -49,40 +102,63 @@ func RowsIn(scenarios []string) []string {
 	})
 }
 
-// IsPeer reports whether a row is a program in C, which is there only if it was
-// built.
-func IsPeer(row string) bool { return row == GLib }
-
 func isBackend(row string) bool { return slices.Contains(Backends(), row) }
+
+// isLocked reports whether the goroutine of a row is locked to a thread of its own.
+func isLocked(row string) bool {
+	r, ok := loopRowOf(row)
+	return ok && !r.unlocked
+}
+
+// driverOf is where a row is driven in scenarios on one thread. What is not locked is
+// kept at home with all threads of the process instead, see site.confine.
+func driverOf(row string) place {
+	if isLocked(row) {
+		return atHome
+	}
+	return anywhere
+}
 
 // Available returns why a row cannot be measured here, or nil.
 func Available(row string) error {
-	if IsPeer(row) {
-		_, err := findPeer(glibProgram)
-		return err
+	if p, ok := peerOf(row); ok {
+		return p.available()
 	}
 	if !isBackend(row) {
 		return nil
 	}
+	failed := make(chan error)
+	go func() { failed <- tryRow(row) }()
+	return <-failed
+}
+
+// tryRow makes a turn of a loop, on a goroutine of its own, which is its home.
+func tryRow(row string) error {
 	loop, err := openLoop(row)
 	if err != nil {
 		return err
 	}
-	return loop.Close()
+	_, err = loop.TryPoll()
+	return errors.Join(err, loop.Close())
 }
 
-// openLoop returns a Context on the backend that was asked for and no other.
+// openLoop returns a Context on the backend and in the mode that were asked for and in
+// no other.
 func openLoop(row string, opts ...aio.Option) (*aio.Context, error) {
-	var b aio.Backend
-	if err := b.Set(row); err != nil {
-		return nil, err
+	r, ok := loopRowOf(row)
+	if !ok {
+		return nil, fmt.Errorf("%s is not a backend of the library", row)
 	}
-	loop, err := aio.New(append(opts, aio.WithBackend(b))...)
+	opts = append(slices.Concat(r.opts, opts), aio.WithBackend(r.backend), aio.WithMode(r.mode))
+	loop, err := aio.New(opts...)
 	if err != nil {
 		return nil, err
 	}
-	if live := loop.Backend(); live.Name != row {
-		return nil, errors.Join(fmt.Errorf("asked for %s, but the live backend is %v", row, live), loop.Close())
+	if live := loop.Backend(); live.Name != r.backend.String() {
+		return nil, errors.Join(fmt.Errorf("asked for %v, but the live backend is %v", r.backend, live), loop.Close())
+	}
+	if live := loop.Mode(); live != r.mode {
+		return nil, errors.Join(fmt.Errorf("asked for the mode %v, but the live one is %v", r.mode, live), loop.Close())
 	}
 	return loop, nil
 }
@@ -112,6 +188,9 @@ func (s *site) loopStation(row string, at place, n int, handle func(int), opts [
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
+	if !isLocked(row) {
+		at = anywhere
+	}
 	s.start(at, func() { ended <- s.runLoop(ctx, loop) })
 	s.atExit(func() error { cancel(); return <-ended })
 	return func(door int) { _ = doors[door].Schedule() }, nil // it fails only on a closed loop, which s.broken tells

@@ -18,14 +18,17 @@ type Scenario struct {
 // Scenarios returns all scenarios in the order of the report.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{"wake", "from a notification on one CPU to the callback on another", "gap between events 0 to 1000 µs; polling off and on (32 µs)", wakeGroups},
+		{"wake", "from a notification on one CPU to the callback on another", "gap between events 0 to 10,000 µs; polling off and on (32 µs)", wakeGroups},
 		{"pingpong", "round trip of two loops that wake each other", "both on one CPU, and free", pingpongGroups},
 		{"mainloop", "round trip of two main loops, whole turns of their four phases, beside GLib's in C", "both on one CPU, and free", mainloopGroups},
 		{"self-bh", "schedule a bottom half and run it, on one thread", "", selfBHGroups},
 		{"self-notifier", "set an event notifier and run its handler, on one thread", "", selfNotifierGroups},
 		{"self-timer", "re-arm a timer that is due and run it, on one thread", "", selfTimerGroups},
-		{"idle-fds", "self-notifier beside descriptors on which nothing happens", "1 to 8192 idle descriptors", idleFDsGroups},
+		{"idle-fds", "self-notifier beside descriptors on which nothing happens", "1 to 100,000 idle descriptors", idleFDsGroups},
 		{"producers", "from scheduling to the callback, several goroutines at once", "1, 2, 4, 8 goroutines; all on one CPU, and free", producersGroups},
+		{"timers", "move one of many timers, or let it fire", "1 to 100,000 timers; rearm and fire", timersGroups},
+		{"contexts", "wake one of many Contexts that sleep, each on a goroutine of its own", "1 to 1000 Contexts", contextsGroups},
+		{"busy", "round trip of two loops that wake each other beside two goroutines that never stop computing", "GOMAXPROCS 2 and 4", busyGroups},
 	}
 }
 
@@ -36,6 +39,8 @@ type group struct {
 	label    string        // the parameters that all cases share
 	took     time.Duration // measured per case, all rounds together, at full size
 	cases    []testCase
+	// full is set if a quick run leaves the group out.
+	full bool
 }
 
 // testCase is one row at one setting of the parameters.
@@ -54,6 +59,9 @@ type testCase struct {
 	// outside is set if another process is measured: run adds its CPU time to the
 	// site, and what this process uses does not count.
 	outside bool
+	// crowded is set if others compute in this process, so that its CPU time says
+	// nothing about the case.
+	crowded bool
 	// setup makes the case ready to run on the driver's goroutine.
 	setup func(*site) (runFunc, error)
 	// notes say what the row does, where that is not plain.
@@ -84,6 +92,15 @@ func (c *testCase) name() string {
 // only returns the group without the cases of other rows.
 func (g group) only(rows []string) group {
 	g.cases = slices.DeleteFunc(slices.Clone(g.cases), func(c testCase) bool { return !slices.Contains(rows, c.row) })
+	return g
+}
+
+// suitable returns the group without the rows that are for another scenario.
+func (g group) suitable() group {
+	g.cases = slices.DeleteFunc(slices.Clone(g.cases), func(c testCase) bool {
+		r, _ := loopRowOf(c.row)
+		return r.scenario != "" && r.scenario != g.scenario
+	})
 	return g
 }
 

@@ -20,20 +20,23 @@ func batchNote(size int) string {
 
 // selfGroup is a scenario without parameters. rows makes the setup of each row
 // that the scenario makes sense for.
-func selfGroup(scenario string, setup func(row string) func(*site) (runFunc, error), peers map[string]string) []group {
-	g := group{scenario: scenario, took: time.Second}
+func selfGroup(scenario string, setup func(row string) func(*site) (runFunc, error), peers map[string]string, programs ...testCase) []group {
+	g := group{scenario: scenario, took: 600 * time.Millisecond}
 	for _, row := range goRows() {
-		c := testCase{row: row, driver: atHome, notes: []string{selfNote}, setup: setup(row)}
-		if !isBackend(row) {
-			note, ok := peers[row]
-			if !ok {
-				continue
-			}
-			c.driver = anywhere
-			c.notes = append(c.notes, unlockedNote, note)
+		c := testCase{row: row, driver: driverOf(row), notes: []string{selfNote}, setup: setup(row)}
+		note, ok := peers[row]
+		if !ok && !isBackend(row) {
+			continue
+		}
+		if !isLocked(row) {
+			c.notes = append(c.notes, unlockedNote)
+		}
+		if ok {
+			c.notes = append(c.notes, note)
 		}
 		g.cases = append(g.cases, c)
 	}
+	g.cases = append(g.cases, programs...)
 	return []group{g}
 }
 
@@ -49,7 +52,16 @@ func selfBHGroups() []group {
 func selfNotifierGroups() []group {
 	return selfGroup("self-notifier", func(row string) func(*site) (runFunc, error) {
 		return func(s *site) (runFunc, error) { return selfNotifier(s, row, 0, selfBatch) }
-	}, map[string]string{Netpoller: netpollerNote})
+	}, map[string]string{Netpoller: netpollerNote}, selfPeers(append(loopPeers(), fdFloors()...), "self-notifier")...)
+}
+
+// selfPeers does on one thread what the scenario of that name does.
+func selfPeers(rows []string, scenario string) []testCase {
+	cases := peerCases(rows, nil, spotHome, "-scenario", scenario, "-batch", fmt.Sprint(selfBatch))
+	for i := range cases {
+		cases[i].notes = append(cases[i].notes, selfNote)
+	}
+	return cases
 }
 
 const netpollerNote = "one goroutine is parked in the poller, another writes the eventfd and waits on a channel until the first has run"
@@ -60,11 +72,14 @@ func selfTimerGroups() []group {
 			return selfGoTimer
 		}
 		return func(s *site) (runFunc, error) { return selfTimer(s, row) }
-	}, map[string]string{GoroutineChannel: "a time.Timer is reset to 0 and its channel received from, on one goroutine"})
+	}, map[string]string{GoroutineChannel: "a time.Timer is reset to 0 and its channel received from, on one goroutine"}, selfPeers(loopPeers(), "self-timer")...)
 }
 
 // loopHere opens a loop that the calling goroutine, the driver, polls itself.
 func (s *site) loopHere(row string) (*aio.Context, error) {
+	if !isLocked(row) {
+		s.confine()
+	}
 	loop, err := openLoop(row)
 	if err == nil {
 		s.atExit(loop.Close)

@@ -27,7 +27,8 @@ type site struct {
 	undo  []func() error
 	notes []string
 
-	cpu time.Duration // of another process, written by run
+	cpu     time.Duration      // of another process, written by run
+	figures map[string]float64 // besides latency, by name
 }
 
 func newSite(c cpus) *site { return &site{cpus: c, broken: make(chan struct{})} }
@@ -59,6 +60,16 @@ func (s *site) note(text string) {
 	if !slices.Contains(s.notes, text) {
 		s.notes = append(s.notes, text)
 	}
+}
+
+// figure adds one that is not a latency.
+func (s *site) figure(name string, value float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.figures == nil {
+		s.figures = map[string]float64{}
+	}
+	s.figures[name] = value
 }
 
 // fail ends the waiting for a part of the case that has ended too early.

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,9 +17,14 @@ import (
 const pollingMax = 32 * time.Microsecond
 
 // gaps of the scenario wake, in microseconds.
-var gaps = []int{0, 5, 20, 50, 100, 500, 1000}
+var gaps = []int{0, 5, 20, 30, 200, 1000, 10000}
+
+// quickGaps are those of a quick run.
+var quickGaps = []int{0, 20, 1000}
 
 const (
+	noPollingNote = "has no polling: one measurement, listed under both settings"
+
 	wakeNote = "CPU per event is that of the process without the producer's thread, which computes all the time"
 
 	// sysmonNote: measured thread by thread, the loop's own share at a gap of 1 ms is
@@ -30,13 +36,29 @@ func wakeGroups() []group {
 	var groups []group
 	for _, us := range gaps {
 		gap := param{"gap_us", fmt.Sprint(us)}
-		g := group{scenario: "wake", label: "gap_us=" + gap.value, took: time.Second}
+		g := group{scenario: "wake", label: "gap_us=" + gap.value, took: 600 * time.Millisecond}
+		g.full = !slices.Contains(quickGaps, us)
 		for _, row := range goRows() {
 			g.cases = append(g.cases, wakeCases(row, gap, time.Duration(us)*time.Microsecond)...)
 		}
+		g.cases = append(g.cases, wakePeers(gap)...)
 		groups = append(groups, g)
 	}
 	return groups
+}
+
+// wakePeers are listed under both settings of polling, which they do not have. One-shot
+// polls and level-triggered epoll differ by a system call, which does not show across CPUs.
+func wakePeers(gap param) []testCase {
+	rows := slices.Concat([]string{"gnet (Go)"}, loopPeers(),
+		[]string{"futex (C)", "spin (C)", "ppoll+read (C)", "epoll-et (C)", "io_uring (C)"})
+	cases := peerCases(rows, []param{{"polling", "off"}, gap}, spotApart, "-scenario", "wake", "-gap_us", gap.value)
+	for i := range cases {
+		c := &cases[i]
+		c.again = [][]param{{{"polling", "on"}, gap}}
+		c.notes = append(c.notes, wakeNote, noPollingNote)
+	}
+	return cases
 }
 
 // wakeCases are one for each setting of polling, except for rows that have none.
@@ -47,8 +69,11 @@ func wakeCases(row string, gap param, d time.Duration) []testCase {
 	c.setup = func(s *site) (runFunc, error) { return wakeSetup(s, row, d) }
 	if !isBackend(row) {
 		c.again = [][]param{{on, gap}}
-		c.notes = append(c.notes, unlockedNote, "has no polling: one measurement, listed under both settings")
+		c.notes = append(c.notes, unlockedNote, noPollingNote)
 		return []testCase{c}
+	}
+	if !isLocked(row) {
+		c.notes = append(c.notes, unlockedNote)
 	}
 	c.notes = append(c.notes, sysmonNote)
 	polled := c
@@ -71,7 +96,7 @@ type alarm struct {
 }
 
 func wakeSetup(s *site, row string, gap time.Duration, opts ...aio.Option) (runFunc, error) {
-	if !isBackend(row) {
+	if !isLocked(row) {
 		s.confine()
 	}
 	a := &alarm{site: s, gap: gap}

@@ -5,7 +5,8 @@
  * mechanism, wake each other in turn. An event loop cannot be faster than its line
  * here; how near it comes is its own quality. Prints one JSON object.
  *
- * Scenario "self" does both halves on one thread: make an eventfd readable, wait for it.
+ * Scenario "self-notifier" does both halves on one thread: make an eventfd readable, wait
+ * for it; with -idle, beside eventfds that nobody writes.
  *
  * io_uring is driven by raw system calls, so only libc is needed.
  */
@@ -15,7 +16,6 @@
 #include <linux/io_uring.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -28,8 +28,6 @@
 #ifndef IORING_ENTER_NO_IOWAIT
 #define IORING_ENTER_NO_IOWAIT (1U << 7)
 #endif
-
-enum { SELF_BATCH = 100 }; /* "self" takes some 300 ns: too little to time one by one */
 
 struct ring {
 	int fd;
@@ -45,6 +43,7 @@ struct side {
 	_Alignas(128) _Atomic uint32_t word; /* futex and spin: 1 = "it is your turn" */
 	_Alignas(128) int efd;               /* whoever wants to wake this side writes here */
 	int epfd;
+	struct pollfd *polled;               /* efd and the idle ones */
 	struct ring ring;
 	int index;
 	struct side *other;
@@ -55,7 +54,8 @@ struct mode {
 	void (*open)(struct side *);
 	void (*wake)(struct side *); /* called by the other thread */
 	void (*wait)(struct side *);
-	bool self;                   /* can serve the scenario "self" */
+	void (*idle)(struct side *, int fd, int index); /* also waits for fd, where nothing happens;
+	                              * without it, there is no scenario "self-notifier" */
 };
 
 static struct bench bench = { .peer = "c" };
@@ -128,12 +128,25 @@ static void wait_futex(struct side *s)
 
 /* ---- ppoll -------------------------------------------------------------------------- */
 
+static void open_ppoll(struct side *s)
+{
+	open_eventfd(s);
+	s->polled = calloc((size_t)bench.idle + 1, sizeof *s->polled);
+	if (!s->polled)
+		die("calloc");
+	s->polled[0] = (struct pollfd){ .fd = s->efd, .events = POLLIN };
+}
+
+static void idle_ppoll(struct side *s, int fd, int index)
+{
+	s->polled[index + 1] = (struct pollfd){ .fd = fd, .events = POLLIN };
+}
+
 static void wait_ppoll(struct side *s)
 {
-	struct pollfd p = { .fd = s->efd, .events = POLLIN };
 	int r;
 	do
-		r = ppoll(&p, 1, NULL, NULL);
+		r = ppoll(s->polled, (nfds_t)bench.idle + 1, NULL, NULL);
 	while (r < 0 && errno == EINTR);
 	if (r != 1)
 		die("ppoll");
@@ -150,6 +163,14 @@ static void open_epoll_as(struct side *s, uint32_t events)
 		unavailable("epoll is unavailable: %s", strerror(errno));
 	struct epoll_event ev = { .events = events };
 	if (epoll_ctl(s->epfd, EPOLL_CTL_ADD, s->efd, &ev))
+		die("epoll_ctl");
+}
+
+static void idle_epoll(struct side *s, int fd, int index)
+{
+	(void)index;
+	struct epoll_event ev = { .events = EPOLLIN };
+	if (epoll_ctl(s->epfd, EPOLL_CTL_ADD, fd, &ev))
 		die("epoll_ctl");
 }
 
@@ -231,8 +252,8 @@ static void open_ring(struct side *s)
 		array[i] = i;
 }
 
-/* Queues a poll of the eventfd, to be submitted with the next enter. */
-static void queue_poll(struct side *s, unsigned poll_flags)
+/* Queues a poll of a descriptor, to be submitted with the next enter. */
+static void queue_poll(struct side *s, int fd, unsigned poll_flags)
 {
 	struct ring *r = &s->ring;
 	unsigned tail = *r->sq_tail;
@@ -240,7 +261,7 @@ static void queue_poll(struct side *s, unsigned poll_flags)
 
 	memset(e, 0, sizeof *e);
 	e->opcode = IORING_OP_POLL_ADD;
-	e->fd = s->efd;
+	e->fd = fd;
 	e->poll_events = POLLIN;
 	e->len = poll_flags;
 	__atomic_store_n(r->sq_tail, tail + 1, __ATOMIC_RELEASE);
@@ -276,7 +297,7 @@ static bool reap(struct ring *r, bool *more)
 static void wait_ring_oneshot(struct side *s)
 {
 	bool more;
-	queue_poll(s, 0);
+	queue_poll(s, s->efd, 0);
 	enter(&s->ring, 1, 1);
 	while (!reap(&s->ring, &more))
 		enter(&s->ring, 0, 1);
@@ -286,7 +307,14 @@ static void wait_ring_oneshot(struct side *s)
 static void open_ring_multishot(struct side *s)
 {
 	open_ring(s);
-	queue_poll(s, IORING_POLL_ADD_MULTI);
+	queue_poll(s, s->efd, IORING_POLL_ADD_MULTI);
+	enter(&s->ring, 1, 0);
+}
+
+static void idle_ring(struct side *s, int fd, int index)
+{
+	(void)index;
+	queue_poll(s, fd, IORING_POLL_ADD_MULTI);
 	enter(&s->ring, 1, 0);
 }
 
@@ -302,21 +330,21 @@ static void wait_ring_multishot(struct side *s)
 		 * armed again, or that reports the old events. Nothing is lost: the other
 		 * side does not write before it has our answer. */
 		drain_eventfd(s);
-		queue_poll(s, IORING_POLL_ADD_MULTI);
+		queue_poll(s, s->efd, IORING_POLL_ADD_MULTI);
 		enter(&s->ring, 1, 0);
 	}
 }
 
-/* ---- the two scenarios ------------------------------------------------------------------ */
+/* ---- the scenarios --------------------------------------------------------------------- */
 
 static const struct mode modes[] = {
-	{ "futex", open_nothing, wake_futex, wait_futex, false },
-	{ "ppoll", open_eventfd, wake_eventfd, wait_ppoll, true },
-	{ "epoll", open_epoll, wake_eventfd, wait_epoll, true },
-	{ "epoll-et", open_epoll_et, wake_eventfd, wait_epoll_et, true },
-	{ "io_uring-oneshot", open_ring, wake_eventfd, wait_ring_oneshot, true },
-	{ "io_uring", open_ring_multishot, wake_eventfd, wait_ring_multishot, true },
-	{ "spin", open_nothing, wake_spin, wait_spin, false },
+	{ "futex", open_nothing, wake_futex, wait_futex, NULL },
+	{ "ppoll", open_ppoll, wake_eventfd, wait_ppoll, idle_ppoll },
+	{ "epoll", open_epoll, wake_eventfd, wait_epoll, idle_epoll },
+	{ "epoll-et", open_epoll_et, wake_eventfd, wait_epoll_et, idle_epoll },
+	{ "io_uring-oneshot", open_ring, wake_eventfd, wait_ring_oneshot, idle_ring },
+	{ "io_uring", open_ring_multishot, wake_eventfd, wait_ring_multishot, idle_ring },
+	{ "spin", open_nothing, wake_spin, wait_spin, NULL },
 };
 
 static void *pingpong(void *arg)
@@ -331,67 +359,99 @@ static void *pingpong(void *arg)
 			mode->wake(other);
 			mode->wait(me);
 		}
-	} else {
-		for (int i = bench_rounds(&bench); i > 0; i--) {
-			mode->wait(me);
-			mode->wake(other);
-		}
+		mode->wake(other);
+		return NULL;
 	}
-	return NULL;
+	for (;;) {
+		mode->wait(me);
+		if (atomic_load_explicit(&bench.over, memory_order_relaxed))
+			return NULL;
+		mode->wake(other);
+	}
 }
 
-/* On a thread of its own while the main one sleeps: in a process with several threads
- * (as every Go program is) the kernel takes a reference on each fd it is given. */
+static void wake_side(void *side)
+{
+	mode->wake(side);
+}
+
+/* Side 0 is the loop, side 1 the producer. */
+static void *wake(void *arg)
+{
+	struct side *me = arg;
+	pin(bench.cpu[me->index]);
+	if (me->index == 0)
+		mode->open(me);
+	pthread_barrier_wait(&bench.ready);
+	if (me->index == 1) {
+		bench_produce(&bench, wake_side, me->other);
+		return NULL;
+	}
+	for (;;) {
+		mode->wait(me);
+		if (atomic_load_explicit(&bench.over, memory_order_relaxed))
+			return NULL;
+		bench_hear(&bench);
+	}
+}
+
 static void *self(void *arg)
 {
 	struct side *me = arg;
 	pin(bench.cpu[0]);
+	double before = heap_bytes();
 	mode->open(me);
+	for (int i = 0; i < bench.idle; i++)
+		mode->idle(me, idle_fd(), i);
+	bench.idle_bytes = heap_bytes() - before;
 	while (bench_tick(&bench))
-		for (int i = 0; i < SELF_BATCH; i++) {
+		for (int i = 0; i < bench.batch; i++) {
 			mode->wake(me);
 			mode->wait(me);
 		}
 	return NULL;
 }
 
+static void run(struct side side[2])
+{
+	if (bench_is(&bench, "self-notifier"))
+		bench_one_thread(self, &side[0]);
+	else
+		bench_two_threads(bench_is(&bench, "wake") ? wake : pingpong, &side[0], &side[1]);
+}
+
 int main(int argc, char **argv)
 {
 	static struct side side[2];
-	static const char names[] =
-		"futex|ppoll|epoll|epoll-et|io_uring-oneshot|io_uring|spin [-scenario pingpong|self]";
+	static const char names[] = "futex|ppoll|epoll|epoll-et|io_uring-oneshot|io_uring|spin";
 	struct utsname u;
 
 	bench_parse(&bench, argc, argv, names);
 	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
 		if (!strcmp(bench.mode, modes[i].name))
 			mode = &modes[i];
-	bool on_self = !strcmp(bench.scenario, "self");
-	if (!mode || (!on_self && strcmp(bench.scenario, "pingpong")))
+	bool on_self = bench_is(&bench, "self-notifier");
+	if (!mode || (!on_self && !bench_is(&bench, "pingpong") && !bench_is(&bench, "wake")))
 		usage(argv[0], names);
-	if (on_self && !mode->self)
-		unavailable("%s has no scenario self: nothing stays behind to be waited for", mode->name);
+	if (on_self && !mode->idle)
+		unavailable("%s has no scenario %s: nothing stays behind to be waited for",
+			    mode->name, bench.scenario);
 	if (mode->wait == wait_spin && bench.cpu[0] >= 0 && bench.cpu[0] == bench.cpu[1])
 		unavailable("spin is unavailable on one CPU: give it two, -cpus 0,1");
+	if (!on_self)
+		bench.idle = 0;
 
 	/* Without the distribution's suffix, which says more of the machine than of the code. */
 	if (!uname(&u))
 		snprintf(bench.version, sizeof bench.version, "Linux %.*s",
 			 (int)strcspn(u.release, "-+"), u.release);
-	bench.batch = on_self ? SELF_BATCH : 1;
+	raise_limit();
 	bench_prepare(&bench);
 	for (int i = 0; i < 2; i++) {
 		side[i].index = i;
 		side[i].other = &side[1 - i];
 	}
-	if (on_self) {
-		pthread_t t;
-		if (pthread_create(&t, NULL, self, &side[0]))
-			die("pthread_create");
-		pthread_join(t, NULL);
-	} else {
-		bench_two_threads(pingpong, &side[0], &side[1]);
-	}
+	run(side);
 	bench_report(&bench);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * GLib: two threads, each in its own main context, wake each other. Three ways:
+ * GLib: each loop is a main context. It can be woken in three ways:
  *
  *   wakeup      g_main_context_wakeup() and a flag; nothing is dispatched. The least
  *               that GLib can do.
@@ -7,34 +7,34 @@
  *               nearest thing to a bottom half or ev_async.
  *   idle        a new idle source for each event (g_main_context_invoke's way): what
  *               most programs write.
+ *
+ * In self-notifier, which is about descriptors, it is an eventfd that the source watches
+ * in all of them.
  */
-#include "peer.h"
+#include "loop.h"
 
+#include <glib-unix.h>
 #include <glib.h>
+#include <unistd.h>
 
-struct side {
+struct g_side {
+	struct side side; /* first member */
 	GMainContext *context;
-	GSource *source;  /* ready-time only */
+	GSource *source;   /* ready-time only */
 	_Atomic bool flag; /* wakeup only */
 	bool done;
-	int index, answers;
-	struct side *other;
+	int efd;           /* self-notifier only */
+	GSource **timer;
 };
 
-static struct bench bench = { .peer = "glib" };
-static void (*wake)(struct side *);
+static void (*wake_way)(struct g_side *);
 
-/* One event has arrived at me: answer it. */
-static void woken(struct side *me)
+static struct g_side *of(struct side *s)
 {
-	bool go_on = me->index == 0 ? bench_tick(&bench) : --me->answers > 0;
-	/* Thread 1 answers the last time too, thread 0 has nobody left to wake. */
-	if (go_on || me->index == 1)
-		wake(me->other);
-	me->done = !go_on;
+	return (struct g_side *)s;
 }
 
-static void wake_flag(struct side *s)
+static void wake_flag(struct g_side *s)
 {
 	atomic_store(&s->flag, true);
 	g_main_context_wakeup(s->context);
@@ -42,88 +42,172 @@ static void wake_flag(struct side *s)
 
 static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)
 {
-	(void)callback;
 	g_source_set_ready_time(source, -1); /* before the answer, which may trigger it again */
-	woken(data);
-	return G_SOURCE_CONTINUE;
-}
-
-static gboolean unused(gpointer data)
-{
-	(void)data;
-	return G_SOURCE_CONTINUE;
+	return callback(data);
 }
 
 static GSourceFuncs source_funcs = { .dispatch = dispatch };
 
-static void wake_ready_time(struct side *s)
+static gboolean triggered(gpointer data)
+{
+	woken(data);
+	return G_SOURCE_CONTINUE;
+}
+
+static void wake_ready_time(struct g_side *s)
 {
 	g_source_set_ready_time(s->source, 0);
 }
 
-static gboolean idle(gpointer data)
+static gboolean idle_event(gpointer data)
 {
 	woken(data);
 	return G_SOURCE_REMOVE;
 }
 
-static void wake_idle(struct side *s)
+static void wake_idle(struct g_side *s)
 {
 	GSource *source = g_idle_source_new();
 	g_source_set_priority(source, G_PRIORITY_DEFAULT);
-	g_source_set_callback(source, idle, s, NULL);
+	g_source_set_callback(source, idle_event, s, NULL);
 	g_source_attach(source, s->context);
 	g_source_unref(source);
 }
 
-static void *run(void *arg)
+static void wake_eventfd(struct g_side *s)
 {
-	struct side *me = arg;
-	pin(bench.cpu[me->index]);
-	me->context = g_main_context_new();
-	if (wake == wake_ready_time) {
-		me->source = g_source_new(&source_funcs, sizeof(GSource));
-		g_source_set_callback(me->source, unused, me, NULL); /* carries me to dispatch */
-		g_source_attach(me->source, me->context);
-	}
-	me->answers = bench_rounds(&bench);
-	pthread_barrier_wait(&bench.ready);
+	uint64_t one = 1;
+	if (write(s->efd, &one, sizeof one) != sizeof one)
+		die("write to eventfd");
+}
 
-	if (me->index == 0) {
-		bench_tick(&bench);
-		wake(me->other);
+static gboolean readable(gint fd, GIOCondition condition, gpointer data)
+{
+	uint64_t count;
+	(void)condition;
+	if (read(fd, &count, sizeof count) != sizeof count)
+		die("read from eventfd");
+	woken(data);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean never(gint fd, GIOCondition condition, gpointer data)
+{
+	(void)fd;
+	(void)condition;
+	(void)data;
+	die("an idle descriptor became ready");
+}
+
+static void watch(struct g_side *me, int fd, GUnixFDSourceFunc callback)
+{
+	GSource *source = g_unix_fd_source_new(fd, G_IO_IN);
+	g_source_set_callback(source, G_SOURCE_FUNC(callback), me, NULL);
+	g_source_attach(source, me->context);
+	g_source_unref(source);
+}
+
+static GSource *ready_source(struct g_side *me, GSourceFunc callback)
+{
+	GSource *source = g_source_new(&source_funcs, sizeof(GSource));
+	g_source_set_callback(source, callback, me, NULL);
+	g_source_attach(source, me->context);
+	return source;
+}
+
+static void open_loop(struct side *s)
+{
+	struct g_side *me = of(s);
+	me->context = g_main_context_new();
+	if (wake_way == wake_ready_time)
+		me->source = ready_source(me, triggered);
+	if (wake_way == wake_eventfd) {
+		me->efd = idle_fd();
+		watch(me, me->efd, readable);
 	}
-	while (!me->done) {
-		g_main_context_iteration(me->context, TRUE);
-		if (atomic_load_explicit(&me->flag, memory_order_relaxed) &&
-		    atomic_exchange(&me->flag, false))
-			woken(me);
+}
+
+static void wake(struct side *s)
+{
+	wake_way(of(s));
+}
+
+static void once(struct side *s)
+{
+	struct g_side *me = of(s);
+	g_main_context_iteration(me->context, TRUE);
+	if (atomic_load_explicit(&me->flag, memory_order_relaxed) && atomic_exchange(&me->flag, false))
+		woken(s);
+}
+
+static void turn(struct side *s)
+{
+	g_main_context_iteration(of(s)->context, FALSE);
+}
+
+static void run(struct side *s)
+{
+	while (!of(s)->done)
+		once(s);
+}
+
+static void stop(struct side *s)
+{
+	of(s)->done = true;
+}
+
+static void idle(struct side *s, int fd)
+{
+	watch(of(s), fd, never);
+}
+
+static gboolean timer_fired(gpointer data)
+{
+	fired(data);
+	return G_SOURCE_CONTINUE;
+}
+
+/* g_timeout_source_new cannot be moved: a source with a ready time can. */
+static void timers(struct side *s, int count)
+{
+	struct g_side *me = of(s);
+	me->timer = calloc((size_t)count, sizeof *me->timer);
+	if (!me->timer)
+		die("calloc");
+	for (int i = 0; i < count; i++) {
+		me->timer[i] = ready_source(me, timer_fired);
+		g_source_set_ready_time(me->timer[i], g_get_monotonic_time() + (1000 + i % 1000) * G_USEC_PER_SEC);
 	}
-	return NULL;
+}
+
+static void rearm(struct side *s, int which, double seconds)
+{
+	gint64 due = seconds > 0 ? g_get_monotonic_time() + (gint64)(seconds * G_USEC_PER_SEC) : 0;
+	g_source_set_ready_time(of(s)->timer[which], due);
 }
 
 int main(int argc, char **argv)
 {
-	static struct side side[2];
+	static struct g_side side[2];
 	static const char modes[] = "wakeup|ready-time|idle";
+	static const struct ops glib = {
+		open_loop, wake, run, stop, once, turn, idle, timers, rearm,
+	};
 
+	bench.peer = "glib";
 	bench_parse(&bench, argc, argv, modes);
 	if (!strcmp(bench.mode, "wakeup"))
-		wake = wake_flag;
+		wake_way = wake_flag;
 	else if (!strcmp(bench.mode, "ready-time"))
-		wake = wake_ready_time;
+		wake_way = wake_ready_time;
 	else if (!strcmp(bench.mode, "idle"))
-		wake = wake_idle;
-	if (!wake || strcmp(bench.scenario, "pingpong"))
+		wake_way = wake_idle;
+	else
 		usage(argv[0], modes);
+	if (bench_is(&bench, "self-notifier"))
+		wake_way = wake_eventfd;
 	snprintf(bench.version, sizeof bench.version, "%u.%u.%u",
 		 glib_major_version, glib_minor_version, glib_micro_version);
-	bench_prepare(&bench);
-	for (int i = 0; i < 2; i++) {
-		side[i].index = i;
-		side[i].other = &side[1 - i];
-	}
-	bench_two_threads(run, &side[0], &side[1]);
-	bench_report(&bench);
+	loop_main(&side[0].side, &side[1].side, &glib);
 	return 0;
 }

@@ -1,66 +1,123 @@
 /*
- * libev: two threads, each in its own loop, wake each other with ev_async.
+ * libev: each loop is woken with ev_async.
  */
-#include "peer.h"
+#include "loop.h"
 
 #include <ev.h>
 
-struct side {
-	ev_async async; /* first member: the callback's watcher is the side */
+struct ev_side {
+	struct side side; /* first member */
 	struct ev_loop *loop;
-	int index, answers;
-	struct side *other;
+	ev_async async;
+	ev_timer *timer;
 };
 
-static struct bench bench = { .peer = "libev" };
-
-static void woken(struct ev_loop *loop, ev_async *w, int revents)
+static struct ev_side *of(struct side *s)
 {
-	struct side *me = (struct side *)w;
-	(void)revents;
-
-	bool go_on = me->index == 0 ? bench_tick(&bench) : --me->answers > 0;
-	/* Thread 1 answers the last time too, thread 0 has nobody left to wake. */
-	if (go_on || me->index == 1)
-		ev_async_send(me->other->loop, &me->other->async);
-	if (!go_on)
-		ev_break(loop, EVBREAK_ALL);
+	return (struct ev_side *)s;
 }
 
-static void *run(void *arg)
+static void async_cb(struct ev_loop *loop, ev_async *w, int revents)
 {
-	struct side *me = arg;
-	pin(bench.cpu[me->index]);
+	(void)loop;
+	(void)revents;
+	woken(w->data);
+}
+
+static void timer_cb(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	fired(w->data);
+}
+
+static void idle_cb(struct ev_loop *loop, ev_io *w, int revents)
+{
+	(void)loop;
+	(void)w;
+	(void)revents;
+	die("an idle descriptor became ready");
+}
+
+static void open_loop(struct side *s)
+{
+	struct ev_side *me = of(s);
 	me->loop = ev_loop_new(EVBACKEND_EPOLL);
 	if (!me->loop)
 		unavailable("libev's epoll backend is unavailable");
-	ev_async_init(&me->async, woken);
+	ev_async_init(&me->async, async_cb);
+	me->async.data = s;
 	ev_async_start(me->loop, &me->async);
-	me->answers = bench_rounds(&bench);
-	pthread_barrier_wait(&bench.ready);
+}
 
-	if (me->index == 0) {
-		bench_tick(&bench);
-		ev_async_send(me->other->loop, &me->other->async);
+static void wake(struct side *s)
+{
+	ev_async_send(of(s)->loop, &of(s)->async);
+}
+
+static void run(struct side *s)
+{
+	ev_run(of(s)->loop, 0);
+}
+
+static void stop(struct side *s)
+{
+	ev_break(of(s)->loop, EVBREAK_ALL);
+}
+
+static void once(struct side *s)
+{
+	ev_run(of(s)->loop, EVRUN_ONCE);
+}
+
+static void turn(struct side *s)
+{
+	ev_run(of(s)->loop, EVRUN_NOWAIT);
+}
+
+static void idle(struct side *s, int fd)
+{
+	ev_io *w = malloc(sizeof *w);
+	if (!w)
+		die("malloc");
+	ev_io_init(w, idle_cb, fd, EV_READ);
+	ev_io_start(of(s)->loop, w);
+}
+
+static void timers(struct side *s, int count)
+{
+	struct ev_side *me = of(s);
+	me->timer = calloc((size_t)count, sizeof *me->timer);
+	if (!me->timer)
+		die("calloc");
+	for (int i = 0; i < count; i++) {
+		ev_timer_init(&me->timer[i], timer_cb, 1000 + i % 1000, 0.);
+		me->timer[i].data = s;
+		ev_timer_start(me->loop, &me->timer[i]);
 	}
-	ev_run(me->loop, 0);
-	return NULL;
+}
+
+static void rearm(struct side *s, int which, double seconds)
+{
+	struct ev_side *me = of(s);
+	ev_timer *w = &me->timer[which];
+	ev_timer_stop(me->loop, w);
+	ev_timer_set(w, seconds, 0.);
+	ev_timer_start(me->loop, w);
 }
 
 int main(int argc, char **argv)
 {
-	static struct side side[2];
+	static struct ev_side side[2];
+	static const struct ops libev = {
+		open_loop, wake, run, stop, once, turn, idle, timers, rearm,
+	};
 
+	bench.peer = "libev";
 	bench_parse(&bench, argc, argv, "ev_async");
-	if (strcmp(bench.mode, "ev_async") || strcmp(bench.scenario, "pingpong"))
+	if (strcmp(bench.mode, "ev_async"))
 		usage(argv[0], "ev_async");
 	snprintf(bench.version, sizeof bench.version, "%d.%d", ev_version_major(), ev_version_minor());
-	bench_prepare(&bench);
-	for (int i = 0; i < 2; i++) {
-		side[i].index = i;
-		side[i].other = &side[1 - i];
-	}
-	bench_two_threads(run, &side[0], &side[1]);
-	bench_report(&bench);
+	loop_main(&side[0].side, &side[1].side, &libev);
 	return 0;
 }

@@ -1,63 +1,115 @@
 /*
- * libuv: two threads, each in its own loop, wake each other with uv_async.
+ * libuv: each loop is woken with uv_async.
  */
-#include "peer.h"
+#include "loop.h"
 
 #include <uv.h>
 
-struct side {
+struct uv_side {
+	struct side side; /* first member */
 	uv_loop_t loop;
 	uv_async_t async;
-	int index, answers;
-	struct side *other;
+	uv_timer_t *timer;
 };
 
-static struct bench bench = { .peer = "libuv" };
-
-static void woken(uv_async_t *handle)
+static struct uv_side *of(struct side *s)
 {
-	struct side *me = handle->data;
-
-	bool go_on = me->index == 0 ? bench_tick(&bench) : --me->answers > 0;
-	/* Thread 1 answers the last time too, thread 0 has nobody left to wake. */
-	if (go_on || me->index == 1)
-		uv_async_send(&me->other->async);
-	if (!go_on)
-		uv_stop(&me->loop);
+	return (struct uv_side *)s;
 }
 
-static void *run(void *arg)
+static void async_cb(uv_async_t *handle)
 {
-	struct side *me = arg;
-	pin(bench.cpu[me->index]);
-	if (uv_loop_init(&me->loop) || uv_async_init(&me->loop, &me->async, woken))
-		unavailable("libuv cannot make a loop here");
-	me->async.data = me;
-	me->answers = bench_rounds(&bench);
-	pthread_barrier_wait(&bench.ready);
+	woken(handle->data);
+}
 
-	if (me->index == 0) {
-		bench_tick(&bench);
-		uv_async_send(&me->other->async);
+static void timer_cb(uv_timer_t *handle)
+{
+	fired(handle->data);
+}
+
+static void idle_cb(uv_poll_t *handle, int status, int events)
+{
+	(void)handle;
+	(void)status;
+	(void)events;
+	die("an idle descriptor became ready");
+}
+
+static void open_loop(struct side *s)
+{
+	struct uv_side *me = of(s);
+	if (uv_loop_init(&me->loop) || uv_async_init(&me->loop, &me->async, async_cb))
+		unavailable("libuv cannot make a loop here");
+	me->async.data = s;
+}
+
+static void wake(struct side *s)
+{
+	uv_async_send(&of(s)->async);
+}
+
+static void run(struct side *s)
+{
+	uv_run(&of(s)->loop, UV_RUN_DEFAULT);
+}
+
+static void stop(struct side *s)
+{
+	uv_stop(&of(s)->loop);
+}
+
+static void once(struct side *s)
+{
+	uv_run(&of(s)->loop, UV_RUN_ONCE);
+}
+
+/* A turn that may block would look for the next event after the due timer has fired. */
+static void turn(struct side *s)
+{
+	uv_run(&of(s)->loop, UV_RUN_NOWAIT);
+}
+
+static void idle(struct side *s, int fd)
+{
+	uv_poll_t *w = malloc(sizeof *w);
+	if (!w)
+		die("malloc");
+	if (uv_poll_init(&of(s)->loop, w, fd) || uv_poll_start(w, UV_READABLE, idle_cb))
+		die("uv_poll");
+}
+
+static void timers(struct side *s, int count)
+{
+	struct uv_side *me = of(s);
+	me->timer = calloc((size_t)count, sizeof *me->timer);
+	if (!me->timer)
+		die("calloc");
+	for (int i = 0; i < count; i++) {
+		me->timer[i].data = s;
+		if (uv_timer_init(&me->loop, &me->timer[i]) ||
+		    uv_timer_start(&me->timer[i], timer_cb, (uint64_t)(1000 + i % 1000) * 1000, 0))
+			die("uv_timer");
+		me->timer[i].data = s;
 	}
-	uv_run(&me->loop, UV_RUN_DEFAULT);
-	return NULL;
+}
+
+static void rearm(struct side *s, int which, double seconds)
+{
+	uv_timer_start(&of(s)->timer[which], timer_cb, (uint64_t)(seconds * 1000), 0);
 }
 
 int main(int argc, char **argv)
 {
-	static struct side side[2];
+	static struct uv_side side[2];
+	static const struct ops libuv = {
+		open_loop, wake, run, stop, once, turn, idle, timers, rearm,
+	};
 
+	bench.peer = "libuv";
 	bench_parse(&bench, argc, argv, "uv_async");
-	if (strcmp(bench.mode, "uv_async") || strcmp(bench.scenario, "pingpong"))
+	if (strcmp(bench.mode, "uv_async"))
 		usage(argv[0], "uv_async");
 	snprintf(bench.version, sizeof bench.version, "%s", uv_version_string());
-	bench_prepare(&bench);
-	for (int i = 0; i < 2; i++) {
-		side[i].index = i;
-		side[i].other = &side[1 - i];
-	}
-	bench_two_threads(run, &side[0], &side[1]);
-	bench_report(&bench);
+	loop_main(&side[0].side, &side[1].side, &libuv);
 	return 0;
 }

@@ -27,6 +27,7 @@ pingpong() {
 		peer glib $mode "$@"
 	done
 	peer libuv uv_async "$@"
+	peer gnet execute "$@"
 }
 
 programs=$*
@@ -36,7 +37,7 @@ while [ $round -lt "$rounds" ]; do
 	echo "round $round of $rounds" >&2
 	pingpong -cpu 0 -n "$n"
 	for mode in io_uring epoll-et io_uring-oneshot ppoll epoll; do
-		peer floor $mode -scenario self -n $((n * 10))
+		peer floor $mode -scenario self-notifier -n $((n * 10))
 	done
 	# Across CPUs a round trip takes some 50 us: fewer of them. Needs a second CPU.
 	if [ "$(getconf _NPROCESSORS_ONLN)" -gt 1 ]; then

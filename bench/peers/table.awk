@@ -24,7 +24,7 @@ function median(series, name, count,    i, j, x, a) {
 {
 	split(value("cpus"), cpu, /[][,]/)
 	group = value("scenario")
-	if (group != "self")
+	if (group !~ /^self/)
 		group = group (cpu[2] == cpu[3] ? ", one CPU" : ", two CPUs")
 	row = group SUBSEP value("peer") " " value("mode")
 	if (!(group in first)) {

@@ -185,6 +185,6 @@ func collectNotes(results []*Result) []string {
 	return notes
 }
 
-func sortedKeys(m map[string]string) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	return slices.Sorted(maps.Keys(m))
 }

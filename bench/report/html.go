@@ -56,6 +56,8 @@ type pageSection struct {
 	Name, About, Anchor string
 	Keys, Numbers       []string
 	Groups              [][]pageRow
+	RatioHeads          []string
+	Ratios              []pageRatios
 	Notes               []string
 	Sweeps              []pagePlots
 	Shown               []pagePlots
@@ -67,6 +69,19 @@ type pageRow struct {
 	Row     swatch
 	Numbers []string
 	Lead    bool
+}
+
+// pageRatios is one group's ratios to what it is compared with.
+type pageRatios struct {
+	Label  string
+	Rows   []pageRatioRow
+	Plot   template.HTML
+	Hidden bool // one of a sweep, folded away
+}
+
+type pageRatioRow struct {
+	Row   swatch
+	Cells []string
 }
 
 // pagePlots is the pictures of the same thing: zero-based first.
@@ -191,12 +206,13 @@ func (s section) page(styles map[string]int) (pageSection, error) {
 		Name:    printable(s.name),
 		About:   s.about,
 		Keys:    s.header(),
-		Numbers: numberHeaders,
+		Numbers: s.numberHeader(),
 		Notes:   s.notes,
 	}
 	for _, g := range s.groups {
 		ps.Groups = append(ps.Groups, s.pageRows(g, styles))
 	}
+	ps.RatioHeads, ps.Ratios = s.pageRatios(styles)
 	figures := s.figures(styles)
 	for _, pair := range figures.sweeps {
 		plots, err := inlineAll(pair)
@@ -214,7 +230,7 @@ func (s section) pageRows(g group, styles map[string]int) []pageRow {
 		lines[i] = pageRow{
 			Params:  s.paramCells(g),
 			Row:     swatch{printable(res.Backend), styles[res.Backend]},
-			Numbers: g.numbers(res),
+			Numbers: s.numbers(g, res),
 			Lead:    g.leads(res),
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestJSONGolden(t *testing.T) {
@@ -15,6 +16,8 @@ func TestJSONGolden(t *testing.T) {
 	res.CPUNSPerOp, res.AllocsPerOp = 64.5, 0
 	res.Histogram = []Bucket{{1, 6}, {5, 4}}
 	res.Notes = []string{"not pinned"}
+	res.Rounds = []time.Duration{1, 2}
+	res.Figures = map[string]float64{"bytes/fd": 250.5}
 	bare := minimal()
 	r := &Report{Machine: syntheticMachine(), Results: []Result{res, bare}}
 	want := `{
@@ -32,7 +35,7 @@ func TestJSONGolden(t *testing.T) {
     "date": "2026-03-14T15:09:26Z"
   },
   "results": [
-    {"scenario":"wake","backend":"epoll","params":{"gap_us":"20","polling":"on"},"n":10,"p50_ns":1,"p90_ns":2,"p99_ns":3,"p999_ns":4,"max_ns":5,"cpu_ns_per_op":64.5,"allocs_per_op":0,"histogram":[[1,6],[5,4]],"notes":["not pinned"]},
+    {"scenario":"wake","backend":"epoll","params":{"gap_us":"20","polling":"on"},"n":10,"p50_ns":1,"p90_ns":2,"p99_ns":3,"p999_ns":4,"max_ns":5,"cpu_ns_per_op":64.5,"allocs_per_op":0,"histogram":[[1,6],[5,4]],"rounds_p50_ns":[1,2],"figures":{"bytes/fd":250.5},"notes":["not pinned"]},
     {"scenario":"wake","backend":"epoll","params":{},"n":10,"p50_ns":1,"p90_ns":2,"p99_ns":3,"p999_ns":4,"max_ns":5,"cpu_ns_per_op":0,"allocs_per_op":0}
   ]
 }

@@ -21,14 +21,31 @@ type rowStyle struct {
 // names. The colours are those of Okabe and Ito, which people with any kind of
 // colour vision can tell apart, made darker or lighter for contrast with the
 // background.
+// A variant of a backend, and its floor, have the colour of the backend.
 var rowStyles = []rowStyle{
-	{"#0072b2", "#56b4e9", []vg.Length{7, 2.5, 1.5, 2.5}, draw.CircleGlyph{}},
-	{"#c85200", "#f5914a", []vg.Length{7, 2.5}, draw.BoxGlyph{}},
-	{"#00805d", "#35cf9d", nil, draw.PyramidGlyph{}},
-	{"#a8387f", "#ea9fcb", []vg.Length{2.5, 2.5}, ringGlyph},
+	{"#0072b2", "#56b4e9", []vg.Length{7, 2.5, 1.5, 2.5}, draw.CircleGlyph{}}, // ppoll
+	{"#c85200", "#f5914a", []vg.Length{7, 2.5}, draw.BoxGlyph{}},              // epoll
+	{"#00805d", "#35cf9d", nil, draw.PyramidGlyph{}},                          // io_uring
+	{"#0072b2", "#56b4e9", []vg.Length{4, 1.5}, ringGlyph},                    // the same, parked
+	{"#c85200", "#f5914a", []vg.Length{4, 1.5}, frameGlyph},
+	{"#00805d", "#35cf9d", []vg.Length{4, 1.5}, deltaGlyph},
+	{"#0072b2", "#56b4e9", []vg.Length{9, 1.5}, ringGlyph}, // the same, with a better nice value
+	{"#c85200", "#f5914a", []vg.Length{9, 1.5}, frameGlyph},
+	{"#00805d", "#35cf9d", []vg.Length{9, 1.5}, deltaGlyph},
+	{"#a8387f", "#ea9fcb", []vg.Length{2.5, 2.5}, ringGlyph}, // goroutine+channel
 	{"#6b7079", "#b4b9c2", []vg.Length{1.2, 1.8}, crossGlyph},
-	{"#8a6d00", "#f0e442", []vg.Length{10, 2.5}, frameGlyph},
+	{"#a8387f", "#ea9fcb", []vg.Length{1.2, 1.8}, frameGlyph}, // gnet
 	{"#5b3fb0", "#b7a2ff", []vg.Length{4, 2, 1.5, 2, 1.5, 2}, deltaGlyph},
+	{"#5b3fb0", "#b7a2ff", []vg.Length{8, 2}, plusGlyph},
+	{"#8a6d00", "#f0e442", []vg.Length{10, 2.5}, frameGlyph}, // GLib
+	{"#1f2328", "#f0f3f6", []vg.Length{1, 3}, crossGlyph},    // futex
+	{"#1f2328", "#f0f3f6", []vg.Length{1, 5}, plusGlyph},
+	{"#0072b2", "#56b4e9", []vg.Length{1, 2.5}, plusGlyph}, // the floors
+	{"#c85200", "#f5914a", []vg.Length{1, 2.5}, plusGlyph},
+	{"#c85200", "#f5914a", []vg.Length{1, 4}, crossGlyph},
+	{"#00805d", "#35cf9d", []vg.Length{1, 2.5}, plusGlyph},
+	{"#00805d", "#35cf9d", []vg.Length{1, 4}, crossGlyph},
+	{"#5b3fb0", "#b7a2ff", []vg.Length{4, 2, 1.5, 2, 1.5, 2}, deltaGlyph}, // any others
 	{"#1f2328", "#f0f3f6", []vg.Length{5, 4}, plusGlyph},
 }
 

@@ -50,6 +50,12 @@ type Result struct {
 	// Histogram is the distribution behind the percentiles, ascending, empty
 	// buckets left out.
 	Histogram []Bucket `json:"histogram,omitempty"`
+	// Rounds is the p50 of each round, in the order of time. Rows of one group took
+	// turns: what stands at the same place was measured at nearly the same time.
+	Rounds []time.Duration `json:"rounds_p50_ns,omitempty"`
+	// Figures are what was measured besides latency, by name with its unit, for
+	// example "bytes/fd".
+	Figures map[string]float64 `json:"figures,omitempty"`
 	// Notes are sentences a reader of the numbers has to know, for example
 	// that a thread could not be pinned.
 	Notes []string `json:"notes,omitempty"`
@@ -122,7 +128,24 @@ func (res *Result) validate() error {
 	if err := checkFigure("allocs_per_op", res.AllocsPerOp); err != nil {
 		return err
 	}
+	if err := res.validateExtras(); err != nil {
+		return err
+	}
 	return validateHistogram(res.Histogram)
+}
+
+func (res *Result) validateExtras() error {
+	for i, d := range res.Rounds {
+		if d < 0 {
+			return fmt.Errorf("rounds_p50_ns[%d] is negative: %d", i, d)
+		}
+	}
+	for _, name := range sortedKeys(res.Figures) {
+		if v := res.Figures[name]; math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Errorf("figures[%q] is %v, it has to be finite", name, v)
+		}
+	}
+	return nil
 }
 
 func (res *Result) validatePercentiles() error {

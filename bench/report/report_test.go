@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 )
 
 // minimal is a valid result to start from.
@@ -31,6 +32,8 @@ func TestValidateRefuses(t *testing.T) {
 		{"negative CPU", func(r *Report) { r.Results[0].CPUNSPerOp = -1 }, "cpu_ns_per_op is -1"},
 		{"infinite allocs", func(r *Report) { r.Results[0].AllocsPerOp = math.Inf(1) }, "allocs_per_op is +Inf"},
 		{"duplicate", func(r *Report) { r.Results = append(r.Results, r.Results[0]) }, "results[1]: same scenario, backend and params as results[0]"},
+		{"negative round", func(r *Report) { r.Results[0].Rounds = []time.Duration{1, -1} }, "rounds_p50_ns[1] is negative: -1"},
+		{"no figure", func(r *Report) { r.Results[0].Figures = map[string]float64{"bytes": math.NaN()} }, `figures["bytes"] is NaN`},
 		{"negative bucket", func(r *Report) { r.Results[0].Histogram = []Bucket{{-1, 1}} }, "histogram[0]: value is negative"},
 		{"descending buckets", func(r *Report) { r.Results[0].Histogram = []Bucket{{2, 1}, {2, 1}} }, "histogram[1]: value 2 does not ascend"},
 		{"empty bucket", func(r *Report) { r.Results[0].Histogram = []Bucket{{2, 0}} }, "histogram[0]: count is 0"},

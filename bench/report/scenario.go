@@ -1,6 +1,9 @@
 package report
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // scenario is what this package knows about a scenario by its name. All of it
 // is presentation: results of an unknown scenario are shown too, without words
@@ -60,11 +63,52 @@ var scenarios = []scenario{
 		sweep:      "producers",
 		sweepLabel: "producers (goroutines)",
 	},
+	{
+		name:       "timers",
+		about:      "One of many timers is moved (rearm), or becomes due and its callback runs (fire). Time of one operation.",
+		keys:       []string{"do", "timers"},
+		sweep:      "timers",
+		sweepLabel: "timers",
+	},
+	{
+		name:       "contexts",
+		about:      "Many Contexts sleep, each on a goroutine of its own, and are woken one after the other. Time from waking one to its answer.",
+		keys:       []string{"contexts"},
+		sweep:      "contexts",
+		sweepLabel: "Contexts",
+	},
+	{
+		name:  "busy",
+		about: "Two loops wake each other in turn while two goroutines compute without a break. Time of a round trip.",
+		keys:  []string{"gomaxprocs"},
+	},
 }
 
 // rowNames is the order of the rows everywhere: the backends first, then what
-// they are compared with. Who is fastest has no influence on it.
-var rowNames = []string{"ppoll", "epoll", "io_uring", "goroutine+channel", "netpoller", "glib (C)"}
+// they are compared with: Go, event loops, the kernel's bare interfaces. Who is
+// fastest has no influence on it.
+var rowNames = []string{
+	"ppoll", "epoll", "io_uring",
+	"ppoll park", "epoll park", "io_uring park",
+	"ppoll nice", "epoll nice", "io_uring nice",
+	"goroutine+channel", "netpoller", "gnet (Go)",
+	"libev (C)", "libuv (C)", "glib (C)",
+	"futex (C)", "spin (C)", "ppoll+read (C)", "epoll-et (C)", "epoll+read (C)", "io_uring (C)", "io_uring-oneshot (C)",
+}
+
+// floors are the rows that do what a backend does with nothing around the kernel's
+// interface.
+var floors = map[string]string{"ppoll": "ppoll+read (C)", "epoll": "epoll-et (C)", "io_uring": "io_uring (C)"}
+
+// floorOf is the floor of a row, which may be a variant of a backend ("epoll park"),
+// or empty.
+func floorOf(row string) string {
+	backend, _, _ := strings.Cut(row, " ")
+	if strings.HasSuffix(row, ")") {
+		return "" // a program of its own
+	}
+	return floors[backend]
+}
 
 func scenarioByName(name string) scenario {
 	if i := scenarioIndex(name); i < len(scenarios) {

@@ -41,20 +41,25 @@ func makeSyntheticResults() []Result {
 	for _, pinned := range []string{"yes", "no"} {
 		params := map[string]string{"pinned": pinned}
 		base := pick(pinned == "yes", 1, 14)
-		s.rows("pingpong", params, [6]float64{2180 * base, 1960 * base, 1760 * base, 300, 7600})
-		s.rows("mainloop", params, [6]float64{2450 * base, 2460 * base, 2580 * base, 300, 7600, 4010 * base})
+		s.rows("pingpong", params, [7]float64{2180 * base, 1960 * base, 1760 * base, 300, 7600, 0, 1900 * base})
+		s.rows("mainloop", params, [7]float64{2450 * base, 2460 * base, 2580 * base, 300, 7600, 4010 * base})
 	}
-	s.rows("self-bh", nil, [6]float64{58, 57, 55, 71, 0})
-	s.rows("self-notifier", nil, [6]float64{612, 455, 384, 0, 2140})
-	s.rows("self-timer", nil, [6]float64{96, 94, 91, 340, 0})
+	s.rows("self-bh", nil, [7]float64{58, 57, 55, 71, 0})
+	s.rows("self-notifier", nil, [7]float64{612, 455, 384, 0, 2140})
+	s.rows("self-timer", nil, [7]float64{96, 94, 91, 340, 0})
 	for _, idle := range []float64{1, 8, 64, 512, 1024, 4096, 8192} {
 		params := map[string]string{"idle_fds": fmt.Sprint(idle)}
-		s.rows("idle-fds", params, [6]float64{600 + 62*idle, 470 + idle/400, 391 + idle/500, 0, 2190 + idle/300})
+		s.rows("idle-fds", params, [7]float64{600 + 62*idle, 470 + idle/400, 391 + idle/500, 0, 2190 + idle/300})
 	}
 	for _, n := range []float64{1, 2, 4, 8} {
 		params := map[string]string{"producers": fmt.Sprint(n)}
-		s.rows("producers", params, [6]float64{900 * n, 850 * n, 800 * n, 1400 * n, 2300 * n})
+		s.rows("producers", params, [7]float64{900 * n, 850 * n, 800 * n, 1400 * n, 2300 * n})
 	}
+	for _, n := range []float64{1, 1000} {
+		s.rows("timers", map[string]string{"do": "fire", "timers": fmt.Sprint(n)}, [7]float64{180 + n/2, 180 + n/2, 180 + n/2, 270, 0, 1000 * n})
+		s.rows("contexts", map[string]string{"contexts": fmt.Sprint(n)}, [7]float64{3000, 2800, 2700, 500})
+	}
+	s.rows("busy", map[string]string{"gomaxprocs": "2"}, [7]float64{50_000, 50_000, 50_000, 5000, 7000})
 	return s.results
 }
 
@@ -78,9 +83,12 @@ type synthesizer struct {
 	results []Result
 }
 
-// rows makes a result for each of rowNames; a median of zero leaves it out.
-func (s *synthesizer) rows(scenario string, params map[string]string, medians [6]float64) {
-	for i, name := range rowNames {
+// syntheticRows are those that medians belong to, in their order.
+var syntheticRows = []string{"ppoll", "epoll", "io_uring", "goroutine+channel", "netpoller", "glib (C)", "epoll-et (C)"}
+
+// rows makes a result for each of syntheticRows; a median of zero leaves it out.
+func (s *synthesizer) rows(scenario string, params map[string]string, medians [7]float64) {
+	for i, name := range syntheticRows {
 		if medians[i] > 0 {
 			s.row(scenario, name, params, medians[i], medians[i]*1.1)
 		}
@@ -101,6 +109,12 @@ func (s *synthesizer) row(scenario, backend string, params map[string]string, me
 	}
 	res := Result{Scenario: scenario, Backend: backend, Params: maps.Clone(params), CPUNSPerOp: cpu}
 	rec.Summarize(&res)
+	for range 5 {
+		res.Rounds = append(res.Rounds, time.Duration(median*math.Exp(0.03*s.rng.NormFloat64())))
+	}
+	if scenario == "idle-fds" {
+		res.Figures = map[string]float64{"bytes/fd": 250}
+	}
 	if params["pinned"] == "yes" && backend == "netpoller" {
 		res.Notes = append(res.Notes, "not pinned: the runtime moves its goroutine between threads")
 	}

@@ -5,18 +5,44 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
 )
 
-// numberHeaders are the columns behind the parameters and the name of the row.
+// numberHeaders are the columns behind the parameters and the name of the row, unless
+// the section has more.
 var numberHeaders = []string{"n", "p50", "p90", "p99", "p99.9", "max", "CPU/event", "allocs/op", "ratio"}
 
-// numbers is one row under numberHeaders.
-func (g group) numbers(res *Result) []string {
-	return []string{
+// floorHeader is the column of the ratio to the row's own floor.
+const floorHeader = "÷floor"
+
+// numberHeader is numberHeaders and what only some scenarios have.
+func (s section) numberHeader() []string {
+	headers := slices.Clone(numberHeaders)
+	if s.hasFloor() {
+		headers = append(headers, floorHeader)
+	}
+	return append(headers, s.figureNames()...)
+}
+
+func (s section) figureNames() []string {
+	names := map[string]bool{}
+	for _, g := range s.groups {
+		for _, res := range g.results {
+			for name := range res.Figures {
+				names[name] = true
+			}
+		}
+	}
+	return sortedKeys(names)
+}
+
+// numbers is one row under numberHeader.
+func (s section) numbers(g group, res *Result) []string {
+	cells := []string{
 		strconv.FormatInt(res.N, 10),
 		formatDuration(res.P50),
 		formatDuration(res.P90),
@@ -27,6 +53,20 @@ func (g group) numbers(res *Result) []string {
 		formatAllocs(res.AllocsPerOp),
 		formatRatio(res.P50, g.best),
 	}
+	if strings.HasSuffix(res.Backend, ")") {
+		cells[7] = notMeasured // a program of its own
+	}
+	if s.hasFloor() {
+		cells = append(cells, g.floorCell(res))
+	}
+	for _, name := range s.figureNames() {
+		cell := notMeasured
+		if v, ok := res.Figures[name]; ok {
+			cell = formatFigure(v)
+		}
+		cells = append(cells, cell)
+	}
+	return cells
 }
 
 // paramCells is one row under the names of the section's parameters.
@@ -72,6 +112,7 @@ func (s section) writeTable(b *bufio.Writer) {
 	}
 	b.WriteByte('\n')
 	b.Write(trimLines(s.alignedCells()))
+	s.writeRatios(b)
 	for i, note := range s.notes {
 		if i == 0 {
 			b.WriteByte('\n')
@@ -86,14 +127,14 @@ func (s section) alignedCells() []byte {
 	var buf bytes.Buffer
 	tw := tabwriter.NewWriter(&buf, 0, 0, 2, ' ', tabwriter.AlignRight)
 	width := s.nameWidth()
-	writeCells(tw, s.header(), fill("backend", width), numberHeaders)
+	writeCells(tw, s.header(), fill("backend", width), s.numberHeader())
 	for i, g := range s.groups {
 		// A truly empty line would end the block that tabwriter aligns.
 		if i > 0 && s.severalRows() {
-			writeCells(tw, make([]string, len(s.keys)), "", make([]string, len(numberHeaders)))
+			writeCells(tw, make([]string, len(s.keys)), "", make([]string, len(s.numberHeader())))
 		}
 		for _, res := range g.results {
-			writeCells(tw, s.paramCells(g), fill(printable(res.Backend), width), g.numbers(res))
+			writeCells(tw, s.paramCells(g), fill(printable(res.Backend), width), s.numbers(g, res))
 		}
 	}
 	tw.Flush() // a bytes.Buffer does not fail

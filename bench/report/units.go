@@ -69,6 +69,14 @@ func formatRatio(d, best time.Duration) string {
 	return fmt.Sprintf("%.0f×", ratio)
 }
 
+// formatFigure writes a number whose unit stands elsewhere.
+func formatFigure(v float64) string {
+	if math.Abs(v) >= 100 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', 2, 64), "0"), ".")
+}
+
 // printable makes a name from a file safe for one cell of a table and for XML,
 // neither of which can hold control characters.
 func printable(s string) string {

@@ -1,5 +1,6 @@
-// Command aiobench compares the backends of aioloop with each other, and with what
-// a Go program would use instead of an event loop, on the machine it runs on.
+// Command aiobench compares the backends of aioloop with each other, with what a Go
+// program would use instead, with other event loops and with the kernel's bare
+// interfaces (bench/peers, if they were built), on the machine it runs on.
 //
 //	go run ./bench/cmd/aiobench -quick
 //	go run ./bench/cmd/aiobench -scenario wake,pingpong -backend epoll,io_uring

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/bench/report"
+	"github.com/aioloop/aioloop/internal/leak"
 )
 
 // childEnv makes the test binary be the command. "noring" forbids io_uring before.
@@ -26,7 +27,7 @@ const childEnv = "AIOBENCH_TEST_CHILD"
 func TestMain(m *testing.M) {
 	switch os.Getenv(childEnv) {
 	case "":
-		os.Exit(m.Run())
+		leak.Main(m)
 	case "noring":
 		if err := forbidIOUring(); err != nil {
 			fmt.Fprintln(os.Stderr, "no seccomp:", err)
@@ -196,6 +197,48 @@ func TestMissingPeerIsNamed(t *testing.T) {
 	c.cmd.Dir = t.TempDir()
 	c.run(t, 2)
 	c.sentence(t, "backend glib (C)", "make -C bench/peers")
+}
+
+// A peer has its row, its samples and its ratios in the same files; one whose absence
+// has a reason is named with it.
+func TestPeerIsARow(t *testing.T) {
+	root := t.TempDir()
+	bin := filepath.Join(root, "bench", "peers", "bin")
+	if err := os.MkdirAll(bin, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	glib := `#!/bin/sh
+printf '{"peer":"glib","mode":"ready-time","samples":2,"batch":1,"cpu_ns_per_op":7}\n\000\001\000\000\000\000\000\000\000\002\000\000\000\000\000\000'
+`
+	for name, text := range map[string]string{"glib": glib, "libev.absent": "ev.h was not found\n"} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := newChild(t, "plain", "-quick", "-rounds", "3", "-scenario", "pingpong", "-json", "r.json")
+	c.cmd.Dir = root
+	c.run(t, 0)
+	for _, want := range []string{"÷GLib", "left out: backend libev (C) cannot run here: ev.h was not found\n", "left out: backend futex (C) cannot run here: bench/peers/bin/floor was not built"} {
+		if !strings.Contains(c.stdout.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, &c.stdout)
+		}
+	}
+	r, err := report.ReadJSON(strings.NewReader(read(t, filepath.Join(root, "r.json"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	peers := 0
+	for _, res := range r.Results {
+		if res.Backend == "glib (C)" {
+			peers++
+			if res.N != 6 || res.Max != 512 || res.CPUNSPerOp != 7 || len(res.Rounds) != 3 || len(res.Histogram) != 2 {
+				t.Errorf("%+v", res)
+			}
+		}
+	}
+	if peers != 2 {
+		t.Errorf("%d results of the peer, want one for each setting of pinned", peers)
+	}
 }
 
 func TestNoDescriptors(t *testing.T) {

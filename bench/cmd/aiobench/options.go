@@ -39,7 +39,8 @@ func (o *options) flags() *flag.FlagSet {
 	f.StringVar(&o.backends, "backend", available, "measure the rows of this `list`: "+strings.Join(bench.Rows(), ", ")+
 		";\nall is every one; available is every one that can run here")
 	f.StringVar(&o.scenarios, "scenario", all, "measure the scenarios of this `list`, see -list; all is every one")
-	f.BoolVar(&o.config.Quick, "quick", false, "take less than a sixth of the time, for a first look; the tails of the distributions mean little then")
+	f.BoolVar(&o.config.Quick, "quick", false, "take less than an eighth of the time and leave settings of the parameters out, for a first look; the tails of the distributions mean little then")
+	f.IntVar(&o.config.Rounds, "rounds", 0, "give each row its turn in so many `rounds` (default 5, or 2 with -quick)")
 	f.StringVar(&o.json, "json", "", "write the results to this `file` as one JSON object")
 	f.StringVar(&o.html, "html", "", "write the report to this `file` as one HTML page")
 	f.StringVar(&o.out, "out", "", "write table.txt, results.json and report.html into this `folder`, which is made if it is not there")

@@ -1,0 +1,100 @@
+package bench
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/metrics"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/bench/report"
+)
+
+var contextCounts = []int{1, 10, 100, 1000}
+
+// fdsPerContext is more than a Context has open.
+const fdsPerContext = 8
+
+// The figures of the scenario, without what the kernel keeps for a thread or a
+// descriptor.
+const (
+	bytesPerContext   = "bytes/context"
+	threadsPerContext = "threads/context"
+)
+
+const contextsNote = "one after the other is woken, the others sleep; bytes per Context are heap and goroutine stacks, the kernel's own not counted; a thread is a goroutine that is in a system call"
+
+func contextsGroups() []group {
+	var groups []group
+	for _, n := range contextCounts {
+		g := group{scenario: "contexts", label: fmt.Sprintf("contexts=%d", n), took: 400 * time.Millisecond, full: n == 10 || n == 1000}
+		if !fdsAllow(n * fdsPerContext) {
+			break
+		}
+		for _, row := range append(Backends(), GoroutineChannel) {
+			c := testCase{row: row, params: []param{{"contexts", fmt.Sprint(n)}}, notes: []string{contextsNote}}
+			c.setup = func(s *site) (runFunc, error) { return contextsSetup(s, row, n) }
+			g.cases = append(g.cases, c)
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+func fdsAllow(n int) bool {
+	var limit unix.Rlimit
+	return unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || uint64(n+idleSpare) <= limit.Cur
+}
+
+func contextsSetup(s *site, row string, n int) (runFunc, error) {
+	s.atLeastTwoProcs()
+	over := make(chan struct{}, 1)
+	wakes := make([]func(int), n)
+	bytes, threads := programSize(), busyThreads()
+	for i := range wakes {
+		var err error
+		if wakes[i], err = s.station(row, anywhere, 1, func(int) { over <- struct{}{} }); err != nil {
+			return nil, err
+		}
+	}
+	s.atExit(func() error { // before the Contexts are closed
+		s.figure(bytesPerContext, max(0, float64(programSize()-bytes))/float64(n))
+		s.figure(threadsPerContext, max(0, float64(busyThreads()-threads))/float64(n))
+		return nil
+	})
+	return func(b budget, rec *report.Recorder) (done int64, err error) {
+		for at := now(); !b.spent(done, at); done++ {
+			wakes[int(done)%n](0)
+			if err := s.await(over); err != nil {
+				return done, err
+			}
+			end := now()
+			rec.Record(end - at)
+			at = end
+		}
+		return done, nil
+	}, nil
+}
+
+// programSize is the memory of heap and stacks that is in use.
+func programSize() int64 {
+	heap := heapInUse()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return heap + int64(m.StackInuse)
+}
+
+// inSystemCalls is how many goroutines are in one, as far as the runtime knows.
+const inSystemCalls = "/sched/goroutines/not-in-go:goroutines"
+
+// busyThreads is how many threads the goroutines of the process occupy while nothing
+// runs. The number of its threads would not do: those of the rounds before are kept.
+func busyThreads() int {
+	sample := []metrics.Sample{{Name: inSystemCalls}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return int(sample[0].Value.Uint64())
+}

@@ -1,0 +1,74 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// peersFolder is where bench/peers/Makefile puts the programs.
+const peersFolder = "bench/peers/bin"
+
+// findPeer returns the path of a program, built before, in the source tree that the
+// working folder is a part of. Its error says why there is none.
+func findPeer(name string) (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		path := filepath.Join(folder, peersFolder, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path, nil
+		}
+		if why, err := os.ReadFile(path + ".absent"); err == nil {
+			return "", errors.New(firstLine(string(why)))
+		}
+		parent := filepath.Dir(folder)
+		if parent == folder {
+			return "", notBuilt(name)
+		}
+		folder = parent
+	}
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
+
+func notBuilt(name string) error {
+	for _, compiler := range []string{os.Getenv("CC"), "cc"} {
+		if _, err := exec.LookPath(compiler); err == nil {
+			return fmt.Errorf("%s/%s was not built (make -C bench/peers builds it)", peersFolder, name)
+		}
+	}
+	return fmt.Errorf("%s/%s was not built, and there is no C compiler to do it (cc; then make -C bench/peers)", peersFolder, name)
+}
+
+// probes are what the programs answered when they were asked whether they can run.
+// The kernel does not change its mind while a benchmark runs.
+var probes sync.Map // of func() error, by path and mode
+
+// available returns why a peer cannot be measured here, or nil.
+func (p peerRow) available() error {
+	if p.apart && len(listCPUs(&allowed)) < 2 {
+		return errors.New("it needs two CPUs, and this process may use one only")
+	}
+	path, err := findPeer(p.program)
+	if err != nil {
+		return err
+	}
+	probe, _ := probes.LoadOrStore(path+" "+p.mode, sync.OnceValue(func() error { return p.probe(path) }))
+	return probe.(func() error)()
+}
+
+// probe has it wake a loop a few times, wherever the kernel likes.
+func (p peerRow) probe(path string) error {
+	_, err := p.run(path, []string{p.mode, "-raw", "-cpu", "none", "-n", "3", "-warmup", "0"})
+	return err
+}

@@ -1,0 +1,138 @@
+package report
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func rounds(ds ...time.Duration) *Result {
+	return &Result{P50: 1000, Rounds: ds}
+}
+
+func TestRatioTo(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		a, b *Result
+		want Ratio
+		ok   bool
+	}{
+		// Round by round: 3, 2 and 4, although the medians of both are equal.
+		{"odd", rounds(300, 200, 100), rounds(100, 100, 25), Ratio{3, 2, 4, 3}, true},
+		{"even", rounds(100, 200, 300, 400), rounds(100, 100, 100, 100), Ratio{2.5, 1, 4, 4}, true},
+		{"one round", rounds(150), rounds(100), Ratio{1.5, 1.5, 1.5, 1}, true},
+		{"no rounds", &Result{P50: 300}, &Result{P50: 200}, Ratio{1.5, 1.5, 1.5, 1}, true},
+		{"different numbers", rounds(1, 2), rounds(1, 2, 3), Ratio{1, 1, 1, 1}, true},
+		{"a round of nothing", rounds(1, 2), rounds(1, 0), Ratio{}, false},
+		{"nothing", &Result{P50: 300}, &Result{}, Ratio{}, false},
+	} {
+		if got, ok := c.a.RatioTo(c.b); got != c.want || ok != c.ok {
+			t.Errorf("%s: %+v, %v, want %+v, %v", c.name, got, ok, c.want, c.ok)
+		}
+	}
+}
+
+func TestRatioString(t *testing.T) {
+	for want, r := range map[string]Ratio{
+		"1.03 (0.99–1.10)":       {1.03, 0.99, 1.1, 5},
+		"1.03":                   {1.03, 1.03, 1.03, 1},
+		"0.050 (<0.001–123)":     {0.05, 0.0001, 123.4, 2},
+		"10.0 (9.99–99.9)":       {9.996, 9.99, 99.9, 2},
+		"0.00 (0.00–0.10)":       {0, 0, 0.0996, 2},
+		"0.099 (0.001–0.50)":     {0.0994, 0.001, 0.5, 3},
+		"100 (100–100000000000)": {99.96, 99.96, 1e11, 3},
+	} {
+		if got := r.String(); got != want {
+			t.Errorf("%+v: %q, want %q", r, got, want)
+		}
+	}
+}
+
+func TestFloorOf(t *testing.T) {
+	for row, want := range map[string]string{
+		"ppoll": "ppoll+read (C)", "epoll": "epoll-et (C)", "io_uring": "io_uring (C)",
+		"io_uring park": "io_uring (C)", "io_uring (C)": "", "netpoller": "", "libev (C)": "",
+	} {
+		if got := floorOf(row); got != want {
+			t.Errorf("%s: %q, want %q", row, got, want)
+		}
+	}
+}
+
+// ratioReport has one backend, its floor, a loop, and a row that nothing is compared to.
+func ratioReport() *Report {
+	row := func(backend string, ds ...time.Duration) Result {
+		p := ds[0]
+		return Result{Scenario: "pingpong", Backend: backend, Params: map[string]string{"pinned": "yes"}, N: 2, P50: p, P90: p, P99: p, P999: p, Max: p, Rounds: ds}
+	}
+	return &Report{Results: []Result{
+		row("epoll", 2000, 2200), row("netpoller", 7000, 7000), row("epoll-et (C)", 2000, 2000), row("libev (C)", 4000, 4000),
+	}}
+}
+
+func TestTableOfRatios(t *testing.T) {
+	got := table(t, ratioReport())
+	for _, want := range []string{
+		"allocs/op  ratio  ÷floor\n",
+		"epoll         2  2000 ns  2000 ns  2000 ns  2000 ns  2000 ns          –          0  1.00×   1.05×\n",
+		"libev (C)     2  4000 ns  4000 ns  4000 ns  4000 ns  4000 ns          –          –  2.00×       –\n",
+		"  p50 divided by that of another row in the same round: median (lowest–highest)\n\n" +
+			"  pinned  backend                 ÷floor            ÷libev\n" +
+			"     yes  epoll         1.05 (1.00–1.10)  0.53 (0.50–0.55)\n" +
+			"     yes  netpoller                    –  1.75 (1.75–1.75)\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+}
+
+// The page has the same ratios with their spread, and a picture whose axis begins at
+// zero.
+func TestPageOfRatios(t *testing.T) {
+	doc := pageOf(t, ratioReport())
+	for _, want := range []string{
+		`<th scope="col" class="num">÷floor</th><th scope="col" class="num">÷libev</th>`,
+		`<td class="num">1.05 (1.00–1.10)</td><td class="num">0.53 (0.50–0.55)</td>`,
+		"ratios of p50, from zero", `text-anchor="middle">0</text>`, "epoll ÷ floor",
+	} {
+		if !strings.Contains(doc, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if err := balanced(doc); err != nil {
+		t.Error(err)
+	}
+	plain := pageOf(t, &Report{Results: []Result{minimal()}})
+	if strings.Contains(plain, "Ratios to others") {
+		t.Error("ratios without anything to compare with")
+	}
+}
+
+func TestDrawRatios(t *testing.T) {
+	doc := string(drawRatios([]ratioBar{{`<"a&b">`, 0, Ratio{2, 1, 4, 3}}}))
+	// Zero is at 190, the end of the axis (4) at 536: 1 at 276.5, 2 at 363.
+	for _, want := range []string{`x1="276.5" y1="33.5" x2="536.0"`, `cx="363.0"`, "&lt;&#34;a&amp;b&#34;&gt;", `<text class="f-soft" x="190.0"`} {
+		if !strings.Contains(doc, want) {
+			t.Errorf("%q is missing in %s", want, doc)
+		}
+	}
+	for _, high := range []float64{1, 1.7, 4, 9, 51, 1e6, 9e18} {
+		if n := high / ratioStep(high); n < 3 || n > 10 {
+			t.Errorf("%v: %v marks", high, n)
+		}
+	}
+}
+
+// Figures that are not latencies have columns of their own.
+func TestFiguresAreColumns(t *testing.T) {
+	a, b := minimal(), minimal()
+	b.Backend = "io_uring"
+	b.Figures = map[string]float64{"bytes/fd": 64.25, "threads": 1200.4}
+	got := table(t, &Report{Results: []Result{a, b}})
+	for _, want := range []string{"ratio  bytes/fd  threads\n", "1.00×         –        –\n", "1.00×     64.25     1200\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+}
