@@ -8,16 +8,20 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile; echo
 	@awk '/^## [A-Z]/ { name = $$2; sub(/^## [A-Z]+ /, ""); printf "  %-12s %s\n", name, $$0 }' Makefile
 
-## QUICK 1: make bench in a sixth of the time, to get an idea
+## QUICK 1: make bench in an eighth of the time, with fewer settings
 ## BACKEND rows for make bench, for example epoll,io_uring (default: what can run here)
 ## SCENARIO scenarios for make bench, for example wake,pingpong (default: all)
 ## OUT folder for the results of make bench (default: bench/out)
 ## COUNT repetitions for make stress (default: 200)
+## DURATION time on each backend for make soak (default: 60s)
+## FUZZTIME time for each target of make fuzz (default: 60s)
 QUICK    ?=
 BACKEND  ?=
 SCENARIO ?=
 OUT      ?= bench/out
 COUNT    ?= 200
+FUZZTIME ?= 60s
+DURATION ?= 60s
 
 test: ## run all tests
 	$(GO) test ./...
@@ -28,6 +32,21 @@ race: ## run all tests under the race detector
 stress: ## run the tests of the core COUNT times, with and without the race detector
 	$(GO) test -timeout 0 -count $(COUNT) -cpu 1,2,4 ./aio ./backend/...
 	CGO_ENABLED=1 $(GO) test -timeout 0 -race -count $(COUNT) -cpu 1,2,4 ./aio ./backend/...
+
+# go test runs one fuzz target of one package at a time.
+fuzz: ## run each fuzz target for FUZZTIME
+	@set -e; for package in $$($(GO) list ./...); do \
+		targets=$$($(GO) test -list '^Fuzz' $$package); \
+		for target in $$(echo "$$targets" | grep '^Fuzz' || true); do \
+			echo "== $$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$package; \
+		done; done
+
+soak: ## everything at once on each backend for DURATION, and nothing may be lost
+	$(GO) run ./soak -duration $(DURATION)
+
+model: ## go through all states of the notify protocol (spin, a C compiler)
+	docs/model/check
 
 vet: ## run go vet
 	$(GO) vet ./...
@@ -51,10 +70,10 @@ cross: ## build and vet for other CPUs, and see that other systems are refused
 	*) echo "it does not say why darwin is refused:"; echo "$$message"; exit 1 ;; \
 	esac
 
-# The peers in C are rows of the comparison. Without a compiler they are left out, and
-# the report says so.
+# The peers are rows of the comparison. Those that cannot be built are left out, and the
+# report says why.
 bench: ## compare the backends on this machine: table, JSON and HTML in OUT
-	-@command -v cc >/dev/null && $(MAKE) -s -C bench/peers
+	-@$(MAKE) -s -C bench/peers
 	$(GO) run ./bench/cmd/aiobench $(if $(QUICK),-quick) $(if $(BACKEND),-backend $(BACKEND)) $(if $(SCENARIO),-scenario $(SCENARIO)) -out $(OUT)
 
 # go test's own -timeout does not hold for benchmarks.
@@ -75,10 +94,13 @@ glib: ## run an AioContext from GLib's main loop, on each backend (cgo)
 	$(GO) vet -tags glib ./examples/glib; \
 	$(GO) run -tags glib ./examples/glib
 
-peers: ## run the same ping-pong in C: futex, epoll, io_uring, libev, libuv, GLib
+peers: ## wake-ups in C and gnet: futex, spin, epoll, io_uring, libev, libuv, GLib
 	$(MAKE) -C bench/peers run
+
+peers-deps: ## install what the peers are built with (Debian, Ubuntu; as root)
+	$(MAKE) -C bench/peers deps
 
 ci: ## run what has to pass before a change is merged, see .ci/run
 	.ci/run
 
-.PHONY: help test race stress vet staticcheck fmt-check cross bench bench-smoke examples glib peers ci
+.PHONY: help test race stress fuzz soak model vet staticcheck fmt-check cross bench bench-smoke examples glib peers peers-deps ci

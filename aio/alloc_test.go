@@ -33,7 +33,7 @@ func TestNoAllocations(t *testing.T) {
 		},
 		"written notify": func(t *testing.T, c *Context) func() {
 			return func() {
-				c.notifyMe.Store(true) // as if it slept
+				c.notifyMe.Store(isAsleep) // as if it slept
 				c.Notify()
 				_, _ = c.Poll()
 			}

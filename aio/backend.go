@@ -76,33 +76,43 @@ func (i BackendInfo) String() string { return i.Name + " (" + i.Reason + ")" }
 
 // open makes the Poller that was chosen by the option, the environment or, if both
 // leave it open, by what works here.
-func (b Backend) open() (backend.Poller, BackendInfo, error) {
-	reason := "asked for"
-	if b == Auto {
-		if name := os.Getenv(BackendEnv); name != "" {
-			if err := b.Set(name); err != nil {
-				return nil, BackendInfo{}, fmt.Errorf("%w (from the environment variable %s)", err, BackendEnv)
-			}
-			reason = "asked for by " + BackendEnv
-		}
+func (b Backend) open(m Mode) (backend.Poller, BackendInfo, error) {
+	b, reason, err := b.fromEnvironment()
+	if err != nil {
+		return nil, BackendInfo{}, err
 	}
 	if b == Auto {
-		return openBest()
+		return openBest(m)
 	}
-	p, err := b.openExactly()
+	p, err := b.openExactly(m)
 	if err != nil {
 		return nil, BackendInfo{}, fmt.Errorf("aio: %w", err)
 	}
 	return p, BackendInfo{Name: p.Name(), Reason: reason}, nil
 }
 
-func (b Backend) openExactly() (backend.Poller, error) {
+// fromEnvironment has the environment decide what the option leaves open.
+func (b Backend) fromEnvironment() (chosen Backend, reason string, err error) {
+	name := os.Getenv(BackendEnv)
+	if b != Auto || name == "" {
+		return b, "asked for", nil
+	}
+	if err := b.Set(name); err != nil {
+		return b, "", fmt.Errorf("%w (from the environment variable %s)", err, BackendEnv)
+	}
+	return b, "asked for by " + BackendEnv, nil
+}
+
+func (b Backend) openExactly(m Mode) (backend.Poller, error) {
 	switch b {
 	case Ppoll:
 		return ppoll.New(), nil
 	case Epoll:
 		return epoll.New()
 	case IOUring:
+		if m == ModePark {
+			return iouring.NewUnbound()
+		}
 		return iouring.New()
 	}
 	return nil, fmt.Errorf("unknown backend %v", b)
@@ -110,10 +120,10 @@ func (b Backend) openExactly() (backend.Poller, error) {
 
 // openBest tries the backends from the best to the most modest. It goes on only
 // when one is unavailable, and remembers why.
-func openBest() (backend.Poller, BackendInfo, error) {
+func openBest(m Mode) (backend.Poller, BackendInfo, error) {
 	var reasons []string
-	for _, b := range []Backend{IOUring, Epoll, Ppoll} {
-		p, err := b.openIfGood()
+	for _, b := range m.backends() {
+		p, err := b.openIfGood(m)
 		if err == nil {
 			return p, BackendInfo{Name: p.Name(), Reason: strings.Join(append(reasons, "the best that works here"), "; ")}, nil
 		}
@@ -122,15 +132,24 @@ func openBest() (backend.Poller, BackendInfo, error) {
 		}
 		reasons = append(reasons, err.Error())
 	}
-	panic("aio: ppoll is always available")
+	return nil, BackendInfo{}, fmt.Errorf("aio: no backend for %s mode: %s: %w", m, strings.Join(reasons, "; "), backend.ErrUnavailable)
+}
+
+// backends are what Auto chooses from, the best first. An io_uring that belongs to
+// no thread interrupts one for each completion, so epoll is the better one to park on.
+func (m Mode) backends() []Backend {
+	if m == ModePark {
+		return []Backend{Epoll, IOUring}
+	}
+	return []Backend{IOUring, Epoll, Ppoll}
 }
 
 // openIfGood passes over an io_uring without DEFER_TASKRUN: there, completions
 // interrupt the home thread while it runs, and epoll is the faster of the two.
-func (b Backend) openIfGood() (backend.Poller, error) {
-	if b == IOUring && feature.IOUring.Works() && !feature.DeferTaskrun.Works() {
+func (b Backend) openIfGood(m Mode) (backend.Poller, error) {
+	if b == IOUring && m == ModeThread && feature.IOUring.Works() && !feature.DeferTaskrun.Works() {
 		_, err := feature.DeferTaskrun.Check()
 		return nil, &backend.UnavailableError{Backend: iouring.Name, Op: "auto", Err: err, Causes: []error{backend.ErrKernel}}
 	}
-	return b.openExactly()
+	return b.openExactly(m)
 }

@@ -65,7 +65,7 @@ func TestBackendIsText(t *testing.T) {
 func TestExplicitBackend(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop(WithName("disk"))
-		want := strings.TrimPrefix(t.Name(), "TestExplicitBackend/backend=")
+		want, _, _ := strings.Cut(strings.TrimPrefix(t.Name(), "TestExplicitBackend/backend="), ",")
 		if info := c.Backend(); info.Name != want || info.Reason != "asked for" {
 			t.Errorf("%v", info)
 		}
@@ -129,7 +129,7 @@ func TestWithPoller(t *testing.T) {
 	for _, b := range realBackends {
 		t.Run("backend="+b.String(), func(t *testing.T) {
 			checkDescriptors(t)
-			inner, _, err := b.open()
+			inner, _, err := b.open(ModeThread)
 			if err != nil {
 				t.Skip(err)
 			}
@@ -168,7 +168,7 @@ func TestNewThatFailsClosesThePoller(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			checkDescriptors(t)
-			inner, _, err := Epoll.open()
+			inner, _, err := Epoll.open(ModeThread)
 			must(t, err)
 			p := &scriptedPoller{Poller: inner}
 			opts := append([]Option{WithPoller(p)}, bad...)
@@ -188,7 +188,7 @@ func TestNewThatFailsClosesThePoller(t *testing.T) {
 
 // A Poller that fails: Poll reports it, and the loop goes on.
 func TestErrorOfThePollerSurfaces(t *testing.T) {
-	inner, _, err := Ppoll.open()
+	inner, _, err := Ppoll.open(ModeThread)
 	must(t, err)
 	p := &scriptedPoller{Poller: inner}
 	c, err := New(WithPoller(p))

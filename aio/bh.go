@@ -79,7 +79,7 @@ func (b *BottomHalf) Schedule() error {
 	if b.deleted.Load() {
 		return ErrDeleted
 	}
-	switch before := b.state.Swap(queued | wantedNow); {
+	switch before := b.state.Swap(queued | wantedNow); { // S1
 	case before&queued == 0:
 		b.ctx.enqueue(b)
 	case before&wantedNow == 0: // it may lie among the idle ones, and need not wait any more
@@ -223,7 +223,7 @@ func (c *Context) runBottomHalf(b *BottomHalf) bool {
 		defer b.guard.leave()
 	}
 	// Whoever schedules b from here on finds it not queued.
-	if b.state.Swap(0)&wanted == 0 || b.deleted.Load() {
+	if b.state.Swap(0)&wanted == 0 || b.deleted.Load() { // S2
 		return false
 	}
 	if c.trace != nil {

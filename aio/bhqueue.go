@@ -30,8 +30,8 @@ func (q *bhQueue) init() { q.top.Store(&q.end) }
 
 // push adds b, which is in no queue. Any goroutine may call it.
 func (q *bhQueue) push(b *BottomHalf) {
-	b.older = q.top.Swap(b)
-	b.linked.Store(b.trip + 1)
+	b.older = q.top.Swap(b)    // Q1
+	b.linked.Store(b.trip + 1) // Q2
 }
 
 // empty reports whether nothing was pushed since the last take. Any goroutine may
@@ -45,10 +45,10 @@ func (q *bhQueue) take() (oldest *BottomHalf) {
 		if q.empty() {
 			return nil
 		}
-		q.taken = q.top.Swap(&q.end)
+		q.taken = q.top.Swap(&q.end) // Q3
 	}
 	for b := q.taken; b != &q.end; {
-		if b.linked.Load() != b.trip+1 {
+		if b.linked.Load() != b.trip+1 { // Q4
 			return nil // a gap, see above
 		}
 		b.trip++

@@ -60,7 +60,7 @@ func (c *Context) nowAt(id ClockID, mono time.Duration) time.Duration {
 	case Realtime:
 		return mono
 	case Host:
-		return time.Duration(time.Now().UnixNano())
+		return sys.WallClock()
 	default:
 		return c.virtual.at(id, mono)
 	}

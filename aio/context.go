@@ -5,7 +5,6 @@ package aio
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +22,8 @@ import (
 type Context struct {
 	name     string
 	info     BackendInfo
+	mode     Mode
+	thread   Thread
 	notifier *EventNotifier
 	virtual  *VirtualClock
 	trace    func(TraceEvent)
@@ -35,7 +36,8 @@ type Context struct {
 	submitter backend.Submitter
 	pollable  backend.Pollable
 	queryable backend.Queryable
-	edge      bool // the notifier need not be read
+	edge      bool    // the notifier need not be read
+	parker    *parker // nil in thread mode
 
 	// state says whether the loop is idle, inside Poll, or closed; home is the
 	// goroutine that polls, 0 before the first Poll.
@@ -52,7 +54,7 @@ type Context struct {
 
 	// The notify protocol, see notify.go.
 	notified atomic.Uint64 // counts notifies
-	notifyMe atomic.Bool   // the loop is about to sleep: whoever clears this writes to the notifier
+	notifyMe atomic.Uint32 // whether the loop sleeps or is about to, and where: whoever clears this wakes it up
 	arrived  atomic.Int64  // Realtime of the last such notify, for adaptive polling
 	written  atomic.Uint64 // counts those notifies
 	queue    bhQueue
@@ -64,11 +66,13 @@ type Context struct {
 	prepared  bool // a foreign loop is between Prepare and Check
 	direct    bool // the foreign loop waits for the notifier, which the Poller does not watch
 	locked    bool
-	accepted  uint64 // the value of notified when the loop last looked
-	taken     uint64 // counts bottom halves taken from queue
-	watched   int    // handlers, as of the last refresh
-	unseen    bool   // the Poller has not waited since handlers changed
-	batch     bhList // bottom halves of this iteration that have not run yet
+	unset     func() error // undoes what was done to the thread, or nil
+	running   bool         // it is listed among the yielders
+	accepted  uint64       // the value of notified when the loop last looked
+	taken     uint64       // counts bottom halves taken from queue
+	watched   int          // handlers, as of the last refresh
+	unseen    bool         // the Poller has not waited since handlers changed
+	batch     bhList       // bottom halves of this iteration that have not run yet
 	idle      bhList
 	idleBatch bhList // idle ones that run now, and have not run yet
 	idleSince time.Duration
@@ -83,6 +87,13 @@ type Context struct {
 
 // cacheLinePad keeps fields written by different CPUs out of each other's lines.
 type cacheLinePad [64]byte
+
+// What notifyMe holds.
+const (
+	isAwake  uint32 = iota
+	isAsleep        // in the kernel, or a foreign loop is on its behalf
+	isParked
+)
 
 // What state holds.
 const (
@@ -111,16 +122,22 @@ const notifierEvents = backend.In | backend.Edge
 // file descriptor left (EMFILE). A Context takes one or two descriptors.
 func New(opts ...Option) (*Context, error) {
 	var o options
-	if err := o.apply(opts); err != nil {
+	if err := errors.Join(o.apply(opts), o.resolveMode()); err != nil {
+		return nil, errors.Join(err, o.discard())
+	}
+	// First of all, so that Auto can do with what is left: ppoll opens nothing else.
+	notifier, err := NewEventNotifier()
+	if err != nil {
 		return nil, errors.Join(err, o.discard())
 	}
 	poller, info, err := o.open()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, notifier.Close())
 	}
 	c := newContext(&o, poller, info)
-	if err := c.addNotifier(); err != nil {
-		return nil, errors.Join(err, poller.Close())
+	c.notifier = notifier
+	if err := errors.Join(poller.Add(notifier.FD(), notifierEvents, notifierTag), c.parker.attend()); err != nil {
+		return nil, errors.Join(fmt.Errorf("aio: %w", err), c.parker.close(), poller.Close(), notifier.Close())
 	}
 	c.virtual.join(c)
 	return c, nil
@@ -131,7 +148,7 @@ func (o *options) open() (backend.Poller, BackendInfo, error) {
 	if o.poller != nil {
 		return o.poller, BackendInfo{Name: o.poller.Name(), Reason: "given with WithPoller"}, nil
 	}
-	return o.backend.open()
+	return o.backend.open(o.mode)
 }
 
 // apply applies all options, also after one has failed: there may be a Poller to
@@ -157,21 +174,27 @@ func (o *options) discard() error {
 
 func newContext(o *options, poller backend.Poller, info BackendInfo) *Context {
 	c := &Context{
-		name: o.name, info: info, trace: o.trace, virtual: o.virtual,
+		name: o.name, info: info, mode: o.mode, thread: o.thread,
+		trace: o.trace, virtual: o.virtual,
 		poller: poller, ended: make(chan struct{}),
 		events:   make([]backend.Ready, firstEvents),
-		adaptive: adaptive{Polling: o.polling},
+		adaptive: adaptive{pollRule: newPollRule(o.polling)},
 	}
 	if c.virtual == nil {
 		c.virtual = NewVirtualClock()
 	}
-	c.binder, _ = poller.(backend.Binder)
+	if o.mode == ModeThread {
+		c.binder, _ = poller.(backend.Binder)
+	}
 	c.peeker, _ = poller.(backend.Peeker)
 	c.submitter, _ = poller.(backend.Submitter)
 	c.pollable, _ = poller.(backend.Pollable)
 	c.queryable, _ = poller.(backend.Queryable)
 	if e, ok := poller.(backend.EdgeTriggered); ok {
 		c.edge = e.EdgeTriggered()
+	}
+	if o.mode == ModePark {
+		c.parker = newParker(poller, c.pollable)
 	}
 	c.queue.init()
 	for id := range c.timers {
@@ -180,24 +203,14 @@ func newContext(o *options, poller backend.Poller, info BackendInfo) *Context {
 	return c
 }
 
-// addNotifier registers the eventfd that ends a sleep.
-func (c *Context) addNotifier() error {
-	n, err := NewEventNotifier()
-	if err != nil {
-		return err
-	}
-	if err := c.poller.Add(n.FD(), notifierEvents, notifierTag); err != nil {
-		return errors.Join(fmt.Errorf("aio: %w", err), n.Close())
-	}
-	c.notifier = n
-	return nil
-}
-
 // Name returns what was given to WithName.
 func (c *Context) Name() string { return c.name }
 
 // Backend returns the live backend and why it was chosen.
 func (c *Context) Backend() BackendInfo { return c.info }
+
+// Mode returns ModeThread or ModePark.
+func (c *Context) Mode() Mode { return c.mode }
 
 // closed reports whether Close was called.
 func (c *Context) closed() bool { return c.state.Load() == stateClosed }
@@ -231,7 +244,7 @@ func (c *Context) pollerError(err error) error {
 
 // handlersChanged makes the loop take notice of a change, also if it is asleep.
 func (c *Context) handlersChanged() {
-	c.changed.Store(true)
+	c.changed.Store(true) // N1
 	if c.maySleep() {
 		c.Notify()
 	}
@@ -268,9 +281,9 @@ func (c *Context) Close() error {
 	close(c.ended)
 	c.virtual.leave(c)
 	leaks := c.leaks()
-	err := errors.Join(c.poller.Close(), c.notifier.Close())
+	err := errors.Join(c.parker.close(), c.poller.Close(), c.notifier.Close())
 	if c.locked && c.onHome() {
-		runtime.UnlockOSThread()
+		err = errors.Join(err, c.letGo())
 	}
 	for _, h := range c.adaptive.handlers { // a device that is left must not stay silent
 		h.endPolling()
@@ -301,5 +314,6 @@ func (c *Context) leaks() *LeakError {
 	for i := range c.timers {
 		e.Timers = append(e.Timers, c.timers[i].abandon()...)
 	}
+	e.Operations = c.abandonOperations()
 	return &e
 }

@@ -12,12 +12,13 @@ import (
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
-// driver is one of the two ways in which a Context is made to go round. The suite
-// runs with both: eachBackend says which one, and turn, block and start follow it.
+// driver is one of the ways in which a Context is made to go round. The suite runs
+// with all: eachBackend says which one, and turn, block and start follow it.
 type driver string
 
 const (
-	byPoll   driver = "poll"   // it waits by itself
+	byPoll   driver = "poll"   // it waits by itself, on its thread
+	byPark   driver = "park"   // the same without a thread
 	bySource driver = "source" // a foreign loop steps it: Prepare, Query, ppoll(2), Check, Dispatch
 )
 
@@ -50,7 +51,16 @@ var turnFirst = map[string]bool{
 
 // runsWith reports whether a test runs with d.
 func runsWith(t *testing.T, d driver) bool {
-	return d == byPoll || pollOnly[family(t)] == ""
+	return d != bySource || pollOnly[family(t)] == ""
+}
+
+// options are those that a Context needs to be driven by d.
+func (d driver) options() []Option {
+	mode := ModeThread
+	if d == byPark {
+		mode = ModePark
+	}
+	return []Option{WithMode(mode)}
 }
 
 // family returns the name of the function that t, or what t is a part of, is.

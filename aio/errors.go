@@ -45,6 +45,7 @@ type LeakError struct {
 	Handlers     []string // handlers that were not closed: fd and name
 	BottomHalves []string // bottom halves that were scheduled and had not run
 	Timers       []string // timers that were pending
+	Operations   []string // native operations that were under way: what and fd
 }
 
 func (e *LeakError) Error() string {
@@ -52,7 +53,7 @@ func (e *LeakError) Error() string {
 	for _, kind := range []struct {
 		what  string
 		names []string
-	}{{"open handlers", e.Handlers}, {"scheduled bottom halves", e.BottomHalves}, {"pending timers", e.Timers}} {
+	}{{"open handlers", e.Handlers}, {"scheduled bottom halves", e.BottomHalves}, {"pending timers", e.Timers}, {"operations under way", e.Operations}} {
 		if len(kind.names) > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s (%s)", len(kind.names), kind.what, strings.Join(kind.names, ", ")))
 		}
@@ -61,5 +62,5 @@ func (e *LeakError) Error() string {
 }
 
 func (e *LeakError) empty() bool {
-	return len(e.Handlers)+len(e.BottomHalves)+len(e.Timers) == 0
+	return len(e.Handlers)+len(e.BottomHalves)+len(e.Timers)+len(e.Operations) == 0
 }

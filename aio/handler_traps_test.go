@@ -59,7 +59,7 @@ func TestTrap07_OneWriteIsOneDispatch(t *testing.T) {
 func TestTrap08_SpuriousReadiness(t *testing.T) {
 	for _, b := range realBackends {
 		t.Run("backend="+b.String(), func(t *testing.T) {
-			inner, _, err := b.open()
+			inner, _, err := b.open(ModeThread)
 			if err != nil {
 				t.Skip(err)
 			}
@@ -173,7 +173,7 @@ func TestTrap12_NumberReusedInTheMiddleOfABatch(t *testing.T) {
 // A Poller that reports an event of a registration that is gone, for a handler that
 // has its place in the table, or its descriptor, now.
 func TestTrap12_LateEventOfAPoller(t *testing.T) {
-	inner, _, err := Ppoll.open()
+	inner, _, err := Ppoll.open(ModeThread)
 	must(t, err)
 	p := &scriptedPoller{Poller: inner}
 	c, err := New(WithPoller(p))

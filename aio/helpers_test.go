@@ -32,12 +32,12 @@ var realBackends = []Backend{Ppoll, Epoll, IOUring}
 // fails if something was left in it.
 type maker func(opts ...Option) *Context
 
-// eachBackend runs one test six times, once per backend and driver.
+// eachBackend runs one test once per backend and driver.
 func eachBackend(t *testing.T, test func(t *testing.T, newLoop maker)) {
 	t.Helper()
-	for _, d := range []driver{byPoll, bySource} {
+	for _, d := range []driver{byPoll, byPark, bySource} {
 		for _, b := range realBackends {
-			if runsWith(t, d) {
+			if runsWith(t, d) && (d != byPark || b != Ppoll) {
 				eachLoop(t, b, d, test)
 			}
 		}
@@ -54,7 +54,7 @@ func eachLoop(t *testing.T, b Backend, d driver, test func(t *testing.T, newLoop
 		checkDescriptors(t)
 		test(t, func(opts ...Option) *Context {
 			t.Helper()
-			c := newLoopOn(t, b, opts...)
+			c := newLoopOn(t, b, append(d.options(), opts...)...)
 			d.drives(t, c)
 			return c
 		})
@@ -173,7 +173,7 @@ func eventually(t testing.TB, what string, done func() bool) {
 // asleep waits until c sleeps, or is so near to it that only a notify can stop it.
 func asleep(t testing.TB, c *Context) {
 	t.Helper()
-	eventually(t, "the loop sleeps", c.notifyMe.Load)
+	eventually(t, "the loop sleeps", func() bool { return c.notifyMe.Load() != isAwake })
 }
 
 // start runs c on a goroutine of its own and returns a function that ends it,

@@ -124,7 +124,7 @@ type model struct {
 	scripts  scripts
 	journal  journal
 	observed journal
-	spurious bool // the backend may call a handler for nothing, see nextHandler
+	spurious bool // the backend may call a handler for what was true for a moment, see nextHandler
 
 	queue, batch []modelBH
 	bhQueued     [modelObjects]bool // it has a place in one of them
@@ -132,7 +132,8 @@ type model struct {
 	bhDeleted    [modelObjects]bool
 
 	set, open, pending [modelObjects]bool
-	version            [modelObjects]int // counts Change, so that an old callback is recognised
+	wasSet, may        [modelObjects]bool // since the last collection; it may be called for that
+	version            [modelObjects]int  // counts Change, so that an old callback is recognised
 
 	timers         []modelTimer // armed, in the order of arming
 	late           []modelTimer // put off to the next run
@@ -172,9 +173,10 @@ func (m *model) do(s step) {
 		m.bhDeleted[i] = m.bhDeleted[i] || s.arg == 0 // rarely, or soon all are gone
 	case "set", "clear":
 		m.set[i] = s.op == "set"
+		m.wasSet[i] = m.wasSet[i] || m.set[i]
 	case "watch":
 		if !m.open[i] {
-			m.open[i], m.pending[i] = true, false
+			m.open[i], m.pending[i], m.wasSet[i], m.may[i] = true, false, false, false
 		}
 	case "change":
 		if m.open[i] {
@@ -226,6 +228,8 @@ func (m *model) poll() {
 	defer func() { m.depth-- }()
 	for i := range m.open {
 		m.pending[i] = m.pending[i] || m.open[i] && m.set[i]
+		m.may[i] = m.may[i] || m.spurious && m.open[i] && m.wasSet[i]
+		m.wasSet[i] = false
 	}
 	m.batch, m.queue = append(m.batch, m.queue...), nil
 	progress := m.runBottomHalves()
@@ -260,10 +264,11 @@ func (m *model) runHandlers() (progress bool) {
 	for {
 		i := m.nextHandler()
 		if i < 0 {
+			m.may = [modelObjects]bool{} // all that was collected has run
 			return progress
 		}
 		label := m.label(i)
-		m.pending[i] = false
+		m.pending[i], m.may[i] = false, false
 		m.set[i] = false // the callback reads it
 		progress = true
 		callback(m, m.scripts, fmt.Sprint("fd ", i), label)
@@ -284,16 +289,15 @@ func handlerLabel(i, version int, set bool) string {
 
 // nextHandler returns the one that was observed, if it may run, or one that must.
 //
-// io_uring may report once more what it has reported before: to take back a request
-// at once, in the middle of a batch, it submits what is ready to be submitted, and
-// among that may be the next request for a handler whose turn has not come yet.
+// A poll request of io_uring is completed by whatever wakes it up: a notifier that
+// was set and cleared since the last Wait is reported by the next one all the same.
 func (m *model) nextHandler() int {
 	must := -1
 	for i := range m.open {
 		m.pending[i] = m.pending[i] && m.open[i]
 		at := len(m.journal)
 		observed := at < len(m.observed) && m.observed[at] == m.label(i)
-		if observed && (m.pending[i] || m.open[i] && m.spurious) {
+		if observed && (m.pending[i] || m.open[i] && m.may[i]) {
 			return i
 		}
 		if m.pending[i] && must < 0 {

@@ -22,6 +22,8 @@ type native struct {
 // nativeOp is an operation under way and whom to tell.
 type nativeOp struct {
 	done       func(n int, err error)
+	code       backend.OpCode
+	fd         int
 	generation uint32
 }
 
@@ -48,7 +50,7 @@ func (c *Context) Submit(op backend.Operation, done func(n int, err error)) erro
 		return c.pollerError(err)
 	}
 	c.freeOps = c.freeOps[:len(c.freeOps)-1]
-	slot.done = done
+	slot.done, slot.code, slot.fd = done, op.Code, op.FD
 	c.opsInFlight++
 	return nil
 }
@@ -107,4 +109,15 @@ func (c *Context) complete(done backend.Completion) {
 		return
 	}
 	callback(int(done.Result), nil)
+}
+
+// abandonOperations names the operations that nobody will be told about any more.
+func (n *native) abandonOperations() (names []string) {
+	for i := range n.ops {
+		if op := &n.ops[i]; op.done != nil {
+			names = append(names, fmt.Sprintf("%v of fd %d", op.code, op.fd))
+			op.done = nil
+		}
+	}
+	return names
 }

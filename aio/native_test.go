@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -173,7 +175,11 @@ func TestCloseWithAnOperationUnderWay(t *testing.T) {
 		op := backend.Operation{Code: backend.OpRead, FD: r, Buf: make([]byte, 1), Offset: -1}
 		must(t, c.Submit(op, func(int, error) { t.Error("called back after Close") }))
 		turn(t, c)
-		must(t, c.Close())
+		var leaks *LeakError
+		err := c.Close()
+		if want := fmt.Sprintf("read of fd %d", r); !errors.As(err, &leaks) || !slices.Equal(leaks.Operations, []string{want}) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Close: %v, want an error that names the %s", err, want)
+		}
 		wantError(t, c.Submit(op, func(int, error) {}), ErrClosed)
 	})
 }

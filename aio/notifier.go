@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
@@ -28,13 +29,28 @@ const closing = 1 << 32
 
 // NewEventNotifier returns a notifier that is not set. The descriptor is
 // non-blocking and close-on-exec, and belongs to the EventNotifier until Close.
-// It fails with EMFILE or ENFILE if there is no descriptor left.
+// It fails with EMFILE or ENFILE, and matches backend.ErrFDLimit, if there is no
+// descriptor left.
 func NewEventNotifier() (*EventNotifier, error) {
 	fd, err := sys.NewEventfd()
 	if err != nil {
-		return nil, fmt.Errorf("aio: no event notifier: %w", os.NewSyscallError("eventfd2", err))
+		return nil, fmt.Errorf("aio: no event notifier: %w", noEventfd(err))
 	}
 	return &EventNotifier{fd: fd}, nil
+}
+
+// noEventfd says what to change, in the words that the backends use.
+func noEventfd(errno error) error {
+	err := os.NewSyscallError("eventfd2", errno)
+	switch errno {
+	case unix.EMFILE: // the process's limit
+		return fmt.Errorf("%w: %w; close descriptors or raise `ulimit -n`", err, backend.ErrFDLimit)
+	case unix.ENFILE: // the system's limit
+		return fmt.Errorf("%w: %w; raise the sysctl fs.file-max", err, backend.ErrFDLimit)
+	case unix.ENOMEM:
+		return fmt.Errorf("%w: %w", err, backend.ErrMemory)
+	}
+	return err
 }
 
 // FD returns the descriptor, to hand to the kernel (KVM's irqfd, VFIO) or to a
@@ -48,7 +64,7 @@ func (n *EventNotifier) Set() error {
 		return ErrClosed
 	}
 	defer n.release()
-	err := sys.WriteEventfd(n.fd)
+	err := sys.WriteEventfd(n.fd) // W2
 	if err == unix.EAGAIN {
 		// The counter is at its limit, so the notifier is set; but the write that
 		// did not happen woke nobody up.
@@ -77,22 +93,22 @@ func (n *EventNotifier) TestAndClear() (bool, error) {
 // returned. Handlers that watch it are closed before. A second Close fails with
 // ErrClosed.
 func (n *EventNotifier) Close() error {
-	if n.users.Add(closing) >= 2*closing {
+	if n.users.Add(closing) >= 2*closing { // C1
 		n.users.Add(-closing)
 		return ErrClosed
 	}
-	for n.users.Load()%closing != 0 {
+	for n.users.Load()%closing != 0 { // C2
 		runtime.Gosched()
 	}
-	return os.NewSyscallError("close", unix.Close(n.fd))
+	return os.NewSyscallError("close", unix.Close(n.fd)) // C3
 }
 
 func (n *EventNotifier) acquire() bool {
-	if n.users.Add(1) < closing {
+	if n.users.Add(1) < closing { // W1
 		return true
 	}
 	n.release()
 	return false
 }
 
-func (n *EventNotifier) release() { n.users.Add(-1) }
+func (n *EventNotifier) release() { n.users.Add(-1) } // W3

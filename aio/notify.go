@@ -22,6 +22,9 @@ import (
 //
 // For a bottom half, N1 and N2 are one step: the loop sees it in the queue.
 //
+// docs/model goes through all that can happen. It has more steps: S is what happens
+// to a bottom half, Q to its queue, W is a write to the notifier and C its Close.
+//
 // No wake-up is lost: N2 comes before N3 and L1 before L2, and Go's atomics are
 // sequentially consistent, so either the notifier sees that the loop is about to
 // sleep or the loop sees that there was a notify. What is counted by the time of
@@ -43,18 +46,25 @@ func (c *Context) Notify() {
 
 // kick wakes the loop up if it sleeps, or is about to, and nobody else does.
 func (c *Context) kick() {
-	if c.notifyMe.Load() && c.notifyMe.Swap(false) {
-		c.wake()
+	if c.notifyMe.Load() != isAwake {
+		c.wake(c.notifyMe.Swap(isAwake))
 	}
 }
 
 // wake ends a sleep. The notifier refuses once it is closed, so that the write
 // never goes to a descriptor that belongs to somebody else by now.
-func (c *Context) wake() {
+func (c *Context) wake(from uint32) {
+	if from == isAwake { // somebody else was faster
+		return
+	}
 	if c.adaptive.Max > 0 {
 		c.arrived.Store(int64(sys.Monotonic()))
 	}
 	c.written.Add(1)
+	if from == isParked && aboutToYield() {
+		c.parker.wake() // N4
+		return
+	}
 	_ = c.notifier.Set() // N4
 }
 
@@ -63,7 +73,7 @@ func (c *Context) sleep(timeout time.Duration) (n int, err error) {
 	if err := c.waitDirectly(false); err != nil {
 		return 0, err
 	}
-	c.notifyMe.Store(true)                           // L1
+	c.notifyMe.Store(c.bed())                        // L1
 	if c.gather() || c.busy() || c.notifyPending() { // L2
 		timeout = 0
 	}
@@ -71,14 +81,40 @@ func (c *Context) sleep(timeout time.Duration) (n int, err error) {
 		c.stats.Sleeps++
 		c.emit(TraceSleep, "", int64(timeout))
 	}
-	n, err = c.poller.Wait(c.events, timeout) // L3
-	c.notifyMe.Store(c.prepared)              // L4; true if a foreign loop is about to sleep
+	n, err = c.block(timeout) // L3
+	woken := n > 0 || c.notifyMe.Load() == isAwake
+	c.retract() // L4
 	c.nowValid = false
-	if timeout != 0 && n > 0 {
+	if timeout != 0 && woken {
 		c.stats.Wakeups++
 	}
 	c.emit(TraceWake, "", int64(n))
 	return n, err
+}
+
+// bed is where the loop sleeps.
+func (c *Context) bed() uint32 {
+	if c.parker != nil {
+		return isParked
+	}
+	return isAsleep
+}
+
+// retract says that the loop is awake, unless a foreign one is about to sleep for it.
+func (c *Context) retract() {
+	if c.prepared {
+		c.notifyMe.Store(isAsleep)
+	} else {
+		c.notifyMe.Store(isAwake)
+	}
+}
+
+// block waits where the mode says, unless the timeout is 0.
+func (c *Context) block(timeout time.Duration) (n int, err error) {
+	if c.parker == nil || timeout == 0 {
+		return c.poller.Wait(c.events, timeout)
+	}
+	return c.park(timeout)
 }
 
 // notifyPending reports whether there was a notify that was not accepted yet.
@@ -89,26 +125,34 @@ func (c *Context) accept() { c.accepted = c.notified.Load() } // L5
 
 // collect hands the events of a Wait to their handlers.
 func (c *Context) collect(events []backend.Ready) {
-	if len(events) == 1 && events[0].Tag == notifierTag {
-		c.clearNotifier()
+	if len(events) == 1 && c.collectOwn(events[0].Tag) {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range events {
-		if e.Tag == notifierTag {
-			c.clearNotifier()
-		} else if h := c.handlers.find(e.Tag); h != nil {
+		if c.collectOwn(e.Tag) {
+			continue
+		}
+		c.unseen = true // it may hold on
+		if h := c.handlers.find(e.Tag); h != nil {
 			h.pending |= e.Events
 			c.ready.append(h)
 		}
 	}
 }
 
-// clearNotifier reads the eventfd where its being set, rather than its having been
-// set anew, is what ends a Wait.
-func (c *Context) clearNotifier() {
-	if !c.edge {
+// collectOwn handles the events of the Context's own descriptors. They are read
+// where their being set, rather than their having been set anew, is what ends a Wait.
+func (c *Context) collectOwn(tag backend.Tag) bool {
+	switch {
+	case tag != notifierTag && tag != alarmTag:
+		return false
+	case c.edge:
+	case tag == notifierTag:
 		_, _ = c.notifier.TestAndClear()
+	default:
+		c.parker.alarm.clear()
 	}
+	return true
 }

@@ -75,7 +75,7 @@ func TestOneSleepIsEndedByOneWrite(t *testing.T) {
 			var begun atomic.Bool // one has seen that the loop is about to sleep
 			for range producers {
 				group.Go(func() {
-					for !c.notifyMe.Load() && !begun.Load() {
+					for c.notifyMe.Load() == isAwake && !begun.Load() {
 						runtime.Gosched()
 					}
 					begun.Store(true)
@@ -303,7 +303,7 @@ func TestTrap16_NotifyRacesClose(t *testing.T) {
 			}
 			for range 3 {
 				turn(t, c)
-				c.notifyMe.Store(true) // as if it slept: the notifiers write
+				c.notifyMe.Store(isAsleep) // as if it slept: the notifiers write
 			}
 			first.Wait()
 			must(t, c.Close())
@@ -341,7 +341,7 @@ func TestNotifyAfterCloseDoesNothing(t *testing.T) {
 		turn(t, c)
 		must(t, c.Close())
 		canaries := openCanaries(t)
-		c.notifyMe.Store(true) // a notifier that has seen the loop asleep, long ago
+		c.notifyMe.Store(isAsleep) // a notifier that has seen the loop asleep, long ago
 		c.Notify()
 		checkCanaries(t, canaries)
 	})

@@ -19,6 +19,8 @@ type options struct {
 	polling Polling
 	virtual *VirtualClock
 	trace   func(TraceEvent)
+	mode    Mode
+	thread  Thread
 }
 
 // WithName names the Context in errors and traces.
@@ -61,6 +63,9 @@ func WithPolling(p Polling) Option {
 		if p.Max < 0 || p.Grow < 0 || p.Shrink < 0 {
 			return fmt.Errorf("aio: WithPolling: negative value in %+v", p)
 		}
+		if p.Rule != PollLearned && p.Rule != PollQEMU {
+			return fmt.Errorf("aio: WithPolling: there is no rule %d: use PollLearned or PollQEMU", int(p.Rule))
+		}
 		o.polling = p
 		return nil
 	}
@@ -87,20 +92,41 @@ func WithTrace(f func(TraceEvent)) Option {
 	}
 }
 
-// Polling are the parameters of adaptive polling, with QEMU's names. While the
-// loop has nothing to do it looks for events in user space, for a window that
-// grows while events arrive within it and collapses when they do not. A notify
-// that arrives meanwhile costs no system call and no wake-up.
+// Polling are the parameters of adaptive polling. While the loop has nothing to do
+// it looks for events in user space, for a window that the Rule sets, before it
+// sleeps. A notify that arrives meanwhile costs no system call and no wake-up;
+// looking costs CPU time.
 //
 // The loop never polls when GOMAXPROCS is 1, nor, on ppoll and epoll, while a
 // handler without a Poll callback is registered: only io_uring shows the
 // readiness of a descriptor without a system call.
 type Polling struct {
-	// Max is the limit of the window. 0, the default, switches polling off.
-	// QEMU's default for an I/O thread is 32 µs.
+	// Max is the limit of the window: how long the loop may look in vain. 0, the
+	// default, switches polling off. QEMU's default for an I/O thread is 32 µs.
 	Max time.Duration
-	// Grow is the factor by which the window grows; 0 means 2.
+	// Rule sets the window, between 0 and Max, after each wait.
+	Rule PollingRule
+	// Grow is the factor by which PollQEMU's window grows; 0 means 2.
 	Grow int
-	// Shrink is the divisor by which it shrinks; 0 means that it goes to 0.
+	// Shrink is the divisor by which PollQEMU's window shrinks; 0 means that it
+	// goes to 0.
 	Shrink int
 }
+
+// PollingRule says what the window of adaptive polling follows from. docs/tuning.md
+// compares the rules.
+type PollingRule int
+
+// The rules.
+const (
+	// PollLearned weighs, over the last few dozen waits, the time that a window
+	// would have cost against the wake-ups that it would have saved; an event found
+	// is worth spending Max and the price of a wake-up on it. The times are those at
+	// which events arrived, not at which the thread had woken up, so that a machine
+	// where that takes long is no different.
+	PollLearned PollingRule = iota
+	// PollQEMU is QEMU's rule. The window grows by the factor Grow, from 4 µs on,
+	// when the thread was woken up later than the window and before Max was over,
+	// and shrinks when it was woken up later than that.
+	PollQEMU
+)

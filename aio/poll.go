@@ -3,6 +3,7 @@
 package aio
 
 import (
+	"errors"
 	"runtime"
 	"time"
 
@@ -33,11 +34,12 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 		return false, err
 	}
 	defer c.leave()
+	c.resume()
 	c.stats.Iterations++
 	c.nowValid = false
 	err = c.await(blocking)
-	c.accept()
-	c.gather()
+	c.accept() // L5
+	c.gather() // L6
 	return c.dispatch(), err
 }
 
@@ -90,21 +92,46 @@ func (c *Context) settle(g uintptr) error {
 	if c.home.Load() != 0 {
 		return ErrWrongGoroutine
 	}
-	if c.binder != nil {
-		runtime.LockOSThread()
-		if err := c.binder.Bind(); err != nil {
-			runtime.UnlockOSThread()
-			return c.pollerError(err)
+	if c.binder != nil || c.thread.wanted() {
+		if err := c.takeThread(); err != nil {
+			return err
 		}
-		c.locked = true
 	}
 	c.home.Store(g)
 	return nil
 }
 
+// takeThread locks the home goroutine to its thread, and sets that up.
+func (c *Context) takeThread() (err error) {
+	runtime.LockOSThread()
+	if c.unset, err = c.thread.setUp(); err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	c.locked = true
+	if c.binder == nil {
+		return nil
+	}
+	if err := c.binder.Bind(); err != nil {
+		return errors.Join(c.pollerError(err), c.letGo())
+	}
+	return nil
+}
+
+// letGo undoes takeThread, on the same goroutine.
+func (c *Context) letGo() (err error) {
+	if c.unset != nil {
+		err = c.unset()
+	}
+	c.locked, c.unset = false, nil
+	runtime.UnlockOSThread()
+	return err
+}
+
 func (c *Context) leave() {
 	c.depth--
 	if c.depth == 0 {
+		c.yield()
 		c.state.Store(stateIdle)
 	}
 }
@@ -136,7 +163,7 @@ func (c *Context) wait(timeout time.Duration) error {
 	case c.watched > 0 || c.opsInFlight > 0 || c.unseen || c.peeker != nil && c.peeker.Peek():
 		n, err = c.poller.Wait(c.events, 0)
 		if c.prepared { // it may have taken the event that the foreign loop was to see
-			c.notifyMe.Store(true)
+			c.notifyMe.Store(isAsleep)
 		}
 	default:
 		return nil

@@ -49,7 +49,7 @@ func (c *Context) Do(ctx context.Context, fn func() error) error {
 	call := &call{fn: fn, done: make(chan struct{})}
 	b := c.NewBottomHalf(call.run)
 	b.awaited = true
-	if err := b.Schedule(); err != nil {
+	if err := c.yielding(b.Schedule); err != nil {
 		return call.abandon(err)
 	}
 	select {

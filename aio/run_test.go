@@ -82,7 +82,7 @@ func TestRunInsideACallback(t *testing.T) {
 }
 
 func TestRunReturnsAnErrorOfPoll(t *testing.T) {
-	inner, _, err := Epoll.open()
+	inner, _, err := Epoll.open(ModeThread)
 	must(t, err)
 	p := &scriptedPoller{Poller: inner}
 	c, err := New(WithPoller(p))

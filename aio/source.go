@@ -48,7 +48,7 @@ func (c *Context) Prepare() (timeout time.Duration, err error) {
 	}
 	timeout = c.timeout()
 	c.prepared = true
-	c.notifyMe.Store(true)                           // L1
+	c.notifyMe.Store(isAsleep)                       // L1
 	if c.gather() || c.busy() || c.notifyPending() { // L2
 		timeout = 0
 	}
@@ -97,7 +97,7 @@ func (c *Context) Check(fds []unix.PollFd) (ready bool, err error) {
 	}
 	defer c.leave()
 	c.prepared = false
-	c.notifyMe.Store(false) // L4
+	c.notifyMe.Store(isAwake) // L4
 	c.nowValid = false
 	n, err := c.fetch(fds)
 	if n > 0 {
@@ -136,6 +136,6 @@ func (c *Context) Dispatch() (progress bool, err error) {
 	}
 	defer c.leave()
 	c.stats.Iterations++
-	c.gather()
+	c.gather() // L6
 	return c.dispatch(), nil
 }

@@ -184,7 +184,7 @@ func TestForeignLoopErrors(t *testing.T) {
 }
 
 func TestForeignLoopNeedsAPollerThatCanBeWaitedFor(t *testing.T) {
-	inner, _, err := Epoll.open()
+	inner, _, err := Epoll.open(ModeThread)
 	must(t, err)
 	c, err := New(WithPoller(&scriptedPoller{Poller: inner}))
 	must(t, err)

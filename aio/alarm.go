@@ -1,0 +1,88 @@
+//go:build linux
+
+package aio
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// alarm is a timerfd(2) that ends the sleep of a parked loop, exactly: the Go
+// runtime rounds its own timers up to the millisecond while all goroutines sleep.
+// It belongs to the home goroutine.
+type alarm struct {
+	fd  int           // -1 before it is set for the first time
+	due time.Duration // on the Monotonic clock
+}
+
+// alarmTag is the tag of the alarm, next to notifierTag.
+var alarmTag = backend.MakeTag(0, 1)
+
+// set makes p return an event after timeout, or earlier: an alarm that is set
+// already and comes first is left alone, for timers are more often moved away than
+// waited for. A negative timeout asks for nothing.
+func (a *alarm) set(p backend.Poller, timeout time.Duration) error {
+	if timeout < 0 {
+		return nil
+	}
+	now := sys.Monotonic()
+	if a.due > now && a.due-now <= timeout {
+		return nil
+	}
+	if err := a.open(p); err != nil {
+		return err
+	}
+	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(timeout))}
+	a.due = now + timeout
+	return os.NewSyscallError("timerfd_settime", unix.TimerfdSettime(a.fd, 0, &spec, nil))
+}
+
+func (a *alarm) open(p backend.Poller) error {
+	if a.fd >= 0 {
+		return nil
+	}
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return os.NewSyscallError("timerfd_create", err)
+	}
+	sys.Opened(fd, sys.KindTimerfd)
+	if err := p.Add(fd, backend.In|backend.Edge, alarmTag); err != nil {
+		_ = unix.Close(fd)
+		return err
+	}
+	a.fd = fd
+	if q, ok := p.(backend.Pollable); ok { // io_uring watches only what was submitted
+		return q.Flush()
+	}
+	return nil
+}
+
+// take takes the alarm's event out of ready, for it means that the time is up, and
+// returns how many are left.
+func (a *alarm) take(ready []backend.Ready) int {
+	for i := range ready {
+		if ready[i].Tag == alarmTag {
+			a.clear()
+			return i + copy(ready[i:], ready[i+1:])
+		}
+	}
+	return len(ready)
+}
+
+// clear makes the alarm unreadable, where its going off is not what ends a Wait.
+func (a *alarm) clear() {
+	var expirations [8]byte
+	_, _ = unix.Read(a.fd, expirations[:])
+}
+
+func (a *alarm) close() error {
+	if a.fd < 0 {
+		return nil
+	}
+	return os.NewSyscallError("close", unix.Close(a.fd))
+}

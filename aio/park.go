@@ -1,0 +1,159 @@
+//go:build linux
+
+package aio
+
+import (
+	"errors"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// parker is park mode: the home goroutine waits for a token.
+//
+// Two put it there. A notifier that is about to stop running does, without a
+// system call; to others the write to the eventfd is the faster way, see
+// aboutToYield. And a goroutine that waits in the runtime's poller, the watcher,
+// does when the Poller's descriptor becomes readable: by an event, by the alarm, or
+// by that eventfd.
+type parker struct {
+	poller   backend.Poller
+	pollable backend.Pollable
+	token    chan struct{} // has room for one
+	readable atomic.Bool   // the descriptor has become so since the Poller was asked
+	alarm    alarm
+
+	fd    int           // the descriptor that is watched, -1 before the first sleep
+	file  *os.File      // a duplicate of it, in the hands of the runtime's poller
+	ended chan struct{} // closed when the watcher has ended
+}
+
+func newParker(p backend.Poller, pollable backend.Pollable) *parker {
+	return &parker{poller: p, pollable: pollable, token: make(chan struct{}, 1), fd: -1, alarm: alarm{fd: -1}}
+}
+
+// park is the Wait of park mode.
+func (c *Context) park(timeout time.Duration) (n int, err error) {
+	deadline := sys.Deadline(timeout)
+	for {
+		if n, err := c.askFirst(); n > 0 || err != nil || c.busy() {
+			return n, err
+		}
+		p := c.parker
+		if err := errors.Join(p.attend(), p.alarm.set(p.poller, timeout)); err != nil {
+			return 0, err
+		}
+		c.yield()
+		<-p.token
+		c.resume()
+		if p.readable.Load() {
+			n, err = p.ask(c.events)
+			n = p.alarm.take(c.events[:n])
+			c.reap()
+		}
+		timeout = sys.Until(deadline)
+		if n > 0 || err != nil || timeout == 0 || c.busy() || c.notifyMe.Load() == isAwake {
+			return n, err
+		} // else it was the token of an earlier event
+	}
+}
+
+// askFirst collects what the Poller knows before the loop goes to sleep, since only
+// that the descriptor *becomes* readable wakes it up.
+func (c *Context) askFirst() (n int, err error) {
+	p := c.parker
+	for {
+		if err := p.pollable.Flush(); err != nil {
+			return 0, err
+		}
+		if !c.unseen && !p.readable.Load() && (c.peeker == nil || !c.peeker.Peek()) {
+			return 0, nil
+		}
+		c.unseen = false
+		n, err = p.ask(c.events)
+		if c.reap(); n > 0 || err != nil || c.busy() {
+			return n, err
+		}
+	}
+}
+
+// ask collects what the Poller knows.
+func (p *parker) ask(ready []backend.Ready) (n int, err error) {
+	p.readable.Store(false) // before: what comes later must not be forgotten
+	n, err = p.poller.Wait(ready, 0)
+	if err != nil {
+		p.readable.Store(true) // nor what could not be collected
+	}
+	return n, err
+}
+
+// wake ends the sleep, or the next one if there is none. Any goroutine may call it
+// at any time.
+func (p *parker) wake() {
+	select {
+	case p.token <- struct{}{}:
+	default:
+	}
+}
+
+// attend has the Poller's descriptor watched, also after it has changed.
+func (p *parker) attend() error {
+	if p == nil || p.fd == p.pollable.PollFD() {
+		return nil
+	}
+	if err := p.dismiss(); err != nil {
+		return err
+	}
+	fd := p.pollable.PollFD()
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	sys.OpenedDuplicate(dup)
+	if err := unix.SetNonblock(dup, true); err != nil { // or os.NewFile would keep it from the runtime
+		return errors.Join(os.NewSyscallError("fcntl", err), unix.Close(dup))
+	}
+	file := os.NewFile(uintptr(dup), "aio.Context")
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	p.fd, p.file, p.ended = fd, file, make(chan struct{})
+	p.readable.Store(true) // what has happened before
+	go p.watch(conn, p.ended)
+	return nil
+}
+
+// watch passes on that the descriptor has become readable, until it is closed.
+func (p *parker) watch(conn syscall.RawConn, ended chan<- struct{}) {
+	defer close(ended)
+	_ = conn.Read(func(uintptr) (done bool) {
+		p.readable.Store(true)
+		p.wake()
+		return false
+	})
+}
+
+func (p *parker) dismiss() error {
+	if p.fd < 0 {
+		return nil
+	}
+	p.fd = -1
+	err := p.file.Close()
+	<-p.ended
+	return err
+}
+
+// close is called when nobody can be parked any more; the Poller is still open.
+func (p *parker) close() error {
+	if p == nil {
+		return nil
+	}
+	return errors.Join(p.dismiss(), p.alarm.close())
+}

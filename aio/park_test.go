@@ -1,0 +1,213 @@
+package aio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// Everything else is tested in park mode by the suite, driven by byPark. This is
+// what there is in park mode only.
+
+// eachParked runs a test on the backends that can be parked on.
+func eachParked(t *testing.T, test func(t *testing.T, newLoop maker)) {
+	for _, b := range []Backend{Epoll, IOUring} {
+		eachLoop(t, b, byPark, test)
+	}
+}
+
+// Two parked loops wake each other a thousand times, and make no system call.
+func TestParkedLoopsWakeEachOtherWithoutSystemCalls(t *testing.T) {
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		const rounds = 1000
+		ping, pong := newLoop(), newLoop()
+		var calls atomic.Int64
+		first, over := make(chan struct{}), make(chan struct{})
+		n := 0
+		var there, back *BottomHalf
+		there = pong.NewBottomHalf(func() { _ = back.Schedule() })
+		back = ping.NewBottomHalf(func() {
+			switch n++; n {
+			case 10:
+				close(first)
+			case rounds:
+				close(over)
+				return
+			}
+			_ = there.Schedule()
+		})
+		start(t, ping)
+		start(t, pong)
+		asleep(t, ping)
+		asleep(t, pong)
+		must(t, back.Schedule()) // this one costs a write, and what follows from it
+		<-first
+		restore := sys.Inject(func(c sys.Call) sys.Fault {
+			if c != sys.CallMonotonic {
+				calls.Add(1)
+			}
+			return sys.Fault{}
+		})
+		<-over
+		restore()
+		if calls.Load() > rounds/10 { // a few are spent on events of the beginning
+			t.Errorf("%d system calls for %d round trips", calls.Load(), rounds)
+		}
+	})
+}
+
+// A notifier that goes on computing writes to the eventfd: the loop runs while it
+// does, on another P.
+func TestBusyNotifierWritesToTheEventfd(t *testing.T) {
+	procs(t, 2)
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran atomic.Bool
+		b := c.NewBottomHalf(func() { ran.Store(true) })
+		start(t, c)
+		asleep(t, c)
+		var writes atomic.Int64
+		defer sys.Inject(func(c sys.Call) sys.Fault {
+			if c == sys.CallEventfdWrite {
+				writes.Add(1)
+			}
+			return sys.Fault{}
+		})()
+		must(t, b.Schedule())
+		for begin := time.Now(); !ran.Load(); {
+			if time.Since(begin) > patience {
+				t.Fatal("it does not run")
+			}
+		}
+		if writes.Load() != 1 {
+			t.Errorf("%d writes", writes.Load())
+		}
+	})
+}
+
+// Whoever waits in Do makes way for the loop, and needs no system call for it.
+func TestDoOnAParkedLoopMakesNoSystemCall(t *testing.T) {
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		start(t, c)
+		nothing := func() error { return nil }
+		must(t, c.Do(context.Background(), nothing))
+		var writes atomic.Int64
+		defer sys.Inject(func(c sys.Call) sys.Fault {
+			if c == sys.CallEventfdWrite {
+				writes.Add(1)
+			}
+			return sys.Fault{}
+		})()
+		for range 100 {
+			asleep(t, c)
+			must(t, c.Do(context.Background(), nothing))
+		}
+		if n := writes.Load(); n > 10 { // another goroutine with the same hash can get in between
+			t.Errorf("%d writes", n)
+		}
+	})
+}
+
+// An alarm that has been set for later, or earlier, than what is due now.
+func TestAlarmMoves(t *testing.T) {
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		early := c.NewTimer(Realtime, ran.note("early"))
+		late := c.NewTimer(Realtime, ran.note("late"))
+		must(t, late.ModAfter(time.Hour))
+		b := c.NewBottomHalf(ran.note("bh"))
+		go func() { asleep(t, c); _ = b.Schedule() }()
+		pollUntil(t, c, func() bool { return len(ran) == 1 }) // the alarm is an hour away
+		must(t, early.ModAfter(2*time.Millisecond))
+		pollUntil(t, c, func() bool { return len(ran) == 2 }) // and has come nearer
+		must(t, early.ModAfter(time.Millisecond))
+		early.Del()
+		must(t, late.ModAfter(5*time.Millisecond)) // it goes off for nothing, and once more
+		pollUntil(t, c, func() bool { return len(ran) == 3 })
+		ran.expect(t, "bh", "early", "late")
+	})
+}
+
+// The watcher follows when epoll's instance is replaced, see trap 10.
+func TestParkedLoopFollowsANewInstance(t *testing.T) {
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		r, w := pipe(t)
+		h, err := c.Watch(r, Callbacks{Read: func() { t.Error("called after Close") }})
+		must(t, err)
+		turn(t, c)
+		owned(t, dupOf(t, r), nil)
+		must(t, unix.Dup3(w, r, unix.O_CLOEXEC)) // closed too early, and used again
+		must(t, h.Close())
+		write(t, w, "x")
+		settle(t, c)
+		other := notifier(t)
+		ran := false
+		watchNotifier(t, c, other, func() { ran = true })
+		go func() { asleep(t, c); _ = other.Set() }()
+		pollUntil(t, c, func() bool { return ran })
+	})
+}
+
+func dupOf(t testing.TB, fd int) int {
+	t.Helper()
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	must(t, err)
+	return dup
+}
+
+func init() { children["parked"] = parkTenThousand }
+
+// Ten thousand parked Contexts need no threads.
+func TestTenThousandParkedContexts(t *testing.T) {
+	needDescriptors(t, 3*manyContexts+100)
+	runInChild(t, "parked")
+}
+
+const manyContexts = 10_000
+
+func parkTenThousand() (err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, manyContexts)
+	var loops []*Context
+	defer func() {
+		cancel()
+		for range loops {
+			if e := <-ended; !errors.Is(e, context.Canceled) {
+				err = errors.Join(err, e)
+			}
+		}
+	}()
+	for range manyContexts {
+		c, err := New(WithBackend(Epoll), WithMode(ModePark))
+		if err != nil {
+			return err
+		}
+		loops = append(loops, c)
+		go func() {
+			err := c.Run(ctx)
+			ended <- errors.Join(err, c.Close())
+		}()
+	}
+	for _, c := range loops { // each of them is alive
+		if err := c.Do(ctx, func() error { return nil }); err != nil {
+			return err
+		}
+	}
+	threads, err := os.ReadDir("/proc/self/task")
+	if err == nil && len(threads) > 12+runtime.GOMAXPROCS(0) {
+		err = fmt.Errorf("%d threads for %d Contexts", len(threads), len(loops))
+	}
+	return err
+}

@@ -1,0 +1,157 @@
+package aio
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// traits is what WithThread can change, of the calling thread.
+type traits struct {
+	cpus     unix.CPUSet
+	nice     int
+	policy   uint32
+	priority uint32
+	slack    int
+}
+
+func traitsNow(t testing.TB) (now traits) {
+	t.Helper()
+	must(t, unix.SchedGetaffinity(0, &now.cpus))
+	raw, err := unix.Getpriority(unix.PRIO_PROCESS, unix.Gettid())
+	must(t, err)
+	attr, err := unix.SchedGetAttr(0, 0)
+	must(t, err)
+	now.slack, err = unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	must(t, err)
+	now.nice, now.policy, now.priority = 20-raw, attr.Policy, attr.Priority
+	return now
+}
+
+// onLoop returns the traits of a loop's thread, and of the same thread afterwards.
+func onLoop(t testing.TB, opts ...Option) (during, after traits) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, err := New(opts...)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if _, err := c.TryPoll(); err != nil {
+			t.Error(err, c.Close())
+			return
+		}
+		during = traitsNow(t)
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		after = traitsNow(t)
+	}()
+	<-done
+	return during, after
+}
+
+func TestThreadIsSetUpAndLeftAsItWas(t *testing.T) {
+	before := traitsNow(t)
+	cpu := firstCPU(before.cpus)
+	during, after := onLoop(t, WithThread(Thread{CPUs: []int{cpu}, Nice: before.nice + 1, TimerSlack: 123 * time.Microsecond}))
+	if during.cpus.Count() != 1 || !during.cpus.IsSet(cpu) {
+		t.Errorf("it may run on %d CPUs", during.cpus.Count())
+	}
+	if during.nice != before.nice+1 || during.slack != 123_000 {
+		t.Errorf("nice %d, timer slack %d ns", during.nice, during.slack)
+	}
+	if needNice(t); after != before {
+		t.Errorf("%+v afterwards, %+v before", after, before)
+	}
+}
+
+func TestThreadInARealtimeClass(t *testing.T) {
+	needNice(t)
+	before := traitsNow(t)
+	during, after := onLoop(t, WithThread(Thread{Realtime: 3, Nice: -5}))
+	if during.policy != unix.SCHED_FIFO || during.priority != 3 || after != before {
+		t.Errorf("policy %d, priority %d, then %+v", during.policy, during.priority, after)
+	}
+}
+
+func firstCPU(set unix.CPUSet) int {
+	for cpu := 0; ; cpu++ {
+		if set.IsSet(cpu) {
+			return cpu
+		}
+	}
+}
+
+// needNice skips what an ordinary user may not do.
+func needNice(t testing.TB) {
+	t.Helper()
+	if unix.Geteuid() != 0 {
+		t.Skip("needs CAP_SYS_NICE")
+	}
+}
+
+func TestThreadThatIsNotPossible(t *testing.T) {
+	for _, bad := range []Thread{{Nice: 20}, {Nice: -21}, {Realtime: 100}, {Realtime: -1}, {TimerSlack: -1}, {CPUs: []int{-1}}, {CPUs: []int{0, 1 << 20}}} {
+		if _, err := New(WithThread(bad)); err == nil || !strings.Contains(err.Error(), "WithThread") {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop(WithMode(ModeThread), WithThread(Thread{CPUs: []int{maxCPUs - 1}, TimerSlack: 1}))
+		before := traitsNow(t)
+		for range 2 { // and again: nobody has become the home goroutine
+			_, err := c.Poll()
+			if !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "may run on none of the CPUs [1023]") {
+				t.Errorf("%v", err)
+			}
+		}
+		if traitsNow(t) != before {
+			t.Error("something was changed all the same")
+		}
+	})
+}
+
+func init() { children["thread without privileges"] = threadWithoutPrivileges }
+
+// Without the privilege Poll says what is needed, and the thread is as before.
+func TestThreadWithoutPrivileges(t *testing.T) { runInChild(t, "thread without privileges") }
+
+func threadWithoutPrivileges() error {
+	if unix.Geteuid() == 0 {
+		if err := unix.Setresuid(65534, 65534, 65534); err != nil {
+			return err
+		}
+	}
+	for what, thread := range map[string]Thread{
+		"`ulimit -r` 5":  {Realtime: 5, TimerSlack: 777},
+		"`ulimit -e` 30": {Nice: -10, TimerSlack: 777},
+	} {
+		if err := refused(thread, what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func refused(thread Thread, advice string) error {
+	c, err := New(WithThread(thread))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Poll()
+	if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) || !strings.Contains(err.Error(), advice) {
+		return fmt.Errorf("%+v: %v, want advice: %s", thread, err, advice)
+	}
+	if slack, _ := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); slack == int(thread.TimerSlack) {
+		return fmt.Errorf("%+v: the timer slack was changed all the same", thread)
+	}
+	return nil
+}
