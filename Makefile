@@ -13,6 +13,8 @@ help: ## list what can be made
 ## SCENARIO scenarios for make bench, for example wake,pingpong (default: all)
 ## OUT folder for the results of make bench (default: bench/out)
 ## COUNT repetitions for make stress (default: 200)
+## KERNEL kernels for make kernels, for example 5.10,7 (default: all of kernels.json)
+## SHORT 1: make kernels with the oldest, the newest and one more
 ## DURATION time on each backend for make soak (default: 60s)
 ## FUZZTIME time for each target of make fuzz (default: 60s)
 QUICK    ?=
@@ -22,6 +24,8 @@ OUT      ?= bench/out
 COUNT    ?= 200
 FUZZTIME ?= 60s
 DURATION ?= 60s
+KERNEL   ?=
+SHORT    ?=
 
 test: ## run all tests
 	$(GO) test ./...
@@ -47,6 +51,9 @@ soak: ## everything at once on each backend for DURATION, and nothing may be los
 
 model: ## go through all states of the notify protocol (spin, a C compiler)
 	docs/model/check
+
+kernels: ## run the tests on real kernels, in virtual machines (root, apt)
+	$(GO) run ./kernels -jobs 2 $(if $(KERNEL),-kernel $(KERNEL)) $(if $(SHORT),-short)
 
 vet: ## run go vet
 	$(GO) vet ./...
@@ -103,4 +110,4 @@ peers-deps: ## install what the peers are built with (Debian, Ubuntu; as root)
 ci: ## run what has to pass before a change is merged, see .ci/run
 	.ci/run
 
-.PHONY: help test race stress fuzz soak model vet staticcheck fmt-check cross bench bench-smoke examples glib peers peers-deps ci
+.PHONY: help test race stress fuzz soak model kernels vet staticcheck fmt-check cross bench bench-smoke examples glib peers peers-deps ci

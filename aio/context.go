@@ -119,7 +119,8 @@ const notifierEvents = backend.In | backend.Edge
 // New returns a Context. It fails if the chosen backend is not available, with an
 // error that matches backend.ErrUnavailable and says what to change; if the
 // environment variable AIOLOOP_BACKEND names no backend; or if the process has no
-// file descriptor left (EMFILE). A Context takes one or two descriptors.
+// file descriptor left (EMFILE). A Context takes one or two descriptors, in park mode
+// up to four.
 func New(opts ...Option) (*Context, error) {
 	var o options
 	if err := errors.Join(o.apply(opts), o.resolveMode()); err != nil {

@@ -16,8 +16,9 @@
 //
 // # Who owns what
 //
-// A Context owns the descriptors that it has opened: an eventfd, and with epoll
-// and io_uring that of the kernel object. It does not own those that it watches.
+// A Context owns the descriptors that it has opened: an eventfd, with epoll and
+// io_uring that of the kernel object, and in park mode a duplicate of it and, with the
+// first sleep that a timer ends, a timerfd. It does not own those that it watches.
 // Whoever calls Watch keeps the descriptor open until [Handler.Close] has returned,
 // and closes it then. The Context neither reads nor writes it and changes no flag of
 // it. It should be non-blocking, because a callback may be called for nothing.
@@ -30,9 +31,9 @@
 //
 // The first goroutine that calls Poll, TryPoll, Run or Prepare is the home
 // goroutine of the Context, until it is closed. All callbacks run there, one at a
-// time, so what only callbacks touch needs no lock. With io_uring the home
-// goroutine is locked to its thread; Close unlocks it if the home goroutine calls
-// it, and otherwise it stays locked until it ends.
+// time, so what only callbacks touch needs no lock. In thread mode with io_uring, and
+// with [WithThread], the home goroutine is locked to its thread; Close unlocks it if
+// the home goroutine calls it, and otherwise it stays locked until it ends.
 //
 // These may be called from any goroutine, at any time, also while the loop sleeps:
 // Notify, NewBottomHalf, NewTimer, Watch, WatchNotifier, ScheduleOnce, Do, Call,
@@ -60,8 +61,9 @@
 //     suggest that it is worth it.
 //  3. It announces that it is about to sleep, and looks again whether somebody has
 //     notified it; if so, it does not sleep.
-//  4. It waits, withdraws the announcement, and takes notice of all notifies so
-//     far, before it looks for what they were about.
+//  4. It waits, in the kernel or in Go's scheduler as its [Mode] says, withdraws the
+//     announcement, and takes notice of all notifies so far, before it looks for what
+//     they were about.
 //  5. It calls, in this order: completions of native operations; bottom halves that
 //     were scheduled by now, the first one first; handlers with events; timers that
 //     have expired, the earliest first; idle bottom halves, if nothing else has been
@@ -85,6 +87,8 @@
 // A loop that is awake finds out about a notify by itself; one that sleeps is woken
 // by one write to its eventfd, however many goroutines notify it. So Schedule and
 // Notify cost a few atomic operations, and a system call only if they end a sleep.
+// In park mode not even that, if the notifier is about to make way: a callback of
+// another parked loop, or the caller of Do.
 //
 // # What is guaranteed
 //
@@ -106,9 +110,9 @@
 //     that come close together may be one call, and a call may be for nothing.
 //   - Progress. Poll may return without any.
 //   - Being on time. A callback that takes long delays all others; so do the
-//     kernel's scheduler, and Go's if GOMAXPROCS is 1: a loop that sleeps in a
-//     system call then keeps the only P until the runtime takes it away. With epoll
-//     on kernels before 5.11, timers are up to 1 ms late.
+//     kernel's scheduler and, in park mode, Go's. In thread mode a loop that sleeps
+//     keeps its P until the runtime takes it away, which everybody waits for if
+//     GOMAXPROCS is 1. With epoll on kernels before 5.11, timers are up to 1 ms late.
 //   - That a jump of the Host clock is noticed before the loop wakes up for another
 //     reason.
 //   - That the wrong goroutine is found out after the home goroutine has ended. A
@@ -128,9 +132,11 @@
 //	New, backend cannot be used here          backend.ErrUnavailable, *backend.UnavailableError
 //	New, no descriptor left                   EMFILE, ENFILE
 //	New, AIOLOOP_BACKEND unknown              an error that lists the names
-//	New, bad option: unknown Backend, nil     an error that names the option
-//	    Poller or VirtualClock, negative
-//	    polling parameter, nil Option
+//	New, bad option: unknown Backend or       an error that names the option
+//	    Mode, nil Poller or VirtualClock,
+//	    parameter out of range, nil Option
+//	New, ModePark and a backend without it    errors.ErrUnsupported
+//	first Poll, Run or Prepare, WithThread    EPERM, EACCES; EINVAL if no CPU is left
 //	Backend.Set, UnmarshalText: unknown       an error that lists the names
 //	Watch, descriptor negative or not open    *backend.FDError, EBADF
 //	Watch, descriptor watched already         *backend.FDError, EEXIST
@@ -163,6 +169,7 @@
 //	aio_context_new                        New
 //	aio_context_unref                      Context.Close
 //	aio_context_set_poll_params            WithPolling
+//	iothread, its thread's properties      ModeThread, WithThread
 //	aio_poll(ctx, true), (ctx, false)      Context.Poll, TryPoll
 //	aio_notify                             Context.Notify
 //	aio_set_fd_handler                     Context.Watch; Handler.Change, Close

@@ -1,0 +1,149 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// machine is how to emulate a computer of an architecture.
+type machine struct {
+	qemu, debian string // the program, and the Debian package that has it
+	console      string // the kernel's name of the serial line
+	args         []string
+}
+
+var machines = map[string]machine{
+	"amd64": {"qemu-system-x86_64", "qemu-system-x86", "ttyS0", []string{"-cpu", "max"}},
+	"arm64": {"qemu-system-aarch64", "qemu-system-arm", "ttyAMA0", []string{"-machine", "virt", "-cpu", "cortex-a72"}},
+}
+
+// Limits of a guest, between which nothing may be silent.
+const (
+	bootLimit  = 3 * time.Minute
+	quietLimit = testLimit + 30*time.Second
+	probeLimit = 15 * time.Second
+)
+
+// guestMemory holds the initramfs twice while it is unpacked, and the tests.
+const guestMemory = "2048"
+
+// command is the emulator's, with the console on its standard output.
+func (m machine) command(ctx context.Context, accel, kernel, initramfs string) *exec.Cmd {
+	args := append([]string{
+		"-accel", accel, "-smp", "2", "-m", guestMemory,
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+		"-kernel", kernel, "-initrd", initramfs,
+		"-append", "console=" + m.console + " rdinit=/init panic=-1 oops=panic loglevel=4 mitigations=off random.trust_cpu=on",
+	}, m.args...)
+	return exec.CommandContext(ctx, m.qemu, args...)
+}
+
+// boot runs a guest until it has switched itself off, or is silent for too long. It
+// copies the console to log.
+func boot(ctx context.Context, m machine, accel, kernel, initramfs string, log io.Writer) (*transcript, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := m.command(ctx, accel, kernel, initramfs)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	cmd.WaitDelay = time.Second
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	t := watch(out, log, bootLimit, quietLimit, cancel)
+	if err := cmd.Wait(); err != nil && t.problem() == "" {
+		return t, fmt.Errorf("%s: %w\n%s", m.qemu, err, &stderr)
+	}
+	if !t.done && t.silent == 0 && stderr.Len() > 0 {
+		return t, errors.New(stderr.String())
+	}
+	return t, nil
+}
+
+// watch reads the console to its end. A guest that says nothing in time is stopped:
+// at the beginning nothing of the protocol, and then no line at all.
+func watch(console io.Reader, log io.Writer, first, quiet time.Duration, stop func()) *transcript {
+	t := newTranscript()
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for b := bufio.NewReaderSize(console, 1<<16); ; {
+			line, err := b.ReadString('\n')
+			if line != "" {
+				lines <- line
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	limit := first
+	timer := time.NewTimer(limit)
+	for {
+		select {
+		case line, ok := <-lines:
+			if !ok {
+				return t
+			}
+			_, _ = io.WriteString(log, line)
+			t.line(line)
+			if t.started() {
+				limit = quiet
+				timer.Reset(limit)
+			}
+		case <-timer.C:
+			t.silent = limit
+			stop()
+			for line := range lines {
+				t.line(line)
+			}
+			return t
+		}
+	}
+}
+
+// accelerator returns kvm if a guest gets to the end with it in a short time: that
+// /dev/kvm exists does not mean that it works.
+func accelerator(ctx context.Context, arch, kernel, dir string) (accel, reason string) {
+	const tcg = "tcg,thread=multi"
+	if arch != hostArch {
+		return tcg, "another architecture than this machine's"
+	}
+	if f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0); err != nil {
+		return tcg, err.Error()
+	} else {
+		f.Close()
+	}
+	initramfs, err := build(ctx, dir, arch, "-probe", nil, nil)
+	if err != nil {
+		return tcg, err.Error()
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	t, err := boot(ctx, machines[arch], "kvm", kernel, initramfs, io.Discard)
+	switch {
+	case err != nil:
+		return tcg, "with /dev/kvm: " + firstLine(err.Error())
+	case !t.done:
+		return tcg, fmt.Sprintf("with /dev/kvm no guest gets to its end within %v", probeLimit)
+	}
+	return "kvm", "a probe boot worked"
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

@@ -1,0 +1,115 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+//go:embed kernels.json
+var listJSON []byte
+
+// list is the data file.
+type list struct {
+	Kernels []kernel
+	// HostOnly says why a package's tests cannot run in a guest, by its path in the module.
+	HostOnly map[string]string
+	// HostOnlyTests says why no guest can run a test, by package and name: aio.TestX.
+	HostOnlyTests map[string]string
+	Extra         []extra
+}
+
+// kernel is one to be tested.
+type kernel struct {
+	Name    string   // for KERNEL=
+	Arch    string   // Debian's name, which here is also Go's
+	Suites  []string // of the Debian archive
+	Package string   // regular expression; the highest version of what it matches is taken
+	Short   bool     // belongs to the short form of the matrix
+	Has     []string // names of internal/feature that have to work
+	Lacks   []string // names of internal/feature that must not
+}
+
+// extra is one more run of a package's tests, in other circumstances.
+type extra struct {
+	Name    string
+	Package string
+	Run     string // for -test.run
+	Env     []string
+	Sysctl  map[string]string
+	CPUs    int // the run is bound to the first CPUs
+	UID     int
+}
+
+// parseList reads a data file, in which a misspelt key is an error.
+func parseList(b []byte) (*list, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	var l list
+	if err := d.Decode(&l); err != nil {
+		return nil, fmt.Errorf("kernels.json: %w", err)
+	}
+	names := map[string]bool{}
+	for _, k := range l.Kernels {
+		if err := k.check(); err != nil {
+			return nil, fmt.Errorf("kernels.json: kernel %q: %w", k.Name, err)
+		}
+		if names[k.Name] {
+			return nil, fmt.Errorf("kernels.json: there are two kernels %q", k.Name)
+		}
+		names[k.Name] = true
+	}
+	return &l, nil
+}
+
+func (k *kernel) check() error {
+	if _, ok := machines[k.Arch]; !ok {
+		return fmt.Errorf("no virtual machine for the architecture %q", k.Arch)
+	}
+	if k.Name == "" || len(k.Suites) == 0 || k.Package == "" {
+		return errors.New("it needs a name, suites and a package")
+	}
+	for _, f := range k.Has {
+		if slices.Contains(k.Lacks, f) {
+			return fmt.Errorf("it has and lacks %s", f)
+		}
+	}
+	_, err := regexp.Compile(k.Package)
+	return err
+}
+
+// choose returns the kernels that are asked for: those that are named, those of the
+// short form, or all. complete says whether a test that none of them runs is a failure.
+func (l *list) choose(names string, short bool) (chosen []kernel, complete bool, err error) {
+	if names == "" {
+		for _, k := range l.Kernels {
+			if k.Short || !short {
+				chosen = append(chosen, k)
+			}
+		}
+		return chosen, true, nil
+	}
+	for _, name := range strings.Split(names, ",") {
+		i := slices.IndexFunc(l.Kernels, func(k kernel) bool { return k.Name == name })
+		if i < 0 {
+			return nil, false, fmt.Errorf("there is no kernel %q in kernels.json, only %s", name, l.names())
+		}
+		chosen = append(chosen, l.Kernels[i])
+	}
+	return chosen, len(chosen) == len(l.Kernels), nil
+}
+
+func (l *list) names() string {
+	var names []string
+	for _, k := range l.Kernels {
+		names = append(names, k.Name)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,265 @@
+//go:build linux
+
+// Command kernels runs the tests of this module on real kernels, in virtual machines,
+// and prints what came of it. See README.md beside it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const hostArch = runtime.GOARCH
+
+// options are the flags.
+type options struct {
+	kernels string
+	short   bool
+	jobs    int
+	cache   string
+	accel   string
+	only    string
+	run     string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.kernels, "kernel", "", "names from kernels.json, with commas between them (default: all)")
+	flag.BoolVar(&o.short, "short", false, "only the kernels of the short form, and the tests with -short")
+	flag.IntVar(&o.jobs, "jobs", 1, "how many guests run at the same time; each has two CPUs")
+	flag.StringVar(&o.cache, "cache", "kernels/.cache", "folder for kernels, programs and logs")
+	flag.StringVar(&o.accel, "accel", "", "QEMU's accelerator (default: kvm if a probe boot with it works, else tcg)")
+	flag.StringVar(&o.only, "only", "", "packages to test, with commas between them (default: all)")
+	flag.StringVar(&o.run, "run", "", "regular expression for the tests to run, without benchmarks (default: all)")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	err := matrix(ctx, &o, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "make kernels:", err)
+		os.Exit(1)
+	}
+}
+
+// matrix runs everything.
+func matrix(ctx context.Context, o *options, w io.Writer) error {
+	l, err := parseList(listJSON)
+	if err != nil {
+		return err
+	}
+	chosen, complete, err := l.choose(o.kernels, o.short)
+	if err != nil {
+		return err
+	}
+	if err := haveTools(ctx, chosen, w); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(o.cache, "logs"), 0o755); err != nil {
+		return err
+	}
+	m := &runner{options: o, list: l, w: w, start: time.Now()}
+	images, err := m.obtainAll(ctx, chosen)
+	if err != nil {
+		return err
+	}
+	if err := m.buildAll(ctx, chosen); err != nil {
+		return err
+	}
+	m.accelerators(ctx, chosen, images)
+	results := m.bootAll(ctx, chosen, images)
+	if err := writeTable(w, l, results); err != nil {
+		return err
+	}
+	return verdict(w, l, results, complete && o.only == "" && o.run == "")
+}
+
+// verdict prints what is wrong, and returns an error if anything is.
+func verdict(w io.Writer, l *list, results []*result, complete bool) error {
+	var failures []string
+	for _, r := range results {
+		failures = append(failures, r.failures()...)
+	}
+	if complete {
+		failures = append(failures, neverRun(l, results)...)
+	} else {
+		fmt.Fprintln(w, "\nnot all kernels and packages: whether each test runs on one of them was not checked")
+	}
+	if len(failures) == 0 {
+		fmt.Fprintf(w, "\n%d kernels: all is well\n", len(results))
+		return nil
+	}
+	fmt.Fprintln(w, "\nfailed:")
+	for _, f := range failures {
+		fmt.Fprintln(w, "  "+f)
+	}
+	return fmt.Errorf("%d failures", len(failures))
+}
+
+// haveTools checks for the programs that are needed, and installs them if it may.
+func haveTools(ctx context.Context, chosen []kernel, w io.Writer) error {
+	needed := map[string]string{"apt-get": "apt", "dpkg-deb": "dpkg", "go": "golang"}
+	for _, k := range chosen {
+		needed[machines[k.Arch].qemu] = machines[k.Arch].debian
+	}
+	var missing []string
+	for program, debian := range needed {
+		if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, debian)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	command := "apt-get install --no-install-recommends " + strings.Join(missing, " ")
+	if os.Geteuid() != 0 || slices.Contains(missing, "apt") || slices.Contains(missing, "golang") {
+		return fmt.Errorf("this needs programs that are not installed; as root: %s", command)
+	}
+	fmt.Fprintln(w, "installing what is missing:", command)
+	for _, args := range [][]string{{"update"}, append([]string{"install", "-y", "--no-install-recommends"}, missing...)} {
+		cmd := exec.CommandContext(ctx, "apt-get", args...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
+		}
+	}
+	return nil
+}
+
+// runner does the steps of a matrix.
+type runner struct {
+	*options
+	list  *list
+	start time.Time
+
+	initramfs map[string]string // by architecture
+	planned   map[string][]job
+	accelOf   map[string]string
+
+	mu sync.Mutex // guards w
+	w  io.Writer
+}
+
+// say tells how far it is.
+func (m *runner) say(s string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fmt.Fprintf(m.w, "%4.0fs %s\n", time.Since(m.start).Seconds(), s)
+}
+
+// obtainAll returns the files to boot, by the kernel's name.
+func (m *runner) obtainAll(ctx context.Context, chosen []kernel) (map[string]string, error) {
+	images := map[string]string{}
+	for _, k := range chosen {
+		path, err := obtain(ctx, m.cache, &k, m.say)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", k.Name, err)
+		}
+		images[k.Name] = path
+	}
+	return images, nil
+}
+
+// buildAll makes an initramfs for each architecture.
+func (m *runner) buildAll(ctx context.Context, chosen []kernel) error {
+	m.initramfs, m.planned = map[string]string{}, map[string][]job{}
+	for _, k := range chosen {
+		if m.initramfs[k.Arch] != "" {
+			continue
+		}
+		m.say("building the tests for " + k.Arch)
+		packages, err := testPackages(ctx, k.Arch)
+		if err != nil {
+			return err
+		}
+		packages = slices.DeleteFunc(packages, func(p goPackage) bool { return m.list.HostOnly[p.Path] != "" || !m.wanted(p.Path) })
+		jobs := m.narrow(plan(m.list, packages, m.short))
+		m.planned[k.Arch] = jobs
+		if m.initramfs[k.Arch], err = build(ctx, m.cache, k.Arch, "", packages, jobs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// narrow leaves only the jobs that the flags ask for.
+func (m *runner) narrow(jobs []job) []job {
+	jobs = slices.DeleteFunc(jobs, func(j job) bool { return !m.wanted(j.Package) || j.Bench && m.run != "" })
+	for i := range jobs {
+		if m.run != "" {
+			jobs[i].Args = append(jobs[i].Args, "-test.run="+m.run)
+		}
+	}
+	return jobs
+}
+
+func (m *runner) wanted(path string) bool {
+	return m.only == "" || slices.Contains(strings.Split(m.only, ","), path)
+}
+
+// accelerators finds out once for each architecture what emulates it.
+func (m *runner) accelerators(ctx context.Context, chosen []kernel, images map[string]string) {
+	m.accelOf = map[string]string{}
+	for _, k := range chosen {
+		if m.accelOf[k.Arch] != "" {
+			continue
+		}
+		if m.accelOf[k.Arch] = m.accel; m.accel == "" {
+			accel, reason := accelerator(ctx, k.Arch, images[k.Name], m.cache)
+			m.accelOf[k.Arch] = accel
+			m.say(fmt.Sprintf("%s: emulated by %s (%s)", k.Arch, accel, reason))
+		}
+	}
+}
+
+// bootAll runs the guests, a few at a time, and returns what came of them in order.
+func (m *runner) bootAll(ctx context.Context, chosen []kernel, images map[string]string) []*result {
+	results := make([]*result, len(chosen))
+	var all sync.WaitGroup
+	slots := make(chan struct{}, max(1, m.jobs))
+	for i, k := range chosen {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			m.say(k.Name + ": booting")
+			results[i] = m.bootOne(ctx, k, images[k.Name])
+			m.say(fmt.Sprintf("%s: ended after %v", k.Name, results[i].took.Round(time.Second)))
+		})
+	}
+	all.Wait()
+	return results
+}
+
+func (m *runner) bootOne(ctx context.Context, k kernel, image string) *result {
+	r := &result{kernel: k, jobs: m.planned[k.Arch], accel: m.accelOf[k.Arch]}
+	start := time.Now()
+	defer func() { r.took = time.Since(start) }()
+	log, err := os.Create(filepath.Join(m.cache, "logs", k.Name+".console"))
+	if err != nil {
+		r.failure = err.Error()
+		return r
+	}
+	defer log.Close()
+	r.guest, err = boot(ctx, machines[k.Arch], r.accel, image, m.initramfs[k.Arch], log)
+	if r.guest != nil {
+		r.failure = r.guest.problem()
+	}
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		r.failure = strings.TrimPrefix(r.failure+"; "+err.Error(), "; ")
+	}
+	return r
+}

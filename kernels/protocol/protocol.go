@@ -1,0 +1,70 @@
+//go:build linux
+
+// Package protocol is what the tool on the host and the init in the guest have to
+// agree on: the jobs that are packed into the initramfs, and the lines that come
+// back over the serial console.
+package protocol
+
+import (
+	"strings"
+	"time"
+)
+
+// JobsFile is where the init finds its jobs: a JSON array of Job.
+const JobsFile = "/jobs.json"
+
+// Job is one command that the guest runs.
+type Job struct {
+	Name  string // a row of the table
+	Args  []string
+	Env   []string // in addition to the init's own
+	Dir   string
+	Limit time.Duration // after which the command and all that it started are killed
+
+	Sysctl map[string]string `json:",omitempty"` // set before, and put back afterwards
+	CPUs   int               `json:",omitempty"` // runs on the first CPUs only; 0: on all
+	UID    int               `json:",omitempty"` // 0: as root
+}
+
+// Kind is the first word of a line of the protocol.
+type Kind string
+
+// The kinds of lines, with their fields.
+const (
+	Kernel  Kind = "kernel"  // release, machine
+	Feature Kind = "feature" // name, outcome, error
+	Backend Kind = "backend" // name, reason
+	Begin   Kind = "begin"   // job
+	Output  Kind = "output"  // a line of the job's output
+	End     Kind = "end"     // job, how it ended (OK, or what went wrong), milliseconds
+	Refused Kind = "refused" // job, why it cannot run on this kernel
+	Done    Kind = "done"    // nothing: all jobs have been run
+)
+
+// OK is how a job ended that exited with 0.
+const OK = "ok"
+
+// mark begins each line of the protocol; everything else on the console is the kernel's.
+const mark = "@aioloop@"
+
+// Line formats a line, without its line feed.
+func Line(k Kind, fields ...string) string {
+	clean := strings.NewReplacer("\t", " ", "\n", " ", "\r", "")
+	var b strings.Builder
+	b.WriteString(mark + string(k))
+	for _, f := range fields {
+		b.WriteString("\t" + clean.Replace(f))
+	}
+	return b.String()
+}
+
+// Parse takes a line of the console apart. It finds the mark anywhere, because the
+// kernel may have written the beginning of the line.
+func Parse(line string) (k Kind, fields []string, ok bool) {
+	_, rest, ok := strings.Cut(strings.TrimRight(line, "\r\n"), mark)
+	if !ok {
+		return "", nil, false
+	}
+	parts := strings.Split(rest, "\t")
+	return Kind(parts[0]), parts[1:], true
+}

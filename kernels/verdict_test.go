@@ -1,0 +1,121 @@
+//go:build linux
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aioloop/aioloop/kernels/protocol"
+)
+
+// guest returns the result of a kernel on which the tests ended as said.
+func guest(name string, k kernel, outcomes map[string]string) *result {
+	k.Name = name
+	c := booted().say(protocol.Begin, "aio")
+	for test, outcome := range outcomes {
+		c.output("\x16=== RUN   "+test, "    x_test.go:1: because of "+name, "\x16--- "+outcome+": "+test+" (0.00s)")
+	}
+	t := read(c.say(protocol.End, "aio", protocol.OK, "1").say(protocol.Done).String())
+	return &result{kernel: k, guest: t, failure: t.problem(), jobs: []job{{Package: "aio", Job: protocol.Job{Name: "aio"}}}}
+}
+
+var honest = kernel{Has: []string{"epoll_pwait2"}, Lacks: []string{"io_uring"}}
+
+func TestNeverRun(t *testing.T) {
+	results := []*result{
+		guest("old", honest, map[string]string{"TestAlways": "PASS", "TestNew": "SKIP", "TestNever": "SKIP", "TestStrace": "SKIP"}),
+		guest("new", honest, map[string]string{"TestAlways": "PASS", "TestNew": "PASS", "TestNever": "SKIP", "TestStrace": "SKIP"}),
+	}
+	l := &list{HostOnlyTests: map[string]string{"aio.TestStrace": "needs strace"}}
+	got := strings.Join(neverRun(l, results), "\n")
+	if got != "no kernel runs aio.TestNever: because of new" {
+		t.Error(got)
+	}
+	l.HostOnlyTests["aio.TestNever"] = "a reason"
+	if got := neverRun(l, results); got != nil {
+		t.Errorf("explained: %q", got)
+	}
+	l.HostOnlyTests["aio.TestAlways"] = "not true"
+	l.HostOnlyTests["aio.TestGone"] = "out of date"
+	if got := neverRun(l, results); len(got) != 2 {
+		t.Errorf("two explanations that do not hold: %q", got)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	ok := map[string]string{"TestA": "PASS", "TestB": "SKIP"}
+	for _, tc := range []struct {
+		name string
+		r    *result
+		want string // of the only failure; empty: none
+	}{
+		{"none", guest("k", honest, ok), ""},
+		{"test", guest("k", honest, map[string]string{"TestA": "FAIL"}), "k: aio: TestA failed\n          x_test.go:1: because of k"},
+		{"lacks what it should have", guest("k", kernel{Has: []string{"epoll_pwait2", "io_uring"}}, ok), "k: it should have io_uring: not supported: ENOSYS"},
+		{"has what it should lack", guest("k", kernel{Lacks: []string{"epoll_pwait2", "io_uring"}}, ok), "k: it has epoll_pwait2, which kernels.json says it lacks"},
+		{"unknown", guest("k", kernel{Has: []string{"epoll_pwait2"}}, ok), "k: kernels.json does not say whether it has io_uring (not supported: ENOSYS)"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := strings.Join(tc.r.failures(), "\n"); got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+	r := guest("k", honest, ok)
+	r.jobs = append(r.jobs, job{Job: protocol.Job{Name: "forgotten"}})
+	if got := r.failures(); len(got) != 1 || got[0] != "k: forgotten was not run" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestTable(t *testing.T) {
+	results := []*result{
+		guest("old", honest, map[string]string{"TestA": "PASS", "TestB": "SKIP"}),
+		guest("new", honest, map[string]string{"TestA": "PASS", "TestB": "PASS"}),
+		{kernel: kernel{Name: "broken"}, failure: "no such program"},
+	}
+	var b strings.Builder
+	if err := writeTable(&b, &list{HostOnly: map[string]string{"internal/house": "needs go"}}, results); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(b.String()), " ")
+	for _, want := range []string{
+		"aio 1/0/1 0s 2/0/0 0s FAILED: not reached",
+		"epoll_pwait2 yes yes -",
+		"auto chooses epoll epoll -",
+		"aio: TestB: because of old [old]",
+		"internal/house: all of it, on the host only: needs go",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+	b.Reset()
+	if err := verdict(&b, &list{}, results, false); err == nil || !strings.Contains(b.String(), "broken: no such program") {
+		t.Errorf("%v\n%s", err, &b)
+	}
+	if err := verdict(&b, &list{}, results[:2], true); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPlan(t *testing.T) {
+	l := &list{
+		HostOnly: map[string]string{"internal/house": "needs go"},
+		Extra:    []extra{{Name: "one CPU", Package: "aio", Run: "TestA", CPUs: 1, Env: []string{"GOMAXPROCS=1"}}},
+	}
+	jobs := plan(l, []goPackage{{Path: "aio"}, {Path: "internal/house"}, {Path: "kernels", Dir: "testdata"}}, true)
+	var names []string
+	for _, j := range jobs {
+		names = append(names, j.Name)
+	}
+	if got := strings.Join(names, ", "); got != "aio, kernels, aio: one CPU" {
+		t.Error(got)
+	}
+	one := jobs[2]
+	args := strings.Join(one.Args, " ")
+	if one.CPUs != 1 || one.Env[0] != "GOMAXPROCS=1" || !strings.Contains(args, "-test.run=TestA") || !strings.Contains(args, "-test.short") {
+		t.Errorf("%+v", one)
+	}
+}
