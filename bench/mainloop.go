@@ -49,6 +49,7 @@ func mainloopCase(row, pinned string) testCase {
 			if at == atHome && !isLocked(row) {
 				s.confine()
 			}
+			s.atLeastTwoProcs()
 			return s.rally(func(handle func(int)) (func(int), error) { return s.mainloopStation(row, at, handle) })
 		}
 	}

@@ -57,12 +57,12 @@ func pingpongSetup(s *site, row string, at place) (runFunc, error) {
 	if at == atHome && !isLocked(row) {
 		s.confine()
 	}
+	s.atLeastTwoProcs()
 	return s.rally(func(handle func(int)) (func(int), error) { return s.station(row, at, 1, handle) })
 }
 
 // rally sets up two stations that wake each other.
 func (s *site) rally(station func(handle func(int)) (wake func(int), err error)) (runFunc, error) {
-	s.atLeastTwoProcs()
 	r := &rally{site: s, over: make(chan struct{}, 1)}
 	var ping, pong func(int)
 	ping, err := station(func(int) {

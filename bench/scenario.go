@@ -28,7 +28,7 @@ func Scenarios() []Scenario {
 		{"producers", "from scheduling to the callback, several goroutines at once", "1, 2, 4, 8 goroutines; all on one CPU, and free", producersGroups},
 		{"timers", "move one of many timers, or let it fire", "1 to 100,000 timers; rearm and fire", timersGroups},
 		{"contexts", "wake one of many Contexts that sleep, each on a goroutine of its own", "1 to 1000 Contexts", contextsGroups},
-		{"busy", "round trip of two loops that wake each other beside two goroutines that never stop computing", "GOMAXPROCS 2 and 4", busyGroups},
+		{"busy", "round trip to a loop from another loop, a goroutine or a process, while others compute", "GOMAXPROCS 1, 2, 4; 0, 1, 2 goroutines that compute, or the garbage collector", busyGroups},
 	}
 }
 

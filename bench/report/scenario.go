@@ -79,8 +79,8 @@ var scenarios = []scenario{
 	},
 	{
 		name:  "busy",
-		about: "Two loops wake each other in turn while two goroutines compute without a break. Time of a round trip.",
-		keys:  []string{"gomaxprocs"},
+		about: "Another loop, a goroutine or another process wakes a loop and is answered, while goroutines compute without a break, or the garbage collector works. Time of a round trip.",
+		keys:  []string{"from", "gomaxprocs", "computing"},
 	},
 }
 
