@@ -23,10 +23,10 @@ type alarm struct {
 // alarmTag is the tag of the alarm, next to notifierTag.
 var alarmTag = backend.MakeTag(0, 1)
 
-// set makes p return an event after timeout, or earlier: an alarm that is set
-// already and comes first is left alone, for timers are more often moved away than
+// set makes the Poller return an event after timeout, or earlier: an alarm that is
+// set already and comes first is left alone, for timers are more often moved away than
 // waited for. A negative timeout asks for nothing.
-func (a *alarm) set(p backend.Poller, timeout time.Duration) error {
+func (a *alarm) set(timeout time.Duration) error {
 	if timeout < 0 {
 		return nil
 	}
@@ -34,16 +34,18 @@ func (a *alarm) set(p backend.Poller, timeout time.Duration) error {
 	if a.due > now && a.due-now <= timeout {
 		return nil
 	}
-	if err := a.open(p); err != nil {
-		return err
-	}
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(timeout))}
+	if err := unix.TimerfdSettime(a.fd, 0, &spec, nil); err != nil {
+		return os.NewSyscallError("timerfd_settime", err)
+	}
 	a.due = now + timeout
-	return os.NewSyscallError("timerfd_settime", unix.TimerfdSettime(a.fd, 0, &spec, nil))
+	return nil
 }
 
-func (a *alarm) open(p backend.Poller) error {
-	if a.fd >= 0 {
+// open makes the alarm before the first sleep that it is to end. p has to be flushed
+// afterwards.
+func (a *alarm) open(p backend.Poller, timeout time.Duration) error {
+	if a.fd >= 0 || timeout < 0 {
 		return nil
 	}
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
@@ -56,18 +58,17 @@ func (a *alarm) open(p backend.Poller) error {
 		return err
 	}
 	a.fd = fd
-	if q, ok := p.(backend.Pollable); ok { // io_uring watches only what was submitted
-		return q.Flush()
-	}
 	return nil
 }
 
 // take takes the alarm's event out of ready, for it means that the time is up, and
-// returns how many are left.
-func (a *alarm) take(ready []backend.Ready) int {
+// returns how many are left. If edge, the alarm need not be read.
+func (a *alarm) take(ready []backend.Ready, edge bool) int {
 	for i := range ready {
 		if ready[i].Tag == alarmTag {
-			a.clear()
+			if !edge {
+				a.clear()
+			}
 			return i + copy(ready[i:], ready[i+1:])
 		}
 	}

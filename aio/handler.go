@@ -212,6 +212,13 @@ func (h *Handler) mute() {
 	c.emit(traceHandlerMuted, h.name(), int64(h.fd))
 }
 
+// tellsOnce reports whether an event, once collected, is not reported again for as
+// long as it holds.
+func (h *Handler) tellsOnce() bool {
+	cb := h.cb.Load()
+	return h.ctx.edge && cb != nil && cb.Edge
+}
+
 func (h *Handler) name() string {
 	cb := h.cb.Load()
 	switch {

@@ -134,8 +134,11 @@ func (c *Context) collect(events []backend.Ready) {
 		if c.collectOwn(e.Tag) {
 			continue
 		}
-		c.unseen = true // it may hold on
-		if h := c.handlers.find(e.Tag); h != nil {
+		h := c.handlers.find(e.Tag)
+		if h == nil || !h.tellsOnce() || len(events) == len(c.events) {
+			c.unseen = true // it may hold on, or there may be more
+		}
+		if h != nil {
 			h.pending |= e.Events
 			c.ready.append(h)
 		}

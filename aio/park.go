@@ -41,12 +41,14 @@ func newParker(p backend.Poller, pollable backend.Pollable) *parker {
 // park is the Wait of park mode.
 func (c *Context) park(timeout time.Duration) (n int, err error) {
 	deadline := sys.Deadline(timeout)
-	for {
+	for p := c.parker; ; {
+		if err := p.alarm.open(p.poller, timeout); err != nil {
+			return 0, err
+		}
 		if n, err := c.askFirst(); n > 0 || err != nil || c.busy() {
 			return n, err
 		}
-		p := c.parker
-		if err := errors.Join(p.attend(), p.alarm.set(p.poller, timeout)); err != nil {
+		if err := p.alarm.set(timeout); err != nil {
 			return 0, err
 		}
 		c.yield()
@@ -54,7 +56,7 @@ func (c *Context) park(timeout time.Duration) (n int, err error) {
 		c.resume()
 		if p.readable.Load() {
 			n, err = p.ask(c.events)
-			n = p.alarm.take(c.events[:n])
+			n = p.alarm.take(c.events[:n], c.edge)
 			c.reap()
 		}
 		timeout = sys.Until(deadline)
@@ -69,7 +71,7 @@ func (c *Context) park(timeout time.Duration) (n int, err error) {
 func (c *Context) askFirst() (n int, err error) {
 	p := c.parker
 	for {
-		if err := p.pollable.Flush(); err != nil {
+		if err := errors.Join(p.attend(), p.pollable.Flush()); err != nil {
 			return 0, err
 		}
 		if !c.unseen && !p.readable.Load() && (c.peeker == nil || !c.peeker.Peek()) {

@@ -10,110 +10,144 @@ import (
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
-// firstWindow is what the window grows from (QEMU's 4 µs).
-const firstWindow = 4 * time.Microsecond
-
-// next returns the window after an iteration that found its event a time of idle
-// after it had begun to look. It depends on its arguments alone.
-//
-// The rule is QEMU's, but idle ends when the event *arrived*, which a notifier
-// that finds the loop asleep records, and not when the thread had woken up: where
-// a wake-up takes longer than Max, the difference decides whether polling is ever
-// tried.
-func (p Polling) next(window, idle time.Duration) time.Duration {
-	switch {
-	case idle <= window: // the window did its work
-		return window
-	case idle > p.Max: // no window that is allowed would have helped
-		if p.Shrink == 0 {
-			return 0
-		}
-		return window / time.Duration(p.Shrink)
-	case window == 0:
-		return min(firstWindow, p.Max)
-	case p.Grow == 0:
-		return min(window*2, p.Max)
-	default:
-		return min(window*time.Duration(p.Grow), p.Max)
-	}
-}
-
 // adaptive is the state of adaptive polling; it belongs to the home goroutine.
 type adaptive struct {
-	Polling
-	window   time.Duration
+	pollRule
 	handlers []*Handler // those with a Poll callback, and those that had one and are owed a PollEnd
 	blind    bool       // some handler can be watched by the kernel only
 	started  bool       // PollBegin was called
+
+	last      pollSample // not learned from yet
+	immediate int        // iterations since then whose event was there at once
+	found     uint       // counts iterations that found something without a sleep
+	several   bool       // there is more than one P
+	trusted   int        // for so many more iterations
 }
 
-// pollAndWait looks for events in user space before it sleeps, and learns from how
-// long it took until there was one. The timeout is not 0.
-func (c *Context) pollAndWait(timeout time.Duration) (err error) {
-	start := sys.Monotonic()
-	if !c.pollUserSpace(timeout) {
-		c.nowValid = false // time has passed, and Poll callbacks may have armed timers
-		err = c.wait(c.timeout())
-	} else if c.peeker != nil {
-		err = c.wait(0)
-	} // else everything was polled, and Wait knows nothing new
-	c.adapt(start, timeout)
-	return err
+const (
+	// While there are no Poll callbacks, the clock is read once for so many looks.
+	looksPerReading = 16
+	// The number of Ps is asked for once in so many iterations that find their event
+	// at once: that takes a lock of Go's scheduler. Longer ones ask each time.
+	trust = 64
+	// Once in so many iterations the Poller is asked though nothing shows in user
+	// space: it may have had to put off what it was to do.
+	collectPeriod = 64
+)
+
+// pollAndWait looks for events in user space before it sleeps. How long it took until
+// there was one is what the rule learns from. The timeout is not 0.
+func (c *Context) pollAndWait(timeout time.Duration) error {
+	a := &c.adaptive
+	if a.last.blocked > 0 {
+		c.adapt()
+	}
+	spun, found := c.pollUserSpace(timeout)
+	if !found && a.started {
+		found = c.stopPolling()
+		if len(a.handlers) > 0 { // Poll callbacks take their time, and may arm timers
+			c.nowValid = false
+		}
+		timeout = c.timeout()
+	}
+	switch {
+	case found && spun == 0:
+		a.immediate++
+		return c.collectFound()
+	case c.peeker == nil && a.blind: // there is no use in learning
+		return c.wait(timeout)
+	}
+	a.last = pollSample{immediate: a.immediate, spun: spun, arrived: spun, blocked: spun}
+	a.immediate = 0
+	if found {
+		return c.collectFound()
+	}
+	return c.waitAndSample(timeout)
 }
 
 // pollUserSpace looks for events until there is one, the window or the timeout is
-// over. It reports whether it found one.
-func (c *Context) pollUserSpace(timeout time.Duration) (found bool) {
-	window := c.adaptive.window
+// over. It reports whether it found one and after how long; 0 if that was too short
+// to be measured. The clock has just been read if it was not.
+func (c *Context) pollUserSpace(timeout time.Duration) (spun time.Duration, found bool) {
+	a := &c.adaptive
+	window := a.window
 	if timeout >= 0 {
 		window = min(window, timeout)
 	}
 	if window > 0 && c.canPoll() {
-		if c.peeker != nil { // it shows nothing of a descriptor before its request is made
+		if c.peeker != nil && (c.unseen || c.opsInFlight > 0) { // it shows nothing before it was asked for
 			_ = c.wait(0) // an error comes again when the loop sleeps
 		}
-		found = c.busy() || c.spin(window)
+		if found = c.busy(); !found {
+			spun, found = c.spin(window)
+		}
 	}
-	if !found && c.adaptive.started {
-		found = c.stopPolling()
-	}
-	return found
+	return spun, found
 }
 
 // canPoll reports whether everything that can happen shows in user space, and
 // whether there is a CPU for somebody to make it happen.
 func (c *Context) canPoll() bool {
-	return (c.peeker != nil || !c.adaptive.blind) && runtime.GOMAXPROCS(0) > 1
+	return (c.peeker != nil || !c.adaptive.blind) && c.adaptive.severalCPUs()
 }
 
-func (c *Context) spin(window time.Duration) (found bool) {
+func (a *adaptive) severalCPUs() bool {
+	if a.trusted == 0 {
+		a.several, a.trusted = runtime.GOMAXPROCS(0) > 1, trust
+	}
+	a.trusted--
+	return a.several
+}
+
+// spin looks for events. An event that is there at once costs no look at the clock.
+func (c *Context) spin(window time.Duration) (spun time.Duration, found bool) {
 	a := &c.adaptive
 	c.emit(TracePollBegin, "", int64(window))
 	a.started = true
 	for _, h := range a.handlers {
 		h.beginPolling()
 	}
-	start := sys.Monotonic()
-	now := start
-	for !found && now-start < window {
-		found = c.look()
-		now = sys.Monotonic()
+	looks := looksPerReading
+	if len(a.handlers) > 0 {
+		looks = 1
 	}
-	c.emit(TracePollEnd, "", int64(now-start))
+	if found = c.look(2 * looks); !found {
+		if a.trusted = 0; a.severalCPUs() {
+			spun, found = c.spinByTheClock(window, looks)
+		}
+	}
+	c.emit(TracePollEnd, "", int64(spun))
 	if found {
 		c.stats.PollHits++
 	} else {
 		c.stats.PollMisses++
 	}
-	return found
+	return spun, found
 }
 
-// look is one turn of the polling loop.
-func (c *Context) look() (found bool) {
-	found = c.notifyPending() || !c.queue.empty() || c.peeker != nil && c.peeker.Peek()
-	// The handlers are asked in any case, or notifies without a pause would starve them.
-	for _, h := range c.adaptive.handlers {
-		found = c.lookAt(h) || found
+// spinByTheClock is what spin comes to. That there is something is not seen later
+// because of a look at the clock: the last one before it has to do.
+func (c *Context) spinByTheClock(window time.Duration, looks int) (spun time.Duration, found bool) {
+	c.nowValid = false
+	start := c.readClock()
+	for spun < window {
+		if c.look(looks) {
+			return max(spun, 1), true
+		}
+		c.now = sys.Monotonic()
+		spun = c.now - start
+	}
+	return spun, false
+}
+
+// look takes so many looks, or as many as it takes to see something.
+func (c *Context) look(times int) (found bool) {
+	for ; times > 0 && !found; times-- {
+		found = c.notifyPending() || !c.queue.empty() || c.peeker != nil && c.peeker.Peek()
+		// The handlers are asked in any case, or notifies without a pause would starve them.
+		for _, h := range c.adaptive.handlers {
+			found = c.lookAt(h) || found
+		}
 	}
 	return found
 }
@@ -138,26 +172,49 @@ func (c *Context) stopPolling() (found bool) {
 	return found
 }
 
-// adapt learns from an iteration that began to look at start. What ended it arrived
-// when a notifier says so, or when a timer was due, which is before the thread had
-// woken up.
-func (c *Context) adapt(start, timeout time.Duration) {
-	idle := sys.Monotonic() - start
-	if timeout > 0 {
-		idle = min(idle, timeout)
-	}
-	if arrived := time.Duration(c.arrived.Swap(0)); arrived > start {
-		idle = min(idle, arrived-start)
-	}
+// collectFound collects what was found if it is the Poller that has it.
+func (c *Context) collectFound() error {
 	a := &c.adaptive
-	window := a.next(a.window, idle)
-	switch {
-	case window > a.window:
-		c.emit(TracePollGrow, "", int64(window))
-	case window < a.window:
-		c.emit(TracePollShrink, "", int64(window))
+	a.found++
+	if c.peeker == nil || !c.peeker.Peek() && a.found%collectPeriod != 0 {
+		return nil // everything was polled, and Wait knows nothing new
 	}
-	a.window = window
+	return c.wait(0)
+}
+
+// waitAndSample sleeps, after the loop has spun, and takes down what that teaches.
+func (c *Context) waitAndSample(timeout time.Duration) error {
+	s := &c.adaptive.last
+	start := c.readClock() - s.spun
+	limit, sleeps := s.spun+timeout, c.stats.Sleeps
+	err := c.wait(timeout)
+	s.blocked = c.readClock() - start
+	switch arrived := time.Duration(c.arrived.Load()) - start; {
+	case c.stats.Sleeps == sleeps: // it did not come to that
+		s.arrived = s.blocked
+	case arrived > 0 && arrived <= s.blocked:
+		s.arrived, s.woken = arrived, true
+	case timeout >= 0 && s.blocked >= limit:
+		s.arrived = limit
+	default:
+		s.arrived = unknown
+	}
+	return err
+}
+
+// adapt lets the rule set the window. That is put off until the loop has nothing else
+// to do: the event of the sample has waited long enough.
+func (c *Context) adapt() {
+	a := &c.adaptive
+	before := a.window
+	a.sample(a.last)
+	a.last.blocked = 0
+	switch {
+	case a.window > before:
+		c.emit(TracePollGrow, "", int64(a.window))
+	case a.window < before:
+		c.emit(TracePollShrink, "", int64(a.window))
+	}
 }
 
 // refresh brings the home goroutine's view of the handlers up to date.

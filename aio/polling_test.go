@@ -26,8 +26,14 @@ func polling(t *testing.T, newLoop maker, w time.Duration) *Context {
 	needTwoCPUs(t)
 	c := newLoop(WithPolling(longWindow))
 	turn(t, c) // from here on this is the home goroutine, so that Watch does not notify
-	c.adaptive.window = w
+	openWindow(c, w)
 	return c
+}
+
+// openWindow sets the window for the next iteration.
+func openWindow(c *Context, w time.Duration) {
+	c.adaptive.last = pollSample{} // it would set the window first
+	c.adaptive.window = w
 }
 
 // The hooks of a device, all of which write down that they were called.
@@ -42,45 +48,6 @@ func (j *journal) hooks(poll func() bool) Callbacks {
 }
 
 func nothing() bool { return false }
-
-func TestPollingRule(t *testing.T) {
-	qemu := Polling{Max: 32 * µs}
-	for _, tc := range []struct {
-		p                  Polling
-		window, idle, want time.Duration
-	}{
-		{qemu, 0, 10 * µs, 4 * µs},
-		{qemu, 4 * µs, 10 * µs, 8 * µs},
-		{qemu, 16 * µs, 10 * µs, 16 * µs},
-		{qemu, 16 * µs, 16 * µs, 16 * µs},
-		{qemu, 16 * µs, 20 * µs, 32 * µs},
-		{qemu, 20 * µs, 30 * µs, 32 * µs}, // never beyond Max
-		{qemu, 16 * µs, 33 * µs, 0},
-		{qemu, 0, time.Second, 0},
-		{Polling{Max: 32 * µs, Grow: 3}, 4 * µs, 20 * µs, 12 * µs},
-		{Polling{Max: 32 * µs, Shrink: 2}, 16 * µs, 100 * µs, 8 * µs},
-		{Polling{Max: 2 * µs}, 0, µs, 2 * µs},
-	} {
-		if got := tc.p.next(tc.window, tc.idle); got != tc.want {
-			t.Errorf("%+v: window %v, idle %v: %v, want %v", tc.p, tc.window, tc.idle, got, tc.want)
-		}
-	}
-}
-
-// Traffic that comes every 20 µs makes the window big enough; when it goes away,
-// so does the window.
-func TestPollingRuleFollowsTheTraffic(t *testing.T) {
-	p, window := Polling{Max: 32 * µs}, time.Duration(0)
-	for range 10 {
-		window = p.next(window, 20*µs)
-	}
-	if window < 20*µs || window > 32*µs {
-		t.Errorf("window %v for events every 20 µs", window)
-	}
-	if window = p.next(window, time.Millisecond); window != 0 {
-		t.Errorf("window %v after the traffic has gone", window)
-	}
-}
 
 func TestPollBeginAndEndArePairs(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
@@ -300,7 +267,7 @@ func TestPollingNeverWithOneCPU(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 		c := newLoop(WithPolling(longWindow))
-		c.adaptive.window = time.Millisecond
+		openWindow(c, time.Millisecond)
 		var ran journal
 		watch(t, c, notifier(t).FD(), ran.hooks(func() bool { return true }))
 		restsFor(t, c, 5*time.Millisecond)
@@ -320,7 +287,7 @@ func TestPollingNeedsSight(t *testing.T) {
 			t.Errorf("polled: %v", polled)
 		}
 		must(t, h.Close())
-		c.adaptive.window = 100 * µs
+		openWindow(c, 100*µs)
 		before := c.Stats().PollMisses
 		must(t, c.NewTimer(Realtime, func() {}).ModAfter(time.Millisecond))
 		pollUntil(t, c, func() bool { return c.Stats().Timers == 2 })
@@ -341,7 +308,7 @@ func TestTrap18_PollingSeesADescriptor(t *testing.T) {
 		ran := false
 		watchNotifier(t, c, n, func() { ran = true })
 		turn(t, c)
-		c.adaptive.window = longWindow.Max
+		openWindow(c, longWindow.Max)
 		must(t, n.Set())
 		block(t, c)
 		if s := c.Stats(); !ran || s.PollHits+s.Sleeps > 1 || s.Sleeps != 0 {
@@ -363,7 +330,7 @@ func TestTrap18_PollingSeesADescriptorAgain(t *testing.T) {
 		h := watch(t, c, r, Callbacks{Read: func() { read(r, 1); reads++ }})
 		for range 3 {
 			write(t, w, "x")
-			c.adaptive.window = longWindow.Max
+			openWindow(c, longWindow.Max)
 			sleeps := c.Stats().Sleeps
 			block(t, c)
 			if s := c.Stats(); s.Sleeps != sleeps {
@@ -407,7 +374,7 @@ func TestNotifiesDoNotStarvePolledHandlers(t *testing.T) {
 			Read: func() {}, Poll: func() bool { return true }, PollReady: func() { found++ },
 		})
 		for i := 1; i <= 10; i++ {
-			c.adaptive.window = longWindow.Max
+			openWindow(c, longWindow.Max)
 			c.Notify()
 			if block(t, c); found != i {
 				t.Fatalf("%d events found in %d iterations", found, i)
@@ -456,7 +423,9 @@ func TestTrap23_ManyIdleHandlersAndABusyOne(t *testing.T) {
 		if s := c.Stats(); c.peeker == nil && s.PollHits+s.PollMisses != 0 {
 			t.Errorf("it polled though it could see nothing: %+v", s)
 		}
-		restsFor(t, c, 5*time.Millisecond)
+		for range 2 * memory {
+			restsFor(t, c, time.Millisecond)
+		}
 		if c.adaptive.window != 0 {
 			t.Errorf("window %v after the traffic has gone", c.adaptive.window)
 		}
@@ -467,7 +436,7 @@ func TestPollingTracesItsWindow(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		needTwoCPUs(t)
 		seen := map[TracePoint]bool{}
-		p := Polling{Max: 20 * time.Millisecond}
+		p := Polling{Max: 20 * time.Millisecond, Rule: PollQEMU}
 		c := newLoop(WithPolling(p), WithTrace(func(e TraceEvent) { seen[e.Point] = true }))
 		sleep := func(d time.Duration) {
 			fired := false
@@ -485,8 +454,143 @@ func TestPollingTracesItsWindow(t *testing.T) {
 		until(TracePollBegin, 5*time.Millisecond)
 		until(TracePollEnd, 5*time.Millisecond)
 		until(TracePollShrink, p.Max+5*time.Millisecond) // beyond: it collapses
-		if sleep(p.Max + 5*time.Millisecond); c.adaptive.window != 0 {
+		sleep(p.Max + 5*time.Millisecond)
+		if turn(t, c); c.adaptive.window != 0 {
 			t.Errorf("window %v", c.adaptive.window)
 		}
 	})
+}
+
+// Each test of sampling begins with a loop whose window is closed, and reads what the
+// next iteration that waits would learn.
+func sampled(t *testing.T, newLoop maker, iterate func(c *Context)) pollSample {
+	c := newLoop(WithPolling(Polling{Max: 32 * µs}))
+	turn(t, c)
+	iterate(c)
+	s := c.adaptive.last
+	if s.blocked <= 0 {
+		t.Fatalf("no sample: %+v", s)
+	}
+	return s
+}
+
+// The time at which a timer was due is when its event arrived.
+func TestPollingSamplesATimer(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		s := sampled(t, newLoop, func(c *Context) {
+			must(t, c.NewTimer(Realtime, func() {}).ModAfter(5*time.Millisecond))
+			pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
+		})
+		if s.woken || s.arrived <= 0 || s.arrived > 5*time.Millisecond || s.blocked < s.arrived {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A notifier that ends a sleep says when it did.
+func TestPollingSamplesANotify(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		s := sampled(t, newLoop, func(c *Context) {
+			go func() {
+				for c.notifyMe.Load() == isAwake {
+					runtime.Gosched()
+				}
+				c.Notify()
+			}()
+			block(t, c)
+		})
+		if s.spun != 0 || s.arrived <= 0 || s.blocked < s.arrived {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// What only the kernel has seen carries no stamp.
+func TestPollingSamplesADescriptor(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop(WithPolling(Polling{Max: 32 * µs}))
+		n := notifier(t)
+		watchNotifier(t, c, n, func() {})
+		turn(t, c)
+		must(t, n.Set())
+		block(t, c)
+		if s := c.adaptive.last; c.peeker == nil && s.blocked != 0 {
+			t.Errorf("it learns though it cannot poll: %+v", s)
+		} else if c.peeker != nil && (s.arrived != unknown || s.woken) {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// Events that are there at once are counted, and cost no sample each.
+func TestPollingCountsWhatIsThereAtOnce(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, longWindow.Max)
+		for range 10 {
+			c.Notify()
+			block(t, c)
+		}
+		if a := c.adaptive; a.immediate != 10 || a.last.blocked != 0 || c.Stats().PollHits != 10 {
+			t.Errorf("%d counted, %+v, %+v", a.immediate, a.last, c.Stats())
+		}
+	})
+}
+
+// A loop that finds its events at once all the time still serves a descriptor that
+// shows only when the kernel is asked.
+func TestNotifiesDoNotStarveDescriptors(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, longWindow.Max)
+		if c.peeker == nil {
+			t.Skip("only with a Peeker does the loop poll beside such a descriptor")
+		}
+		n := notifier(t)
+		ran := 0
+		watchNotifier(t, c, n, func() { ran++ })
+		for i := 1; i <= 3; i++ {
+			must(t, n.Set())
+			for turns := 0; ran < i; turns++ {
+				if turns > 2*collectPeriod {
+					t.Fatalf("%d calls after %d iterations", ran, turns)
+				}
+				openWindow(c, longWindow.Max)
+				c.Notify()
+				block(t, c)
+			}
+		}
+	})
+}
+
+// When the number of Ps falls to one, a loop that spins a little longer notices, and
+// so does one that finds its events at once.
+func TestPollingStopsWhenThereIsOneCPU(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, longWindow.Max)
+		c.Notify()
+		block(t, c) // it knows of several
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+		must(t, c.NewTimer(Realtime, func() {}).ModAfter(5*time.Millisecond))
+		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
+		if s := c.adaptive.last; s.spun > time.Millisecond {
+			t.Errorf("it spun for %v", s.spun)
+		}
+		openWindow(c, longWindow.Max)
+		before := c.Stats().PollHits
+		for range trust {
+			c.Notify()
+			block(t, c)
+		}
+		if hits := c.Stats().PollHits - before; hits > 0 {
+			t.Errorf("it polled %d times", hits)
+		}
+	})
+}
+
+func TestPollingRuleIsChecked(t *testing.T) {
+	for _, r := range []PollingRule{-1, PollQEMU + 1} {
+		if c, err := New(WithPolling(Polling{Max: µs, Rule: r})); err == nil {
+			t.Errorf("rule %d is taken", r)
+			must(t, c.Close())
+		}
+	}
 }

@@ -20,7 +20,15 @@ func (r *Report) WriteJSON(w io.Writer) error {
 		return fmt.Errorf("write JSON: machine: %w", err)
 	}
 	b := bufio.NewWriter(w)
-	fmt.Fprintf(b, "{\n  \"schema\": %q,\n  \"machine\": %s,\n  \"results\": [", Schema, machine)
+	fmt.Fprintf(b, "{\n  \"schema\": %q,\n  \"machine\": %s,", Schema, machine)
+	if r.Run != nil {
+		run, err := json.Marshal(r.Run)
+		if err != nil {
+			return fmt.Errorf("write JSON: run: %w", err)
+		}
+		fmt.Fprintf(b, "\n  \"run\": %s,", run)
+	}
+	b.WriteString("\n  \"results\": [")
 	for i := range r.Results {
 		if err := writeResult(b, i, r.Results[i]); err != nil {
 			return fmt.Errorf("write JSON: results[%d]: %w", i, err)

@@ -18,9 +18,26 @@ type Report struct {
 	Schema string `json:"schema"`
 	// Machine is where and when the results were taken.
 	Machine Machine `json:"machine"`
+	// Run says how they were taken. A report written by hand may lack it.
+	Run *Run `json:"run,omitempty"`
 	// Results holds one entry for each scenario, parameter set and row. Their
 	// order does not matter for what is printed.
 	Results []Result `json:"results"`
+}
+
+// Run is how the results of a report were taken, so that somebody can repeat it.
+type Run struct {
+	// Name is what people call it.
+	Name string `json:"name,omitempty"`
+	// Version is the version of the library that was measured, as git describes it.
+	Version string `json:"version,omitempty"`
+	// Options are those of aiobench that decide what is measured; names of files are
+	// not among them.
+	Options []string `json:"options,omitempty"`
+	// Quick is set if only a first look was taken.
+	Quick bool `json:"quick,omitempty"`
+	// Took is how long it took, in JSON in nanoseconds.
+	Took time.Duration `json:"took_ns,omitempty"`
 }
 
 // Result is what was measured for one row of one scenario.

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/aioloop/aioloop/bench"
 	"github.com/aioloop/aioloop/bench/report"
@@ -82,8 +83,11 @@ func measure(ctx context.Context, o *options, missing []absence, stdout, stderr 
 	r := &report.Report{Schema: report.Schema, Machine: report.ReadMachine()}
 	p := newProgress(stderr)
 	o.config.Progress = p.step
+	r.Run = &report.Run{Name: o.name, Version: o.version, Options: o.repeat(), Quick: o.config.Quick}
 	var failure error
+	began := time.Now()
 	r.Results, failure = bench.Run(ctx, o.config)
+	r.Run.Took = time.Since(began).Round(time.Second)
 	p.end()
 	if errors.Is(failure, context.Canceled) {
 		failure = fmt.Errorf("interrupted: only %d of %d groups of measurements were finished", p.last.Done, p.last.Groups)

@@ -18,6 +18,7 @@ type options struct {
 	// strict is set if somebody asked for backends: each has to run then.
 	strict              bool
 	json, html, out     string
+	name, version       string
 	list                bool
 	usage               string
 	backends, scenarios string
@@ -44,6 +45,8 @@ func (o *options) flags() *flag.FlagSet {
 	f.StringVar(&o.json, "json", "", "write the results to this `file` as one JSON object")
 	f.StringVar(&o.html, "html", "", "write the report to this `file` as one HTML page")
 	f.StringVar(&o.out, "out", "", "write table.txt, results.json and report.html into this `folder`, which is made if it is not there")
+	f.StringVar(&o.name, "name", "", "call the run by this `name` in the results")
+	f.StringVar(&o.version, "version", "", "say in the results that this `version` was measured, as git describe prints it")
 	f.StringVar(&o.cpus, "cpus", "", "pin to these two CPUs, as in 2,3: the loop to the first and who wakes it to the second (default: the first two that may be used)")
 	f.BoolVar(&o.list, "list", false, "print the names of scenarios and backends, and measure nothing")
 	return f
@@ -63,6 +66,24 @@ func parse(args []string) (*options, error) {
 		return o, fmt.Errorf("unexpected argument %q: everything is said with flags (aiobench -help shows them)", f.Arg(0))
 	}
 	return o, o.resolve()
+}
+
+// repeat is what of the command line somebody needs to take the same measurements.
+func (o *options) repeat() (args []string) {
+	if o.config.Quick {
+		args = append(args, "-quick")
+	}
+	if o.config.Rounds > 0 {
+		args = append(args, "-rounds", strconv.Itoa(o.config.Rounds))
+	}
+	for _, f := range []struct{ name, value, standard string }{
+		{"-backend", o.backends, available}, {"-scenario", o.scenarios, all}, {"-cpus", o.cpus, ""},
+	} {
+		if f.value != f.standard {
+			args = append(args, f.name, f.value)
+		}
+	}
+	return args
 }
 
 func usage(f *flag.FlagSet) string {
