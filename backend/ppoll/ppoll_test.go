@@ -4,10 +4,12 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // The conformance suite is in conformance_test.go. Here is what only ppoll can get
@@ -131,4 +133,31 @@ func eventfd(t *testing.T, counter uint) int {
 	must(t, err)
 	t.Cleanup(func() { unix.Close(fd) })
 	return fd
+}
+
+// Those with events of late are asked first, whichever they are, and nobody is lost
+// on the way.
+func TestTheBusyComeForward(t *testing.T) {
+	p := New()
+	var fds [100]int
+	for i := range fds {
+		fds[i] = eventfd(t, 0)
+		must(t, p.Add(fds[i], backend.In, backend.Tag(i)))
+	}
+	ready := make([]backend.Ready, len(fds))
+	for round := range 3 * len(fds) {
+		i := round * 37 % len(fds)
+		must(t, sys.WriteEventfd(fds[i]))
+		if n, err := p.Wait(ready, time.Second); n != 1 || err != nil || ready[0].Tag != backend.Tag(i) {
+			t.Fatalf("%d events, %v, %+v; want tag %d", n, err, ready[0], i)
+		}
+		for place, k := range p.keys {
+			if s := p.table.Get(k); int(s.X.place) != place || p.set[place].Fd != int32(s.FD) {
+				t.Fatalf("place %d is muddled: %+v", place, s)
+			} else if s.Tag == backend.Tag(i) && place >= front {
+				t.Fatalf("tag %d, which had an event, has place %d", i, place)
+			}
+		}
+		_, _ = sys.ReadEventfd(fds[i])
+	}
 }
