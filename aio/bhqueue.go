@@ -19,14 +19,18 @@ import "sync/atomic"
 // node, which spares it from resetting linked with another atomic operation.
 type bhQueue struct {
 	top atomic.Pointer[BottomHalf]
-	end BottomHalf
+
+	_ cacheLinePad // what producers write, and what the consumer does
 
 	// The consumer's: nodes taken from the stack on the way to the oldest.
 	taken  *BottomHalf // the next one to turn round, nil if there is none
 	turned *BottomHalf // those already turned round, linked from old to new
 }
 
-func (q *bhQueue) init() { q.top.Store(&q.end) }
+// queueEnd is the end marker of all queues. Nobody writes it.
+var queueEnd BottomHalf
+
+func (q *bhQueue) init() { q.top.Store(&queueEnd) }
 
 // push adds b, which is in no queue. Any goroutine may call it.
 func (q *bhQueue) push(b *BottomHalf) {
@@ -36,7 +40,7 @@ func (q *bhQueue) push(b *BottomHalf) {
 
 // empty reports whether nothing was pushed since the last take. Any goroutine may
 // call it.
-func (q *bhQueue) empty() bool { return q.top.Load() == &q.end }
+func (q *bhQueue) empty() bool { return q.top.Load() == &queueEnd }
 
 // take empties the queue. It returns the oldest node, which is linked to the
 // newer ones. Only the home goroutine calls it.
@@ -45,9 +49,9 @@ func (q *bhQueue) take() (oldest *BottomHalf) {
 		if q.empty() {
 			return nil
 		}
-		q.taken = q.top.Swap(&q.end) // Q3
+		q.taken = q.top.Swap(&queueEnd) // Q3
 	}
-	for b := q.taken; b != &q.end; {
+	for b := q.taken; b != &queueEnd; {
 		if b.linked.Load() != b.trip+1 { // Q4
 			return nil // a gap, see above
 		}
@@ -78,7 +82,9 @@ func (l *bhList) append(b *BottomHalf) {
 func (l *bhList) pop() *BottomHalf {
 	b := l.first
 	if b != nil {
-		l.first, b.link = b.link, nil
+		if l.first, b.link = b.link, nil; l.first == nil {
+			l.last = nil // it may be let go of
+		}
 	}
 	return b
 }

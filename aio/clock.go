@@ -5,6 +5,7 @@ package aio
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,12 +77,12 @@ type VirtualClock struct {
 	anchor   time.Duration // Realtime when base and baseRT were valid
 	base     time.Duration
 	baseRT   time.Duration
-	contexts map[*Context]struct{}
+	contexts []*Context
 }
 
 // NewVirtualClock returns a clock for WithVirtualClock.
 func NewVirtualClock() *VirtualClock {
-	return &VirtualClock{anchor: sys.Monotonic(), contexts: make(map[*Context]struct{})}
+	return &VirtualClock{anchor: sys.Monotonic()}
 }
 
 // VirtualClock returns the clock that the Context's Virtual and VirtualRT timers
@@ -135,7 +136,7 @@ func (v *VirtualClock) change(f func()) {
 	}
 	v.anchor = mono
 	f()
-	for c := range v.contexts {
+	for _, c := range v.contexts {
 		c.Notify()
 	}
 }
@@ -143,16 +144,13 @@ func (v *VirtualClock) change(f func()) {
 func (v *VirtualClock) join(c *Context) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.contexts == nil { // it was not made with NewVirtualClock
-		v.contexts = make(map[*Context]struct{})
-	}
-	v.contexts[c] = struct{}{}
+	v.contexts = append(v.contexts, c)
 }
 
 func (v *VirtualClock) leave(c *Context) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	delete(v.contexts, c)
+	v.contexts = slices.DeleteFunc(v.contexts, func(other *Context) bool { return other == c })
 }
 
 // never is the deadline of a timer that is not armed.

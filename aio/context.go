@@ -57,9 +57,7 @@ type Context struct {
 	notifyMe atomic.Uint32 // whether the loop sleeps or is about to, and where: whoever clears this wakes it up
 	arrived  atomic.Int64  // Realtime of the last such notify, for adaptive polling
 	written  atomic.Uint64 // counts those notifies
-	queue    bhQueue
-
-	_ cacheLinePad
+	queue    bhQueue       // its second half is the home goroutine's, on a line of its own
 
 	// The rest belongs to the home goroutine.
 	depth     int  // of nested Polls
@@ -106,7 +104,7 @@ const (
 // firstEvents is how many events a Wait can return at first; the room doubles
 // when it is filled, up to maxEvents.
 const (
-	firstEvents = 32
+	firstEvents = 4
 	maxEvents   = 1024
 )
 

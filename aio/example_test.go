@@ -206,8 +206,9 @@ func ExampleTimer() {
 	done := false
 	late := loop.NewTimer(aio.Realtime, func() { fmt.Println("late"); done = true })
 	early := loop.NewTimer(aio.Realtime, func() { fmt.Println("early") })
-	late.ModAfter(2 * time.Millisecond)
-	early.ModAfter(time.Millisecond)
+	now := loop.Now(aio.Realtime)
+	late.Mod(now + 2*time.Millisecond)
+	early.Mod(now + time.Millisecond)
 	for !done {
 		loop.Poll()
 	}

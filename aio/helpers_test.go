@@ -19,11 +19,19 @@ import (
 
 // patience is how long a test waits for what must happen. It is a bound against
 // hanging, not an expectation.
-const patience = 20 * time.Second
+var patience = unlessEmulated(20 * time.Second)
 
 // prompt is the bound for what has to happen soon; what takes longer than a tenth
 // of it is logged.
-const prompt = 2 * time.Second
+var prompt = unlessEmulated(2 * time.Second)
+
+// unlessEmulated makes bounds wider in the virtual machines of make kernels.
+func unlessEmulated(d time.Duration) time.Duration {
+	if os.Getenv("AIOLOOP_VM") != "" {
+		d *= 5
+	}
+	return d
+}
 
 // realBackends are all that a Context can choose from.
 var realBackends = []Backend{Ppoll, Epoll, IOUring}

@@ -135,8 +135,8 @@ func (c *Context) collect(events []backend.Ready) {
 			continue
 		}
 		h := c.handlers.find(e.Tag)
-		if h == nil || !h.tellsOnce() || len(events) == len(c.events) {
-			c.unseen = true // it may hold on, or there may be more
+		if h == nil || !h.tellsOnce() {
+			c.unseen = true // it may hold on
 		}
 		if h != nil {
 			h.pending |= e.Events

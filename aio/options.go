@@ -113,8 +113,8 @@ type Polling struct {
 	Shrink int
 }
 
-// PollingRule says what the window of adaptive polling follows from. docs/tuning.md
-// compares the rules.
+// PollingRule says what the window of adaptive polling follows from. The rules are
+// compared, in a simulation, in aio/testdata/pollrules.txt.
 type PollingRule int
 
 // The rules.

@@ -89,8 +89,8 @@ func (c *Context) askFirst() (n int, err error) {
 func (p *parker) ask(ready []backend.Ready) (n int, err error) {
 	p.readable.Store(false) // before: what comes later must not be forgotten
 	n, err = p.poller.Wait(ready, 0)
-	if err != nil {
-		p.readable.Store(true) // nor what could not be collected
+	if err != nil || n == len(ready) {
+		p.readable.Store(true) // nor what could not be collected, or had no room
 	}
 	return n, err
 }

@@ -168,7 +168,7 @@ func (c *Context) wait(timeout time.Duration) error {
 	default:
 		return nil
 	}
-	c.unseen = false
+	c.unseen = n == len(c.events) // there may be more
 	if n > 0 {
 		c.collect(c.events[:n])
 		c.makeRoom(n)

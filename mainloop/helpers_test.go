@@ -2,6 +2,7 @@ package mainloop
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -16,7 +17,15 @@ import (
 
 // patience is how long a test waits for what must happen. It is a bound against
 // hanging, not an expectation.
-const patience = 20 * time.Second
+var patience = unlessEmulated(20 * time.Second)
+
+// unlessEmulated makes bounds wider in the virtual machines of make kernels.
+func unlessEmulated(d time.Duration) time.Duration {
+	if os.Getenv("AIOLOOP_VM") != "" {
+		d *= 5
+	}
+	return d
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()

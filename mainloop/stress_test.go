@@ -13,7 +13,10 @@ import (
 // other one wakes them up, with nothing in between but two flags: one lost wake-up
 // and it hangs.
 func TestNotifyOfASourceIsNeverLost(t *testing.T) {
-	const wakeups = 100_000
+	wakeups := int64(100_000)
+	if testing.Short() {
+		wakeups /= 10
+	}
 	eachBackend(t, func(t *testing.T, b aio.Backend) {
 		openAIO(t, b).Close() // or skip
 		var c [2]*aio.Context
@@ -31,14 +34,15 @@ func TestNotifyOfASourceIsNeverLost(t *testing.T) {
 		defer alarm.Stop()
 		var group sync.WaitGroup
 		for me := range c {
-			group.Go(func() { answer(t, c, &flag, me, wakeups/2) })
+			group.Go(func() { answer(t, c, &flag, me, wakeups/2, func() { alarm.Reset(patience) }) })
 		}
 		group.Wait()
 	})
 }
 
-// answer waits for its flag to be raised, and raises the other one.
-func answer(t *testing.T, c [2]*aio.Context, flag *[2]atomic.Int64, me int, rounds int64) {
+// answer waits for its flag to be raised, and raises the other one. Now and then it
+// says that it gets on.
+func answer(t *testing.T, c [2]*aio.Context, flag *[2]atomic.Int64, me int, rounds int64, getsOn func()) {
 	m, err := NewMainContext()
 	if err != nil {
 		t.Error(err)
@@ -61,6 +65,9 @@ func answer(t *testing.T, c [2]*aio.Context, flag *[2]atomic.Int64, me int, roun
 		}
 		if me == 1 {
 			raise(i)
+		}
+		if i%1000 == 0 {
+			getsOn()
 		}
 	}
 	for _, close := range []func() error{m.Close, c[me].Close} { // on the home goroutine

@@ -150,7 +150,7 @@ func openAndClose(h *home) {
 	}
 	cycle()
 	files, goroutines := h.openFiles(), runtime.NumGoroutine()
-	for range 1000 {
+	for range h.rounds(1000) {
 		cycle()
 	}
 	if now := h.openFiles(); now > files {

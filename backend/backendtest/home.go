@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -23,7 +24,15 @@ type home struct {
 
 // patience is how long something may take that ought to happen at once. It only
 // has to be longer than a machine with other work can keep a thread waiting.
-const patience = 20 * time.Second
+var patience = unlessEmulated(20 * time.Second)
+
+// unlessEmulated makes bounds wider in the virtual machines of make kernels.
+func unlessEmulated(d time.Duration) time.Duration {
+	if os.Getenv("AIOLOOP_VM") != "" {
+		d *= 5
+	}
+	return d
+}
 
 // nap is a timeout that is over soon.
 const nap = 5 * time.Millisecond
@@ -97,6 +106,14 @@ func (h *home) waitFor(n int, timeout time.Duration) []backend.Ready {
 func (h *home) wait(timeout time.Duration) []backend.Ready {
 	h.Helper()
 	return h.waitFor(len(h.ready), timeout)
+}
+
+// rounds returns a fifth of n if the suite is to be brief.
+func (h *home) rounds(n int) int {
+	if h.brief {
+		n /= 5
+	}
+	return n
 }
 
 // deadline fails the subtest when it takes too long; it is called in loops.

@@ -145,7 +145,7 @@ func noWakeupIsLost(h *home) {
 		ping := h.eventfd(0)
 		h.add(ping.fd, backend.In|edge, 1)
 		var acknowledged atomic.Int64
-		const rounds = 1000
+		rounds := h.rounds(1000)
 		done := inThread(func() {
 			for i := range int64(rounds) {
 				for acknowledged.Load() < i {

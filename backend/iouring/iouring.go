@@ -80,8 +80,8 @@ type timer struct {
 
 // request is what the kernel has been asked for on behalf of a slot.
 type request struct {
-	armed      bool   // a poll request is under way
 	generation uint32 // of the slot when it was submitted
+	armed      bool   // a poll request is under way
 	changed    bool   // listed in Poller.changed
 	ended      bool   // listed in Poller.ended
 	dead       bool   // the kernel refused it; wait for a Modify
@@ -212,9 +212,15 @@ func (p *Poller) again(index uint32, s *fdtable.Slot[request], result int32) {
 // prepare queues the requests that bring the kernel in line with the table. It is
 // not complete if the kernel takes no more before its completions are seen: then
 // nobody may sleep. The caller holds the lock.
+//
+// While the kernel holds back completions, it queues nothing: up to Linux 5.18 those of
+// new requests overtake them, for ever if the descriptors are always ready.
 func (p *Poller) prepare() (complete bool, err error) {
 	if p.table.Closed() {
 		return false, backend.ErrClosed
+	}
+	if p.ring.Overflown() {
+		return false, nil
 	}
 	for len(p.changed) > 0 {
 		last := len(p.changed) - 1

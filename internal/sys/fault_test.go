@@ -37,8 +37,8 @@ func TestInterruptsAreEndured(t *testing.T) {
 		{CallEventfdRead, func() error { _, err := ReadEventfd(fd); return err }},
 	} {
 		calls := interrupted(t, c.call, 100)
-		if err := c.make(); err != nil || *calls != 101 {
-			t.Errorf("%s: %v after %d calls, want 101", c.call, err, *calls)
+		if err := c.make(); err != nil || *calls < 101 { // more if a signal of the runtime interrupts one as well
+			t.Errorf("%s: %v after %d calls, want 101 at least", c.call, err, *calls)
 		}
 		calls = interrupted(t, c.call, math.MaxInt)
 		if err := c.make(); err != unix.EINTR || *calls != MaxInterrupts {
@@ -59,7 +59,7 @@ func TestPpollForEnduresInterrupts(t *testing.T) {
 	for _, timeout := range []time.Duration{-1, 0, time.Minute} {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN, Revents: unix.POLLERR}}
 		calls := interrupted(t, CallPpoll, 100)
-		if n, err := PpollFor(fds, timeout); n != 1 || err != nil || *calls != 101 {
+		if n, err := PpollFor(fds, timeout); n != 1 || err != nil || *calls < 101 {
 			t.Errorf("PpollFor(%v): %d, %v after %d calls", timeout, n, err, *calls)
 		}
 		calls = interrupted(t, CallPpoll, math.MaxInt)

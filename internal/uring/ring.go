@@ -223,11 +223,15 @@ func (r *Ring) Seen() { atomic.StoreUint32(r.cq.head, atomic.LoadUint32(r.cq.hea
 // Room returns the number of completions that the queue has room for, none while
 // the kernel holds back earlier ones.
 func (r *Ring) Room() uint32 {
-	if atomic.LoadUint32(r.sq.flags)&SQCQOverflow != 0 {
+	if r.Overflown() {
 		return 0
 	}
 	return uint32(len(r.cq.entries)) - (atomic.LoadUint32(r.cq.tail) - atomic.LoadUint32(r.cq.head))
 }
+
+// Overflown reports whether the kernel holds back completions that the full queue had
+// no room for.
+func (r *Ring) Overflown() bool { return atomic.LoadUint32(r.sq.flags)&SQCQOverflow != 0 }
 
 // WorkPending reports whether the kernel has deferred work for the next enter.
 func (r *Ring) WorkPending() bool { return atomic.LoadUint32(r.sq.flags)&SQTaskrun != 0 }

@@ -24,11 +24,11 @@ type Key struct {
 // Slot is one registration. X is what the backend remembers besides.
 type Slot[X any] struct {
 	FD         int
-	Events     backend.Events
 	Tag        backend.Tag
-	Live       bool   // false from Remove on
+	Events     backend.Events
 	generation uint32 // counts Add, Modify and Remove
 	X          X
+	Live       bool // false from Remove on
 }
 
 // Table maps descriptors to slots. Its own mutex guards everything in it and may

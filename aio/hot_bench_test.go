@@ -1,0 +1,53 @@
+package aio
+
+import "testing"
+
+// The benchmarks here are compared with those of the last release, see
+// bench/baseline/compare.sh. Each is done on one goroutine and never sleeps, so that
+// the figures are as stable as figures get.
+
+func eachHot(b *testing.B, prepare func(b *testing.B, c *Context) func() error) {
+	for _, kind := range realBackends {
+		b.Run(kind.String(), func(b *testing.B) {
+			c := newLoopOn(b, kind, WithMode(ModeThread))
+			turn(b, c)
+			step := prepare(b, c)
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = step() // fails only if the loop is closed, and then so does TryPoll
+				if progress, err := c.TryPoll(); !progress || err != nil {
+					b.Fatalf("progress %v, %v", progress, err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkScheduleAndRun(b *testing.B) {
+	eachHot(b, func(b *testing.B, c *Context) func() error { return c.NewBottomHalf(func() {}).Schedule })
+}
+
+func BenchmarkTimerRun(b *testing.B) {
+	eachHot(b, func(b *testing.B, c *Context) func() error {
+		timer := c.NewTimer(Realtime, func() {})
+		return func() error { return timer.Mod(0) }
+	})
+}
+
+func BenchmarkNotifierDispatch(b *testing.B) {
+	eachHot(b, func(b *testing.B, c *Context) func() error {
+		n := notifier(b)
+		watchNotifier(b, c, n, func() {})
+		turn(b, c)
+		return n.Set
+	})
+}
+
+func BenchmarkNotifyAwake(b *testing.B) {
+	c := newLoopOn(b, Epoll, WithMode(ModeThread))
+	turn(b, c)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Notify()
+	}
+}

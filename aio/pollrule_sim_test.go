@@ -1,0 +1,231 @@
+//go:build linux
+
+package aio
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+// The simulation of adaptive polling: both rules on the same traffic, in virtual
+// time, so that its figures are the same everywhere.
+
+var update = flag.Bool("update", false, "write testdata/pollrules.txt")
+
+// The model: handling an event takes some time, and a sleep ends late by the price
+// of a wake-up, unless the event came while the loop fell asleep. Nothing else takes
+// time.
+const (
+	handling   = 500 * time.Nanosecond
+	fallAsleep = 1 * µs
+)
+
+var wakeups = []time.Duration{1 * µs, 5 * µs, 29 * µs}
+
+const simulatedMax = 32 * µs
+
+// contender is a row of rules; kernel means that its events carry no stamps.
+type contender struct {
+	name   string
+	p      Polling
+	kernel bool
+}
+
+var contenders = []contender{
+	{name: "off"},
+	{name: "QEMU", p: Polling{Max: simulatedMax, Rule: PollQEMU}},
+	{name: "learned", p: Polling{Max: simulatedMax}},
+	{name: "learned, no stamps", p: Polling{Max: simulatedMax}, kernel: true},
+}
+
+// outcome is what a rule has made of a trace.
+type outcome struct {
+	late      []time.Duration // per event, sorted
+	spun, all time.Duration
+	found     int             // events while it spun
+	spins     []time.Duration // per event, in order
+}
+
+func (o *outcome) mean() time.Duration {
+	var sum time.Duration
+	for _, d := range o.late {
+		sum += d
+	}
+	return sum / time.Duration(len(o.late))
+}
+
+func (o *outcome) quantile(percent int) time.Duration { return o.late[len(o.late)*percent/100] }
+
+func (o *outcome) spin() float64 { return 100 * float64(o.spun) / float64(o.all) }
+
+// simulate runs the loop on a trace.
+func simulate(who contender, wakeup time.Duration, next traffic) *outcome {
+	rule := newPollRule(who.p)
+	var o outcome
+	var now time.Duration
+	immediate := 0
+	for at, ok := next(now); ok; at, ok = next(now) {
+		late, spun := max(now-at, 0), time.Duration(0)
+		if at > now {
+			s := wait(rule.window, at-now, wakeup)
+			s.immediate, immediate = immediate, 0
+			late, spun = s.blocked-s.arrived, s.spun
+			if !s.woken {
+				o.found++
+			}
+			if who.kernel && s.woken {
+				s.arrived, s.woken = unknown, false
+			}
+			rule.sample(s)
+			now += s.blocked
+		} else {
+			immediate++
+		}
+		o.spun += spun
+		o.late = append(o.late, late)
+		o.spins = append(o.spins, spun)
+		now += handling
+	}
+	o.all = now
+	slices.Sort(o.late)
+	return &o
+}
+
+// wait is one sleep, or spin.
+func wait(window, idle, wakeup time.Duration) pollSample {
+	if idle <= window {
+		return pollSample{spun: idle, arrived: idle, blocked: idle}
+	}
+	blocked := idle + wakeup
+	if idle <= window+fallAsleep {
+		blocked = min(blocked, window+fallAsleep)
+	}
+	return pollSample{spun: window, arrived: idle, blocked: blocked, woken: true}
+}
+
+// TestPollRules compares the rules, and what comes out with testdata/pollrules.txt.
+// go test -run PollRules -update writes that anew.
+func TestPollRules(t *testing.T) {
+	got := simulationTable()
+	t.Logf("\n%s", got)
+	const name = "testdata/pollrules.txt"
+	if *update {
+		must(t, os.WriteFile(name, got, 0o644))
+	}
+	want, err := os.ReadFile(name)
+	must(t, err)
+	if !bytes.Equal(got, want) {
+		t.Errorf("the rules no longer do what %s says", name)
+	}
+}
+
+func simulationTable() []byte {
+	var table bytes.Buffer
+	fmt.Fprintf(&table, "Adaptive polling, simulated: lateness of events in µs, mean/p50/p99, and the share of the time\n"+
+		"that the loop spun. Max %v; an event is handled in %v. After %d events \"stops\" has one every 10 ms.\n\n",
+		simulatedMax, handling, stopsAfter)
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "traffic\twake-up")
+	for _, who := range contenders {
+		fmt.Fprintf(w, "\t%s\tspin", who.name)
+	}
+	fmt.Fprintln(w)
+	for _, trace := range traces {
+		for _, wakeup := range wakeups {
+			fmt.Fprintf(w, "%s\t%v", trace.name, wakeup)
+			for _, who := range contenders {
+				o := simulate(who, wakeup, trace.make())
+				fmt.Fprintf(w, "\t%s/%s/%s\t%.1f %%", inµs(o.mean()), inµs(o.quantile(50)), inµs(o.quantile(99)), o.spin())
+			}
+			fmt.Fprintln(w)
+		}
+	}
+	w.Flush()
+	return table.Bytes()
+}
+
+// trace returns that of a name.
+func trace(name string) traffic {
+	for _, candidate := range traces {
+		if candidate.name == name {
+			return candidate.make()
+		}
+	}
+	panic("no trace " + name)
+}
+
+// rules calls f for the outcomes of each trace at each price of a wake-up.
+func rules(t *testing.T, f func(t *testing.T, wakeup time.Duration, off, qemu, learned *outcome)) {
+	for _, trace := range traces {
+		for _, wakeup := range wakeups {
+			t.Run(fmt.Sprintf("%s/wakeup=%v", trace.name, wakeup), func(t *testing.T) {
+				f(t, wakeup, simulate(contenders[0], wakeup, trace.make()),
+					simulate(contenders[1], wakeup, trace.make()), simulate(contenders[2], wakeup, trace.make()))
+			})
+		}
+	}
+}
+
+func TestLearnedRuleIsNoLaterThanQEMUs(t *testing.T) {
+	rules(t, func(t *testing.T, wakeup time.Duration, _, qemu, learned *outcome) {
+		if slack := wakeup / 20; learned.mean() > qemu.mean()+slack || learned.quantile(50) > qemu.quantile(50)+slack {
+			t.Errorf("mean %v, p50 %v, QEMU's %v, %v", learned.mean(), learned.quantile(50), qemu.mean(), qemu.quantile(50))
+		}
+	})
+}
+
+// An event found may cost Max and the price of a wake-up. Besides, it takes a few
+// samples to find out that there is nothing to gain, and to notice changes.
+func TestLearnedRuleSpendsNoMoreThanItGains(t *testing.T) {
+	rules(t, func(t *testing.T, wakeup time.Duration, _, _, learned *outcome) {
+		if limit := time.Duration(learned.found)*(simulatedMax+wakeup) + 10*simulatedMax + learned.all/200; learned.spun > limit {
+			t.Errorf("spun for %v and found %d events, which are worth %v", learned.spun, learned.found, limit)
+		}
+	})
+}
+
+func TestLearnedRuleOnConstantGaps(t *testing.T) {
+	for _, who := range contenders[2:] {
+		for _, wakeup := range wakeups {
+			for gap := time.Duration(0); gap <= simulatedMax; gap += µs {
+				o := simulate(who, wakeup, every(2000, gap)())
+				if o.quantile(99) > 0 {
+					t.Errorf("%s, wake-up %v, gap %v: p99 %v", who.name, wakeup, gap, o.quantile(99))
+				}
+			}
+			for _, gap := range []time.Duration{200 * µs, time.Millisecond, 10 * time.Millisecond} {
+				if o := simulate(who, wakeup, every(500, gap)()); o.spun > 0 {
+					t.Errorf("%s, wake-up %v, gap %v: spun for %v", who.name, wakeup, gap, o.spun)
+				}
+			}
+		}
+	}
+}
+
+// Traffic that stops costs a few windows and then nothing.
+func TestLearnedRuleWhenTrafficStops(t *testing.T) {
+	for _, who := range contenders[2:] {
+		for _, wakeup := range wakeups {
+			o := simulate(who, wakeup, trace("stops: 500 × 20 µs, then 10 ms"))
+			if o.spins[stopsAfter-1] == 0 {
+				t.Error("it did not spin while there was traffic")
+			}
+			for i, spun := range o.spins[stopsAfter+6:] {
+				if spun > 0 {
+					t.Fatalf("%s, wake-up %v: spun for %v at the event %d after the last", who.name, wakeup, spun, i+6)
+				}
+			}
+		}
+	}
+}
+
+func inµs(d time.Duration) string {
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(d)/float64(µs)), ".0")
+}
