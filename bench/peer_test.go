@@ -79,6 +79,9 @@ func FuzzParsePeer(f *testing.F) {
 // script makes a peer out of a few lines of shell.
 func script(t *testing.T, lines string) string {
 	t.Helper()
+	if _, err := os.Stat("/bin/sh"); err != nil {
+		t.Skip("the peer is a script: ", err)
+	}
 	path := filepath.Join(t.TempDir(), "peer")
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+lines+"\n"), 0o777); err != nil {
 		t.Fatal(err)

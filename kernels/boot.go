@@ -115,32 +115,44 @@ func watch(console io.Reader, log io.Writer, first, quiet time.Duration, stop fu
 	}
 }
 
-// accelerator returns kvm if a guest gets to the end with it in a short time: that
-// /dev/kvm exists does not mean that it works.
+// emulation is without the CPU's help.
+const emulation = "tcg,thread=multi"
+
+// accelerator returns kvm if a guest gets to the end with it in a short time, and
+// emulation otherwise, with the reason.
 func accelerator(ctx context.Context, arch, kernel, dir string) (accel, reason string) {
-	const tcg = "tcg,thread=multi"
 	if arch != hostArch {
-		return tcg, "another architecture than this machine's"
-	}
-	if f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0); err != nil {
-		return tcg, err.Error()
-	} else {
-		f.Close()
+		return emulation, "another architecture than this machine's"
 	}
 	initramfs, err := build(ctx, dir, arch, "-probe", nil, nil)
 	if err != nil {
-		return tcg, err.Error()
+		return emulation, err.Error()
 	}
-	ctx, cancel := context.WithTimeout(ctx, probeLimit)
-	defer cancel()
-	t, err := boot(ctx, machines[arch], "kvm", kernel, initramfs, io.Discard)
-	switch {
-	case err != nil:
-		return tcg, "with /dev/kvm: " + firstLine(err.Error())
-	case !t.done:
-		return tcg, fmt.Sprintf("with /dev/kvm no guest gets to its end within %v", probeLimit)
+	if err := proveKVM(ctx, "/dev/kvm", machines[arch], kernel, initramfs, probeLimit); err != nil {
+		return emulation, err.Error()
 	}
 	return "kvm", "a probe boot worked"
+}
+
+// proveKVM boots a guest: that the device exists does not mean that it works.
+func proveKVM(ctx context.Context, device string, m machine, kernel, initramfs string, limit time.Duration) error {
+	f, err := os.OpenFile(device, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	t, err := boot(ctx, m, "kvm", kernel, initramfs, io.Discard)
+	switch {
+	case t != nil && t.done:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("with %s no guest gets to its end within %v", device, limit)
+	case err != nil:
+		return fmt.Errorf("with %s: %s", device, firstLine(err.Error()))
+	}
+	return fmt.Errorf("with %s: %s", device, t.problem())
 }
 
 func firstLine(s string) string {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,6 +100,12 @@ func pack(w io.Writer, bin string, packages []goPackage, jobs []job) error {
 			return err
 		}
 	}
+	if len(packages) > 0 {
+		root := strings.TrimSuffix(packages[0].Dir, filepath.FromSlash(packages[0].Path))
+		if err := packDocs(c, root); err != nil {
+			return err
+		}
+	}
 	var inGuest []protocol.Job
 	for _, j := range jobs {
 		inGuest = append(inGuest, j.Job)
@@ -118,6 +125,21 @@ func packFile(c *cpioWriter, name, from string, perm int) error {
 	}
 	c.file(name, perm, content)
 	return c.err
+}
+
+// packDocs adds the documents that tests hold the code to.
+func packDocs(c *cpioWriter, root string) error {
+	docs, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		return err
+	}
+	c.folder("/src/docs")
+	for _, path := range docs {
+		if err := packFile(c, "/src/docs/"+filepath.Base(path), path, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // packTestdata adds the files that a package's tests read.
@@ -147,17 +169,21 @@ type job struct {
 
 // limits of the jobs. Software emulation takes ten times as long as the real CPU.
 const (
-	testLimit  = 6 * time.Minute
-	benchLimit = 4 * time.Minute
+	testLimit  = 10 * time.Minute
+	benchLimit = 10 * time.Minute
 	dumpTime   = 15 * time.Second // for a binary to say where it hangs
 )
 
 // plan lists the jobs for the packages that can run in a guest.
 func plan(l *list, packages []goPackage, short bool) (jobs []job) {
+	packages = slices.DeleteFunc(slices.Clone(packages), func(p goPackage) bool {
+		return l.HostOnly[p.Path] != "" || short && l.Long[p.Path] != ""
+	})
 	for _, p := range packages {
-		if l.HostOnly[p.Path] == "" {
-			jobs = append(jobs, newJob(p, p.Path, "", short))
-		}
+		jobs = append(jobs, newJob(p, p.Path, "", short))
+	}
+	if short {
+		return jobs
 	}
 	for _, x := range l.Extra {
 		j := newJob(goPackage{Path: x.Package}, x.Package+": "+x.Name, x.Run, short)
@@ -165,7 +191,7 @@ func plan(l *list, packages []goPackage, short bool) (jobs []job) {
 		jobs = append(jobs, j)
 	}
 	for _, p := range packages {
-		if l.HostOnly[p.Path] == "" && hasBenchmarks(p) {
+		if hasBenchmarks(p) {
 			jobs = append(jobs, benchJob(p))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,7 +24,16 @@ type list struct {
 	HostOnly map[string]string
 	// HostOnlyTests says why no guest can run a test, by package and name: aio.TestX.
 	HostOnlyTests map[string]string
-	Extra         []extra
+	// NotApplicable says why it is as it should be that subtests are skipped on every
+	// kernel, by a regular expression for the reason that they give. It does not
+	// hold for a test as a whole.
+	NotApplicable map[string]string
+	// Long says why a package's tests are left out of the short form. So are Extra and all
+	// benchmarks.
+	Long  map[string]string
+	Extra []extra
+
+	short bool // this is what is left for the short form
 }
 
 // kernel is one to be tested.
@@ -66,7 +76,34 @@ func parseList(b []byte) (*list, error) {
 		}
 		names[k.Name] = true
 	}
+	for pattern := range l.NotApplicable {
+		if _, err := regexp.Compile(pattern); err != nil {
+			return nil, fmt.Errorf("kernels.json: NotApplicable: %w", err)
+		}
+	}
 	return &l, nil
+}
+
+// shortened leaves out the explanations that concern what the short form leaves out.
+func (l *list) shortened() *list {
+	s := *l
+	s.short = true
+	s.HostOnlyTests = maps.Clone(l.HostOnlyTests)
+	maps.DeleteFunc(s.HostOnlyTests, func(name, _ string) bool {
+		path, _, _ := strings.Cut(name, ".")
+		return l.Long[path] != ""
+	})
+	return &s
+}
+
+// notApplicable returns the key of NotApplicable for a reason, or an empty string.
+func (l *list) notApplicable(reason string) string {
+	for pattern := range l.NotApplicable {
+		if regexp.MustCompile(pattern).MatchString(reason) {
+			return pattern
+		}
+	}
+	return ""
 }
 
 func (k *kernel) check() error {

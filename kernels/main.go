@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -34,7 +35,11 @@ type options struct {
 	accel   string
 	only    string
 	run     string
+	replay  bool
 }
+
+// whole reports whether all tests are to be run.
+func (o *options) whole() bool { return o.only == "" && o.run == "" }
 
 func main() {
 	var o options
@@ -45,6 +50,7 @@ func main() {
 	flag.StringVar(&o.accel, "accel", "", "QEMU's accelerator (default: kvm if a probe boot with it works, else tcg)")
 	flag.StringVar(&o.only, "only", "", "packages to test, with commas between them (default: all)")
 	flag.StringVar(&o.run, "run", "", "regular expression for the tests to run, without benchmarks (default: all)")
+	flag.BoolVar(&o.replay, "replay", false, "print the table of the consoles that the last runs have left in the cache; boot nothing")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	err := matrix(ctx, &o, os.Stdout)
@@ -65,26 +71,40 @@ func matrix(ctx context.Context, o *options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := haveTools(ctx, chosen, w); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Join(o.cache, "logs"), 0o755); err != nil {
-		return err
-	}
 	m := &runner{options: o, list: l, w: w, start: time.Now()}
-	images, err := m.obtainAll(ctx, chosen)
+	results, err := m.results(ctx, chosen)
 	if err != nil {
 		return err
 	}
-	if err := m.buildAll(ctx, chosen); err != nil {
-		return err
-	}
-	m.accelerators(ctx, chosen, images)
-	results := m.bootAll(ctx, chosen, images)
 	if err := writeTable(w, l, results); err != nil {
 		return err
 	}
-	return verdict(w, l, results, complete && o.only == "" && o.run == "")
+	if m.short {
+		l = l.shortened()
+	}
+	return verdict(w, l, results, complete && o.whole())
+}
+
+// results runs all that is needed for a table.
+func (m *runner) results(ctx context.Context, chosen []kernel) ([]*result, error) {
+	if m.replay {
+		return m.replayAll(ctx, chosen)
+	}
+	if err := haveTools(ctx, chosen, m.w); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(m.cache, "logs"), 0o755); err != nil {
+		return nil, err
+	}
+	images, err := m.obtainAll(ctx, chosen)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.buildAll(ctx, chosen); err != nil {
+		return nil, err
+	}
+	m.accelerators(ctx, chosen, images)
+	return m.bootAll(ctx, chosen, images), nil
 }
 
 // verdict prints what is wrong, and returns an error if anything is.
@@ -182,18 +202,26 @@ func (m *runner) buildAll(ctx context.Context, chosen []kernel) error {
 			continue
 		}
 		m.say("building the tests for " + k.Arch)
-		packages, err := testPackages(ctx, k.Arch)
+		packages, jobs, err := m.plan(ctx, k.Arch)
 		if err != nil {
 			return err
 		}
-		packages = slices.DeleteFunc(packages, func(p goPackage) bool { return m.list.HostOnly[p.Path] != "" || !m.wanted(p.Path) })
-		jobs := m.narrow(plan(m.list, packages, m.short))
 		m.planned[k.Arch] = jobs
 		if m.initramfs[k.Arch], err = build(ctx, m.cache, k.Arch, "", packages, jobs); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// plan lists the packages to build for arch, and what to run of them.
+func (m *runner) plan(ctx context.Context, arch string) ([]goPackage, []job, error) {
+	packages, err := testPackages(ctx, arch)
+	if err != nil {
+		return nil, nil, err
+	}
+	packages = slices.DeleteFunc(packages, func(p goPackage) bool { return m.list.HostOnly[p.Path] != "" || !m.wanted(p.Path) })
+	return packages, m.narrow(plan(m.list, packages, m.short)), nil
 }
 
 // narrow leaves only the jobs that the flags ask for.
@@ -244,11 +272,45 @@ func (m *runner) bootAll(ctx context.Context, chosen []kernel, images map[string
 	return results
 }
 
+// console is the file that keeps what a guest has said. That of a few tests does not
+// replace that of all.
+func (m *runner) console(k kernel) string {
+	if !m.whole() {
+		k.Name += ".part"
+	}
+	return filepath.Join(m.cache, "logs", k.Name+".console")
+}
+
+// replayAll reads what guests have said before.
+func (m *runner) replayAll(ctx context.Context, chosen []kernel) (all []*result, err error) {
+	for _, k := range chosen {
+		r := &result{kernel: k, accel: "replayed"}
+		if _, r.jobs, err = m.plan(ctx, k.Arch); err != nil {
+			return nil, err
+		}
+		f, err := os.Open(m.console(k))
+		if err != nil {
+			return nil, err
+		}
+		r.guest = newTranscript()
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			r.guest.line(lines.Text())
+		}
+		f.Close()
+		r.failure = r.guest.problem()
+		for _, j := range r.guest.jobs {
+			r.took += j.took
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
 func (m *runner) bootOne(ctx context.Context, k kernel, image string) *result {
 	r := &result{kernel: k, jobs: m.planned[k.Arch], accel: m.accelOf[k.Arch]}
 	start := time.Now()
 	defer func() { r.took = time.Since(start) }()
-	log, err := os.Create(filepath.Join(m.cache, "logs", k.Name+".console"))
+	log, err := os.Create(m.console(k))
 	if err != nil {
 		r.failure = err.Error()
 		return r

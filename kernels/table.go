@@ -108,7 +108,7 @@ func writeReasons(w io.Writer, l *list, results []*result) {
 		}
 	}
 	fmt.Fprintln(w, "\nskipped, and why:")
-	skips := skipReasons(results)
+	skips := skipReasons(l, results)
 	for _, text := range slices.Sorted(maps.Keys(skips)) {
 		fmt.Fprintf(w, "  %s [%s]\n", text, strings.Join(skips[text], " "))
 	}
@@ -118,10 +118,17 @@ func writeReasons(w io.Writer, l *list, results []*result) {
 	for _, name := range slices.Sorted(maps.Keys(l.HostOnlyTests)) {
 		fmt.Fprintf(w, "  %s: on the host only: %s\n", name, l.HostOnlyTests[name])
 	}
+	for _, path := range slices.Sorted(maps.Keys(l.Long)) {
+		fmt.Fprintf(w, "  %s: in the full form only: %s\n", path, l.Long[path])
+	}
+	for _, pattern := range slices.Sorted(maps.Keys(l.NotApplicable)) {
+		fmt.Fprintf(w, "  subtests, %q: %s\n", pattern, l.NotApplicable[pattern])
+	}
 }
 
-// skipReasons maps "package.Test: reason" to the names of the kernels.
-func skipReasons(results []*result) map[string][]string {
+// skipReasons maps "package: Test: reason" to the names of the kernels. Reasons that
+// are in NotApplicable are said once for all.
+func skipReasons(l *list, results []*result) map[string][]string {
 	skips := map[string][]string{}
 	add := func(text string, r *result) {
 		if !slices.Contains(skips[text], r.kernel.Name) {
@@ -138,7 +145,7 @@ func skipReasons(results []*result) map[string][]string {
 				add(j.name+": "+j.refused, r)
 			}
 			for _, t := range j.tests {
-				if t.outcome == "SKIP" {
+				if t.outcome == "SKIP" && !(strings.Contains(t.name, "/") && l.notApplicable(t.reason()) != "") {
 					add(j.name+": "+t.name+": "+t.reason(), r)
 				}
 			}

@@ -111,7 +111,43 @@ func indent(lines []string) string {
 // which the data file explains are left out; an explanation that no longer holds
 // is a failure too.
 func neverRun(l *list, results []*result) (all []string) {
-	ran, skipped := map[string]bool{}, map[string]string{}
+	ran, skipped := outcomes(results)
+	applied := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(skipped)) {
+		pattern := l.notApplicable(skipped[name])
+		switch {
+		case ran[name] || l.HostOnlyTests[name] != "":
+		case strings.Contains(testName(name), "/") && pattern != "":
+			applied[pattern] = true
+		default:
+			all = append(all, fmt.Sprintf("no kernel runs %s: %s", name, skipped[name]))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.HostOnlyTests)) {
+		if ran[name] {
+			all = append(all, fmt.Sprintf("kernels.json says that no guest can run %s, but one has", name))
+		} else if skipped[name] == "" {
+			all = append(all, fmt.Sprintf("kernels.json explains why no guest runs %s, but there is no such test", name))
+		}
+	}
+	for _, pattern := range slices.Sorted(maps.Keys(l.NotApplicable)) {
+		if !applied[pattern] && !l.short {
+			all = append(all, fmt.Sprintf("kernels.json explains %q, for which no subtest is skipped on every kernel", pattern))
+		}
+	}
+	return all
+}
+
+// testName is what follows the package, whose path has slashes too.
+func testName(name string) string {
+	_, test, _ := strings.Cut(name, ".")
+	return test
+}
+
+// outcomes returns the tests that a kernel has run, and those that one has skipped
+// with the last reason.
+func outcomes(results []*result) (ran map[string]bool, skipped map[string]string) {
+	ran, skipped = map[string]bool{}, map[string]string{}
 	for _, r := range results {
 		for _, planned := range r.jobs {
 			j := r.find(planned.Name)
@@ -128,17 +164,5 @@ func neverRun(l *list, results []*result) (all []string) {
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(skipped)) {
-		if !ran[name] && l.HostOnlyTests[name] == "" {
-			all = append(all, fmt.Sprintf("no kernel runs %s: %s", name, skipped[name]))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(l.HostOnlyTests)) {
-		if ran[name] {
-			all = append(all, fmt.Sprintf("kernels.json says that no guest can run %s, but one has", name))
-		} else if skipped[name] == "" {
-			all = append(all, fmt.Sprintf("kernels.json explains why no guest runs %s, but there is no such test", name))
-		}
-	}
-	return all
+	return ran, skipped
 }

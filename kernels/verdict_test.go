@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +41,20 @@ func TestNeverRun(t *testing.T) {
 	l.HostOnlyTests["aio.TestGone"] = "out of date"
 	if got := neverRun(l, results); len(got) != 2 {
 		t.Errorf("two explanations that do not hold: %q", got)
+	}
+}
+
+// TestNeverRunOfSubtests: what is explained for subtests does not excuse a whole test.
+func TestNeverRunOfSubtests(t *testing.T) {
+	l := &list{NotApplicable: map[string]string{"because of new": "it has none"}}
+	results := []*result{guest("new", honest, map[string]string{"TestA/backend=ppoll": "SKIP", "TestA": "PASS"})}
+	if got := neverRun(l, results); got != nil {
+		t.Errorf("explained: %q", got)
+	}
+	results[0] = guest("new", honest, map[string]string{"TestA": "SKIP"})
+	results[0].jobs[0].Package = "a/path"
+	if got := neverRun(l, results); len(got) != 2 {
+		t.Errorf("a whole test, and an explanation of nothing: %q", got)
 	}
 }
 
@@ -105,17 +120,22 @@ func TestPlan(t *testing.T) {
 		HostOnly: map[string]string{"internal/house": "needs go"},
 		Extra:    []extra{{Name: "one CPU", Package: "aio", Run: "TestA", CPUs: 1, Env: []string{"GOMAXPROCS=1"}}},
 	}
-	jobs := plan(l, []goPackage{{Path: "aio"}, {Path: "internal/house"}, {Path: "kernels", Dir: "testdata"}}, true)
+	jobs := plan(l, []goPackage{{Path: "aio"}, {Path: "internal/house"}, {Path: "kernels", Dir: "testdata"}, {Path: "bench"}}, false)
 	var names []string
 	for _, j := range jobs {
 		names = append(names, j.Name)
 	}
-	if got := strings.Join(names, ", "); got != "aio, kernels, aio: one CPU" {
+	if got := strings.Join(names, ", "); got != "aio, kernels, bench, aio: one CPU" {
 		t.Error(got)
 	}
-	one := jobs[2]
+	one := jobs[3]
 	args := strings.Join(one.Args, " ")
-	if one.CPUs != 1 || one.Env[0] != "GOMAXPROCS=1" || !strings.Contains(args, "-test.run=TestA") || !strings.Contains(args, "-test.short") {
+	if one.CPUs != 1 || one.Env[0] != "GOMAXPROCS=1" || !strings.Contains(args, "-test.run=TestA") || strings.Contains(args, "-test.short") {
 		t.Errorf("%+v", one)
+	}
+	l.Long = map[string]string{"bench": "it measures"}
+	jobs = plan(l, []goPackage{{Path: "aio"}, {Path: "bench"}}, true)
+	if len(jobs) != 1 || jobs[0].Name != "aio" || !slices.Contains(jobs[0].Args, "-test.short") {
+		t.Errorf("short: %+v", jobs)
 	}
 }

@@ -110,7 +110,7 @@ func TestPageOfRatios(t *testing.T) {
 }
 
 func TestDrawRatios(t *testing.T) {
-	doc := string(drawRatios([]ratioBar{{`<"a&b">`, 0, Ratio{2, 1, 4, 3}}}))
+	doc := drawRatios([]ratioBar{{"epoll", `<"a&b">`, 0, Ratio{2, 1, 4, 3}}}, "")
 	// Zero is at 190, the end of the axis (4) at 536: 1 at 276.5, 2 at 363.
 	for _, want := range []string{`x1="276.5" y1="33.5" x2="536.0"`, `cx="363.0"`, "&lt;&#34;a&amp;b&#34;&gt;", `<text class="f-soft" x="190.0"`} {
 		if !strings.Contains(doc, want) {

@@ -5,6 +5,7 @@ import (
 	"html"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -19,29 +20,45 @@ const (
 
 // ratioBar is one line of the picture.
 type ratioBar struct {
-	label string
-	style int
+	row, label string
+	style      int
 	Ratio
 }
 
 // ratioPlot leaves out ratios to what does not sleep at all: they would make all
 // others small.
 func (g group) ratioPlot(refs []reference, styles map[string]int) template.HTML {
+	bars := g.ratioBars(refs, styles)
+	if len(bars) == 0 {
+		return ""
+	}
+	return template.HTML(drawRatios(bars, ""))
+}
+
+// ratioFile is the same for rows of the library, as a file of its own. It is empty if
+// there are none.
+func (g group) ratioFile(styles map[string]int) string {
+	bars := slices.DeleteFunc(g.ratioBars(references, styles), func(b ratioBar) bool { return !isLibrary(b.row) })
+	if len(bars) == 0 {
+		return ""
+	}
+	return drawRatios(bars, standaloneHead())
+}
+
+func (g group) ratioBars(refs []reference, styles map[string]int) []ratioBar {
 	var bars []ratioBar
 	for _, res := range g.ownResults() {
 		for _, ref := range refs {
 			if r, ok := g.ratio(res, ref); ok && ref.label != "spin" {
-				bars = append(bars, ratioBar{res.Backend + " ÷ " + ref.label, styles[res.Backend], r})
+				bars = append(bars, ratioBar{res.Backend, res.Backend + " ÷ " + ref.label, styles[res.Backend], r})
 			}
 		}
 	}
-	if len(bars) == 0 {
-		return ""
-	}
-	return drawRatios(bars)
+	return bars
 }
 
-func drawRatios(bars []ratioBar) template.HTML {
+// drawRatios puts head in front of the drawing.
+func drawRatios(bars []ratioBar, head string) string {
 	high := 1.0
 	for _, b := range bars {
 		high = max(high, b.High)
@@ -51,7 +68,12 @@ func drawRatios(bars []ratioBar) template.HTML {
 	x := func(v float64) float64 { return ratioLabel + v/end*(ratioWidth-ratioLabel-ratioMargin) }
 	height := ratioTop + ratioLine*float64(len(bars)) + 8
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="plot" viewBox="0 0 %g %g" role="img" xmlns="http://www.w3.org/2000/svg"><title>ratios of p50, from zero</title>`, ratioWidth, height)
+	size := ""
+	if head != "" { // in the page, the style sheet decides
+		size = fmt.Sprintf(` width="%g" height="%g"`, ratioWidth, height)
+	}
+	fmt.Fprintf(&b, `<svg class="plot" viewBox="0 0 %g %g"%s role="img" xmlns="http://www.w3.org/2000/svg"><title>ratios of p50, from zero</title>`, ratioWidth, height, size)
+	b.WriteString(head)
 	for i := 0; float64(i)*step <= end+step/2; i++ {
 		v := float64(i) * step
 		line(&b, "s-grid", x(v), ratioTop-6, x(v), height-6, 1)
@@ -62,7 +84,7 @@ func drawRatios(bars []ratioBar) template.HTML {
 		bar.draw(&b, x, ratioTop+ratioLine*(float64(i)+0.5))
 	}
 	b.WriteString("</svg>")
-	return template.HTML(b.String())
+	return b.String()
 }
 
 func (bar ratioBar) draw(b *strings.Builder, x func(float64) float64, y float64) {

@@ -59,7 +59,7 @@ var scenarios = []scenario{
 	{
 		name:       "producers",
 		about:      "Several goroutines schedule bottom halves on one loop at the same time. Time from scheduling to the callback.",
-		keys:       []string{"producers"},
+		keys:       []string{"pinned", "producers"},
 		sweep:      "producers",
 		sweepLabel: "producers (goroutines)",
 	},

@@ -106,7 +106,7 @@ func (c *child) sentence(t *testing.T, words ...string) {
 func TestEndToEnd(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	extra := filepath.Join(t.TempDir(), "extra.json")
-	c := newChild(t, "plain", "-quick", "-scenario", "self-bh", "-backend", "ppoll,epoll,goroutine+channel", "-out", dir, "-json", extra)
+	c := newChild(t, "plain", "-quick", "-scenario", "self-bh", "-backend", "ppoll,epoll,goroutine+channel", "-out", dir, "-json", extra, "-name", "end to end", "-version", "v1")
 	c.run(t, 0)
 	if last := lastLine(c.stdout.String()); !strings.HasSuffix(last, " "+dir) {
 		t.Errorf("the last line does not name the folder: %q", last)
@@ -135,6 +135,7 @@ func checkJSON(t *testing.T, text string) {
 	var doc struct {
 		Schema  string
 		Machine map[string]any
+		Run     map[string]any
 		Results []map[string]any
 	}
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
@@ -142,6 +143,9 @@ func checkJSON(t *testing.T, text string) {
 	}
 	if doc.Schema == "" || doc.Machine["kernel"] == "" || len(doc.Results) != 3 {
 		t.Fatalf("schema %q, machine %v, %d results", doc.Schema, doc.Machine, len(doc.Results))
+	}
+	if doc.Run["name"] != "end to end" || doc.Run["version"] != "v1" || doc.Run["quick"] != true {
+		t.Errorf("run %v", doc.Run)
 	}
 	for _, r := range doc.Results {
 		for _, key := range []string{"scenario", "backend", "params", "n", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns", "cpu_ns_per_op", "allocs_per_op"} {
@@ -202,6 +206,7 @@ func TestMissingPeerIsNamed(t *testing.T) {
 // A peer has its row, its samples and its ratios in the same files; one whose absence
 // has a reason is named with it.
 func TestPeerIsARow(t *testing.T) {
+	needShell(t)
 	root := t.TempDir()
 	bin := filepath.Join(root, "bench", "peers", "bin")
 	if err := os.MkdirAll(bin, 0o777); err != nil {
@@ -241,7 +246,15 @@ printf '{"peer":"glib","mode":"ready-time","samples":2,"batch":1,"cpu_ns_per_op"
 	}
 }
 
+func needShell(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("/bin/sh"); err != nil {
+		t.Skip("it needs a shell: ", err)
+	}
+}
+
 func TestNoDescriptors(t *testing.T) {
+	needShell(t)
 	for _, backend := range []string{"ppoll", "epoll", "io_uring"} {
 		c := newChild(t, "plain", "-quick", "-scenario", "self-bh", "-backend", backend)
 		exe := c.cmd.Path

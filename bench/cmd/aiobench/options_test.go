@@ -58,3 +58,18 @@ func TestParseErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestRepeat: what the results say of the command line is what has to be said again, and
+// no path.
+func TestRepeat(t *testing.T) {
+	for args, want := range map[string]string{
+		"": "",
+		"-quick -out=/x -json=y -html=z -name=n -version=v":                         "-quick",
+		"-rounds=3 -scenario=wake,pingpong -backend=epoll -cpus=0,0 -backend=epoll": "-rounds 3 -backend epoll -scenario wake,pingpong -cpus 0,0",
+	} {
+		o, _ := parse(strings.Fields(args)) // this machine may lack the CPUs
+		if got := strings.Join(o.repeat(), " "); got != want {
+			t.Errorf("%q: %q, want %q", args, got, want)
+		}
+	}
+}

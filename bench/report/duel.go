@@ -1,0 +1,187 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// duel compares our fastest row of a group with one opponent. All ratios are ours
+// divided by theirs.
+type duel struct {
+	where       string
+	ours, other *Result
+	Ratio
+}
+
+// duels are all comparisons of a report, in its order.
+func duels(sections []section) (list []duel) {
+	for _, s := range sections {
+		for _, g := range s.groups {
+			list = append(list, g.duels(joinNonEmpty(": ", s.name, s.label(g)))...)
+		}
+	}
+	return list
+}
+
+func (g group) duels(where string) []duel {
+	ours := g.champion()
+	if ours == nil {
+		return nil
+	}
+	return g.against(ours, where)
+}
+
+// against compares a row with each opponent.
+func (g group) against(ours *Result, where string) (list []duel) {
+	for _, other := range g.results {
+		if !isOpponent(other.Backend) {
+			continue
+		}
+		if r, ok := ours.RatioTo(other); ok {
+			list = append(list, duel{where, ours, other, r})
+		}
+	}
+	return list
+}
+
+// champion is the row of the library with the lowest p50, or nil.
+func (g group) champion() *Result {
+	var best *Result
+	for _, res := range g.results {
+		if isLibrary(res.Backend) && (best == nil || res.P50 < best.P50) {
+			best = res
+		}
+	}
+	return best
+}
+
+// even tells if nobody has won: the rounds disagree, and the difference is small or the
+// run as a whole says the opposite of their median.
+func (d duel) even() bool {
+	small := d.Median <= parity && d.Median >= 1/parity
+	faster := d.ours.P50 <= d.other.P50
+	return d.Low <= 1 && d.High >= 1 && (small || faster != (d.Median <= 1))
+}
+
+func (d duel) lost() bool { return !d.even() && d.Median > 1 }
+func (d duel) won() bool  { return !d.even() && d.Median <= 1 }
+
+// tail is the ratio of the p99s, cpu that of the CPU times; 0 if it is not known.
+func (d duel) tail() float64 { return quotient(float64(d.ours.P99), float64(d.other.P99)) }
+func (d duel) cpu() float64  { return quotient(d.ours.CPUNSPerOp, d.other.CPUNSPerOp) }
+
+func quotient(a, b float64) float64 {
+	if a <= 0 || b <= 0 {
+		return 0
+	}
+	return a / b
+}
+
+// price is by how much a duel that is not lost is lost elsewhere; up to parity it is
+// not.
+func (d duel) price() float64 {
+	if d.lost() {
+		return 0
+	}
+	return max(d.tail(), d.cpu())
+}
+
+// duelList is one section of the page.
+type duelList struct {
+	Count, Table string
+}
+
+// openDuels is how many lines of any list are not folded away.
+const openDuels = 60
+
+func listDuels(duels []duel, one, many string, keep func(duel) bool, worth func(duel) float64) duelList {
+	list := slices.DeleteFunc(slices.Clone(duels), func(d duel) bool { return !keep(d) })
+	slices.SortStableFunc(list, func(a, b duel) int { return cmp.Compare(worth(b), worth(a)) })
+	t := mdTable{words: 3, heads: []string{"setting", "ours", "theirs", "p50: ours", "theirs", "ratio", "p99 ratio", "CPU/event: ours", "theirs", "CPU ratio"}}
+	for _, d := range list {
+		t.add(d.cells()...)
+	}
+	return duelList{countOf(len(list), one, many), t.folded(openDuels)}
+}
+
+func (d duel) cells() []string {
+	return []string{
+		markdown(d.where), markdownRow(d.ours.Backend), markdownRow(d.other.Backend),
+		formatDuration(d.ours.P50), formatDuration(d.other.P50), markdown(d.Ratio.String()), formatKnown(d.tail()),
+		formatCPU(d.ours.CPUNSPerOp), formatCPU(d.other.CPUNSPerOp), formatKnown(d.cpu()),
+	}
+}
+
+func formatKnown(v float64) string {
+	if v == 0 {
+		return notMeasured
+	}
+	return markdown(formatTimes(v))
+}
+
+func countOf(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// tournament is each row of the library against each opponent: how many settings it has
+// won, drawn and lost. The comparisons above are for the fastest row of a setting only.
+func tournament(sections []section) string {
+	scores := map[[2]string]*[3]int{}
+	var all []*Result
+	for _, s := range sections {
+		for _, g := range s.groups {
+			all = append(all, g.results...)
+			for _, ours := range g.results {
+				if isLibrary(ours.Backend) {
+					g.count(ours, scores)
+				}
+			}
+		}
+	}
+	names := rows(all)
+	opponents := slices.DeleteFunc(slices.Clone(names), func(row string) bool { return !isOpponent(row) })
+	t := mdTable{words: 1, heads: []string{""}}
+	for _, other := range opponents {
+		t.heads = append(t.heads, markdownRow(other))
+	}
+	for _, ours := range names {
+		if !isLibrary(ours) {
+			continue
+		}
+		cells := []string{markdownRow(ours)}
+		for _, other := range opponents {
+			cells = append(cells, scoreCell(scores[[2]string{ours, other}]))
+		}
+		t.add(cells...)
+	}
+	return t.String()
+}
+
+// count adds what a row has won, drawn and lost in a group.
+func (g group) count(ours *Result, scores map[[2]string]*[3]int) {
+	for _, d := range g.against(ours, "") {
+		key := [2]string{ours.Backend, d.other.Backend}
+		if scores[key] == nil {
+			scores[key] = new([3]int)
+		}
+		switch {
+		case d.won():
+			scores[key][0]++
+		case d.even():
+			scores[key][1]++
+		default:
+			scores[key][2]++
+		}
+	}
+}
+
+func scoreCell(n *[3]int) string {
+	if n == nil {
+		return notMeasured
+	}
+	return fmt.Sprintf("%d / %d / %d", n[0], n[1], n[2])
+}

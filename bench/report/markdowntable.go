@@ -1,0 +1,68 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+)
+
+// mdTable is a table of Markdown. Its first columns hold words, the others numbers.
+type mdTable struct {
+	words int
+	heads []string
+	rows  [][]string
+}
+
+func (t *mdTable) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+func (t *mdTable) String() string {
+	if len(t.rows) == 0 {
+		return "None.\n"
+	}
+	return t.text(t.rows)
+}
+
+// folded shows the first rows, and the others when somebody asks for them.
+func (t *mdTable) folded(open int) string {
+	if len(t.rows) <= open+open/4 { // a few more would not be worth a click
+		return t.String()
+	}
+	rest := t.rows[open:]
+	return fmt.Sprintf("%s\n<details><summary>%d more</summary>\n\n%s\n</details>\n", t.text(t.rows[:open]), len(rest), t.text(rest))
+}
+
+func (t *mdTable) text(rows [][]string) string {
+	var b strings.Builder
+	writeMarkdownRow(&b, t.heads)
+	for i := range t.heads {
+		rule := "|--:"
+		if i < t.words {
+			rule = "|---"
+		}
+		b.WriteString(rule)
+	}
+	b.WriteString("|\n")
+	for _, cells := range rows {
+		writeMarkdownRow(&b, cells)
+	}
+	return b.String()
+}
+
+func writeMarkdownRow(b *strings.Builder, cells []string) {
+	for _, c := range cells {
+		b.WriteString("| " + c + " ")
+	}
+	b.WriteString("|\n")
+}
+
+var markdownEscapes = strings.NewReplacer(`\`, `\\`, "|", `\|`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "*", `\*`, "`", "\\`", "[", `\[`, "]", `\]`)
+
+// markdown makes words from a file safe for a line of text or a cell.
+func markdown(s string) string { return markdownEscapes.Replace(printable(s)) }
+
+// markdownRow is the name of a row: italics if it is not one of the library.
+func markdownRow(row string) string {
+	if isLibrary(row) {
+		return markdown(row)
+	}
+	return "*" + markdown(row) + "*"
+}

@@ -1,0 +1,60 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aioloop/aioloop/kernels/protocol"
+)
+
+// fakeMachine is one whose emulator is a shell script.
+func fakeMachine(t *testing.T, script string) machine {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "qemu")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return machine{qemu: path, console: "ttyS0"}
+}
+
+// TestTrap31_KVMIsProved: a device that can be opened is not enough, a guest has to get
+// to its end with it.
+func TestTrap31_KVMIsProved(t *testing.T) {
+	begin := "echo '" + protocol.Line(protocol.Kernel, "6.1", "x86_64") + "'; "
+	done := "echo '" + protocol.Line(protocol.Done) + "'"
+	const second, minute = time.Second, time.Minute
+	for _, tc := range []struct {
+		name, device, script string
+		limit                time.Duration
+		want                 string // empty: it works
+	}{
+		{"no device", "no such device", begin + done, minute, "no such file"},
+		{"works", os.DevNull, begin + done, minute, ""},
+		{"hangs at once", os.DevNull, "exec sleep 1000", second, "no guest gets to its end within 1s"},
+		{"hangs on the way", os.DevNull, begin + "exec sleep 1000", second, "no guest gets to its end within 1s"},
+		{"refuses", os.DevNull, "echo failed to initialize kvm >&2; exit 1", minute, "failed to initialize kvm"},
+		{"ends before its time", os.DevNull, begin, minute, "before its time"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			start := time.Now()
+			err := proveKVM(t.Context(), tc.device, fakeMachine(t, tc.script), "vmlinuz", "initramfs", tc.limit)
+			switch {
+			case err == nil && tc.want != "":
+				t.Errorf("it is believed, want an error with %q", tc.want)
+			case err != nil && (tc.want == "" || !strings.Contains(err.Error(), tc.want)):
+				t.Errorf("%v, want %q", err, tc.want)
+			}
+			if took := time.Since(start); took > minute {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+	if accel, reason := accelerator(t.Context(), "another", "", ""); accel != emulation || reason == "" {
+		t.Errorf("another architecture: %s, %s", accel, reason)
+	}
+}
