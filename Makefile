@@ -15,6 +15,7 @@ help: ## list what can be made
 ## COUNT repetitions for make stress (default: 200)
 ## KERNEL kernels for make kernels, for example 5.10,7 (default: all of kernels.json)
 ## SHORT 1: make kernels with the oldest, the newest and one more
+## RENEW 1: make instructions writes its baseline anew
 ## DURATION time on each backend for make soak (default: 60s)
 ## FUZZTIME time for each target of make fuzz (default: 60s)
 QUICK    ?=
@@ -26,6 +27,7 @@ FUZZTIME ?= 60s
 DURATION ?= 60s
 KERNEL   ?=
 SHORT    ?=
+RENEW    ?=
 
 test: ## run all tests
 	$(GO) test ./...
@@ -90,6 +92,12 @@ bench-smoke: ## run each benchmark for a moment, to see that it works
 	$(GO) run ./bench/cmd/aiobench -quick -scenario pingpong,self-bh -out "$$out" && \
 	test -s "$$out/table.txt" && test -s "$$out/results.json" && test -s "$$out/report.html"
 
+instructions: ## count the instructions of the hot paths; fail if they have grown by a tenth
+	$(GO) run ./bench/instructions $(if $(RENEW),-renew)
+
+benchstat: ## compare the benchmarks with those of the last release, for information
+	GO="$(GO)" bench/baseline/compare.sh
+
 examples: ## build the examples and run each one on each backend
 	$(GO) test -count 1 -v ./examples
 
@@ -110,4 +118,4 @@ peers-deps: ## install what the peers are built with (Debian, Ubuntu; as root)
 ci: ## run what has to pass before a change is merged, see .ci/run
 	.ci/run
 
-.PHONY: help test race stress fuzz soak model kernels vet staticcheck fmt-check cross bench bench-smoke examples glib peers peers-deps ci
+.PHONY: help test race stress fuzz soak model kernels vet staticcheck fmt-check cross bench bench-smoke instructions benchstat examples glib peers peers-deps ci
