@@ -12,6 +12,8 @@ help: ## list what can be made
 ## BACKEND rows for make bench, for example epoll,io_uring (default: what can run here)
 ## SCENARIO scenarios for make bench, for example wake,pingpong (default: all)
 ## OUT folder for the results of make bench (default: bench/out)
+## NAME what the run of make bench is called in its report
+## RUN results for make performance instead of a new run
 ## COUNT repetitions for make stress (default: 200)
 ## KERNEL kernels for make kernels, for example 5.10,7 (default: all of kernels.json)
 ## SHORT 1: make kernels with the oldest, the newest and one more
@@ -28,6 +30,8 @@ DURATION ?= 60s
 KERNEL   ?=
 SHORT    ?=
 RENEW    ?=
+RUN      ?=
+NAME     ?=
 
 test: ## run all tests
 	$(GO) test ./...
@@ -83,14 +87,19 @@ cross: ## build and vet for other CPUs, and see that other systems are refused
 # report says why.
 bench: ## compare the backends on this machine: table, JSON and HTML in OUT
 	-@$(MAKE) -s -C bench/peers
-	$(GO) run ./bench/cmd/aiobench $(if $(QUICK),-quick) $(if $(BACKEND),-backend $(BACKEND)) $(if $(SCENARIO),-scenario $(SCENARIO)) -out $(OUT)
+	$(GO) run ./bench/cmd/aiobench $(if $(QUICK),-quick) $(if $(BACKEND),-backend '$(BACKEND)') $(if $(SCENARIO),-scenario '$(SCENARIO)') $(if $(NAME),-name '$(NAME)') -version "$$(git describe --always --dirty 2>/dev/null)" -out $(OUT)
+
+performance: ## make bench, and write docs/performance.md from it (RUN=results.json: from that)
+	$(if $(RUN),,@$(MAKE) bench)
+	$(GO) run ./bench/cmd/performance -from $(or $(RUN),$(OUT)/results.json) $(if $(NAME),-name '$(NAME)')
 
 # go test's own -timeout does not hold for benchmarks.
 bench-smoke: ## run each benchmark for a moment, to see that it works
 	timeout 10m $(GO) test -run '^$$' -bench . -benchtime 10x ./...
 	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && set -x && \
 	$(GO) run ./bench/cmd/aiobench -quick -scenario pingpong,self-bh -out "$$out" && \
-	test -s "$$out/table.txt" && test -s "$$out/results.json" && test -s "$$out/report.html"
+	test -s "$$out/table.txt" && test -s "$$out/results.json" && test -s "$$out/report.html" && \
+	$(GO) run ./bench/cmd/performance -from "$$out/results.json" -to "$$out/docs" && test -s "$$out/docs/performance.md"
 
 instructions: ## count the instructions of the hot paths; fail if they have grown by a tenth
 	$(GO) run ./bench/instructions $(if $(RENEW),-renew)
@@ -118,4 +127,4 @@ peers-deps: ## install what the peers are built with (Debian, Ubuntu; as root)
 ci: ## run what has to pass before a change is merged, see .ci/run
 	.ci/run
 
-.PHONY: help test race stress fuzz soak model kernels vet staticcheck fmt-check cross bench bench-smoke instructions benchstat examples glib peers peers-deps ci
+.PHONY: help test race stress fuzz soak model kernels vet staticcheck fmt-check cross bench performance bench-smoke instructions benchstat examples glib peers peers-deps ci

@@ -42,7 +42,7 @@ func (m machine) command(ctx context.Context, accel, kernel, initramfs string) *
 		"-accel", accel, "-smp", "2", "-m", guestMemory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
 		"-kernel", kernel, "-initrd", initramfs,
-		"-append", "console=" + m.console + " rdinit=/init panic=-1 oops=panic loglevel=4 mitigations=off random.trust_cpu=on",
+		"-append", "console=" + m.console + " rdinit=/init panic=-1 oops=panic loglevel=4 mitigations=off random.trust_cpu=on tsc=reliable",
 	}, m.args...)
 	return exec.CommandContext(ctx, m.qemu, args...)
 }

@@ -35,7 +35,7 @@ func (s *station) notified(i int) error {
 		return err
 	}
 	set := func() {
-		if s.cfg.fault == faultLostNotify && d.sent.Load() > 20 {
+		if s.cfg.fault == faultLostNotify && d.sent.Load() > 2 {
 			return
 		}
 		s.rep.must(d.name, n.Set())

@@ -265,10 +265,10 @@ func buffersStayInPlace(h *home) {
 		for i, w := range writers {
 			w.write(string(pattern(round + byte(i))))
 		}
-		h.complete(s, reads)
+		results := h.complete(s, reads)
 		for i, buf := range buffers {
-			if !bytes.Equal(buf, pattern(round+byte(i))) {
-				h.Errorf("read %d got something else than was written", i)
+			if n := results[backend.Tag(i)]; n != 512 || !bytes.Equal(buf, pattern(round+byte(i))) {
+				h.Errorf("round %d: read %d returned %d, and got something else than was written", round, i, n)
 			}
 		}
 		h.writesPattern(s, round)
