@@ -36,6 +36,21 @@ func openWindow(c *Context, w time.Duration) {
 	c.adaptive.window = w
 }
 
+// waitForATimer polls until a timer has fired that c has waited for, as done tells. On a
+// slow machine the first is over before c gets to wait. It returns how long the last
+// one took.
+func waitForATimer(t *testing.T, c *Context, done func() bool) time.Duration {
+	t.Helper()
+	for d := 5 * time.Millisecond; ; d *= 2 {
+		fired := false
+		must(t, c.NewTimer(Realtime, func() { fired = true }).ModAfter(d))
+		pollUntil(t, c, func() bool { return fired })
+		if done() || d > patience {
+			return d
+		}
+	}
+}
+
 // The hooks of a device, all of which write down that they were called.
 func (j *journal) hooks(poll func() bool) Callbacks {
 	return Callbacks{
@@ -54,14 +69,12 @@ func TestPollBeginAndEndArePairs(t *testing.T) {
 		c := polling(t, newLoop, 100*µs)
 		var ran journal
 		watch(t, c, notifier(t).FD(), ran.hooks(nothing))
-		for d := 2 * time.Millisecond; !slices.Contains(ran, "begin"); d *= 2 { // on a slow machine the first is over too soon
-			if d > time.Minute {
-				t.Fatal("it did not poll")
-			}
+		waitForATimer(t, c, func() bool {
 			openWindow(c, 100*µs)
-			fired := false
-			must(t, c.NewTimer(Realtime, func() { fired = true }).ModAfter(d))
-			pollUntil(t, c, func() bool { return fired })
+			return slices.Contains(ran, "begin")
+		})
+		if !slices.Contains(ran, "begin") {
+			t.Fatal("it did not poll")
 		}
 		checkPairs(t, ran)
 		if n := len(ran); ran[n-2] != "end" || ran[n-1] != "poll" {
@@ -481,13 +494,9 @@ func sampled(t *testing.T, newLoop maker, iterate func(c *Context)) pollSample {
 // The time at which a timer was due is when its event arrived.
 func TestPollingSamplesATimer(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		d := 5 * time.Millisecond
+		var d time.Duration
 		s := sampled(t, newLoop, func(c *Context) {
-			for ; c.adaptive.last.blocked <= 0 && d < time.Minute; d *= 2 { // on a slow machine the first is over too soon
-				fired := false
-				must(t, c.NewTimer(Realtime, func() { fired = true }).ModAfter(d))
-				pollUntil(t, c, func() bool { return fired })
-			}
+			d = waitForATimer(t, c, func() bool { return c.adaptive.last.blocked > 0 })
 		})
 		if s.woken || s.arrived <= 0 || s.arrived > d || s.blocked < s.arrived {
 			t.Errorf("%+v", s)
@@ -577,8 +586,8 @@ func TestPollingStopsWhenThereIsOneCPU(t *testing.T) {
 		c.Notify()
 		block(t, c) // it knows of several
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-		must(t, c.NewTimer(Realtime, func() {}).ModAfter(5*time.Millisecond))
-		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
+		c.adaptive.last = pollSample{}
+		waitForATimer(t, c, func() bool { return c.adaptive.last.blocked > 0 })
 		if s := c.adaptive.last; s.spun > time.Millisecond {
 			t.Errorf("it spun for %v", s.spun)
 		}

@@ -321,7 +321,8 @@ func timerSleeping(s *stage) {
 	c := s.loop()
 	ran := 0
 	timer := c.NewTimer(Realtime, func() { ran++ })
-	s.repeat(func() { check(timer.ModAfter(time.Millisecond)); poll(c) })
+	// Long enough not to be due before the loop has gone to sleep, on a busy machine too.
+	s.repeat(func() { check(timer.ModAfter(20 * time.Millisecond)); poll(c) })
 	if ran != syscallWarmUp+syscallRepeats-1 { // repeat ticks once more
 		panic("it ran some other number of times")
 	}

@@ -35,7 +35,12 @@ type operation struct {
 	generation uint32
 	live       bool
 	cancelled  bool // by the caller
+	again      int  // how often it was submitted again
 }
+
+// maxAgain bounds how often an operation is submitted again on a ring whose home
+// goroutine stays on its thread: a file may mean it.
+const maxAgain = 10
 
 var opcodes = [...]uint8{
 	backend.OpNop:   abi.IORING_OP_NOP,
@@ -83,7 +88,7 @@ func prepareOperation(e *uring.SQE, op backend.Operation) {
 func (o *operations) begin(what backend.Operation, tag backend.Tag) fdtable.Key {
 	i := o.unused()
 	op := &o.slots[i]
-	op.what, op.tag, op.live, op.cancelled = what, tag, true, false
+	op.what, op.tag, op.live, op.cancelled, op.again = what, tag, true, false, 0
 	op.generation++
 	if len(what.Buf) > 0 {
 		op.pin.Pin(unsafe.SliceData(what.Buf))
@@ -104,6 +109,9 @@ func (o *operations) unused() uint32 {
 
 // complete releases the buffer and queues the result for Completions. A completion
 // that belongs to no operation under way is dropped.
+//
+// The kernel cancels what it has queued for its worker threads when a signal for the
+// home thread, such as the Go scheduler's, comes while it makes the first of them.
 func (o *operations) complete(data uint64, result int32) {
 	i := uint32(data)
 	if int(i) >= len(o.slots) {
@@ -113,7 +121,8 @@ func (o *operations) complete(data uint64, result int32) {
 	if !op.live || data != userData(kindOperation, fdtable.Key{Index: i, Generation: op.generation}) {
 		return
 	}
-	if o.moves && result == -int32(unix.ECANCELED) && !op.cancelled {
+	if result == -int32(unix.ECANCELED) && !op.cancelled && (o.moves || op.again < maxAgain) {
+		op.again++
 		o.lost = append(o.lost, i)
 		return
 	}
