@@ -133,7 +133,6 @@ const (
 type game struct {
 	c        *Context
 	notified [players]*EventNotifier
-	once     []*Handler
 	back     [players]chan struct{}
 	got      [players]int
 	timer    *Timer
