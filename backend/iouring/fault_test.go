@@ -12,6 +12,7 @@ import (
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/backend/backendtest"
+	"github.com/aioloop/aioloop/backend/internal/fdtable"
 	"github.com/aioloop/aioloop/internal/sys"
 	"github.com/aioloop/aioloop/internal/uring"
 )
@@ -330,5 +331,28 @@ func TestFlushWhileTheKernelTakesNothing(t *testing.T) {
 		if got := wait(t, p, time.Minute); len(got) != 1 {
 			t.Errorf("got %v, want tag 1", got)
 		}
+	}
+}
+
+// What the kernel has cancelled of its own accord is submitted again, but not for ever.
+func TestWhatTheKernelCancelsIsSubmittedAgain(t *testing.T) {
+	p := openVariant(t, func(*config) {})
+	p.ops.moves = false
+	p.ops.begin(backend.Operation{}, 1)
+	p.ops.complete(userData(kindOperation, fdtable.Key{Generation: p.ops.slots[0].generation}), -int32(unix.ECANCELED))
+	if len(p.ops.lost) != 1 || len(p.ops.done) != 0 {
+		t.Fatalf("%d to be submitted again, %d done", len(p.ops.lost), len(p.ops.done))
+	}
+	must(t, p.Bind())
+	wait(t, p, 0)
+	done := make([]backend.Completion, 2)
+	if n := p.Completions(done); n != 1 || done[0] != (backend.Completion{Tag: 1}) {
+		t.Errorf("completed as %v", done[:n])
+	}
+	p.ops.begin(backend.Operation{}, 2)
+	p.ops.slots[0].again = maxAgain
+	p.ops.complete(userData(kindOperation, fdtable.Key{Generation: p.ops.slots[0].generation}), -int32(unix.ECANCELED))
+	if n := p.Completions(done); n != 1 || done[0].Err() != unix.ECANCELED {
+		t.Errorf("after %d times: %v", maxAgain, done[:n])
 	}
 }

@@ -56,6 +56,7 @@ func fuzzPoller(t *testing.T, fds [fuzzSlots]int) *Poller {
 		must(t, err)
 		s.X.armed, s.X.generation = true, key.Generation
 		p.ops.begin(backend.Operation{Buf: make([]byte, 8)}, backend.MakeTag(uint32(i), 8))
+		p.ops.slots[i].cancelled = true // so that ECANCELED ends it, too
 	}
 	// The second one was changed, the third removed, after their requests.
 	_, _, err := p.table.Modify(fds[1], backend.In, backend.MakeTag(1, 9))
