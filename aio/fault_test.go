@@ -354,14 +354,16 @@ func TestNotifyWithAFullCounterWakesUp(t *testing.T) {
 		})
 		for range 20 {
 			over := make(chan struct{})
+			var seen atomic.Bool
 			go func() {
 				defer close(over)
-				for c.notifyMe.Load() == isAwake {
-					time.Sleep(0)
-				}
+				asleep(t, c)
+				seen.Store(true)
 				c.Notify()
 			}()
-			block(t, c)
+			for !seen.Load() { // the write of the round before may end a sleep for nothing
+				block(t, c)
+			}
 			<-over
 		}
 		if writes == 0 && c.parker == nil { // a parked loop may be woken up without a write
