@@ -430,18 +430,24 @@ func TestHostClockJumpsBackwards(t *testing.T) {
 		timer := c.NewTimer(Host, func() { ran++ })
 		for range 3 {
 			must(t, timer.ModAfter(5*time.Millisecond))
-			go func() {
+			var over atomic.Bool
+			var jumper sync.WaitGroup
+			jumper.Go(func() {
 				for c.notifyMe.Load() == isAwake {
-					time.Sleep(0)
+					if over.Load() { // the machine is so slow that the loop did not sleep
+						return
+					}
+					runtime.Gosched()
 				}
 				jump(-time.Hour)
-				time.AfterFunc(20*time.Millisecond, func() { // when the sleep is over
-					jump(2 * time.Hour)
-					c.Notify()
-				})
-			}()
+				time.Sleep(20 * time.Millisecond) // the sleep ends meanwhile
+				jump(2 * time.Hour)
+				c.Notify()
+			})
 			before := ran
 			pollUntil(t, c, func() bool { return ran > before })
+			over.Store(true)
+			jumper.Wait()
 			if ran != before+1 {
 				t.Errorf("the timer fired %d times, armed once", ran-before)
 			}

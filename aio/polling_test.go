@@ -298,7 +298,7 @@ func TestPollingNeedsSight(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := polling(t, newLoop, 100*µs)
 		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
-		must(t, c.NewTimer(Realtime, func() {}).ModAfter(time.Millisecond))
+		must(t, c.NewTimer(Realtime, func() {}).ModAfter(20*time.Millisecond))
 		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
 		if polled := c.Stats().PollMisses > 0; polled != (c.peeker != nil) {
 			t.Errorf("polled: %v", polled)
@@ -306,7 +306,7 @@ func TestPollingNeedsSight(t *testing.T) {
 		must(t, h.Close())
 		openWindow(c, 100*µs)
 		before := c.Stats().PollMisses
-		must(t, c.NewTimer(Realtime, func() {}).ModAfter(time.Millisecond))
+		must(t, c.NewTimer(Realtime, func() {}).ModAfter(20*time.Millisecond))
 		pollUntil(t, c, func() bool { return c.Stats().Timers == 2 })
 		if c.Stats().PollMisses == before {
 			t.Error("it does not poll after the blind handler is gone")

@@ -17,6 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/internal/sys"
+
+	"github.com/aioloop/aioloop/internal/feature"
 )
 
 // How many system calls each operation makes stands in docs/syscalls.md. The tests
@@ -94,6 +96,11 @@ func TestSyscallsAsTheHookSeesThem(t *testing.T) {
 func eachSyscallColumn(t *testing.T, count func(t *testing.T, column string) countedCalls, seen func(call string) bool) {
 	if raceEnabled {
 		t.Skip("under the race detector there are calls of its own")
+	}
+	for _, f := range []*feature.Feature{feature.EpollPwait2, feature.DeferTaskrun} {
+		if _, err := f.Check(); err != nil {
+			t.Skipf("the table is of kernels with %s: %v", f.Name, err)
+		}
 	}
 	table := readSyscallTable(t)
 	for i, column := range syscallColumns {
