@@ -17,6 +17,7 @@ help: ## list what can be made
 ## COUNT repetitions for make stress (default: 200)
 ## KERNEL kernels for make kernels, for example 5.10,7 (default: all of kernels.json)
 ## SHORT 1: make kernels with the oldest, the newest and one more
+## PACKAGES for make kernels, for example aio,backend/epoll (default: all that can run there)
 ## RENEW 1: make instructions writes its baseline anew
 ## DURATION time on each backend for make soak (default: 60s)
 ## FUZZTIME time for each target of make fuzz (default: 60s)
@@ -29,6 +30,7 @@ FUZZTIME ?= 60s
 DURATION ?= 60s
 KERNEL   ?=
 SHORT    ?=
+PACKAGES ?=
 RENEW    ?=
 RUN      ?=
 NAME     ?=
@@ -59,7 +61,7 @@ model: ## go through all states of the notify protocol (spin, a C compiler)
 	docs/model/check
 
 kernels: ## run the tests on real kernels, in virtual machines (root, apt)
-	$(GO) run ./kernels -jobs 2 $(if $(KERNEL),-kernel $(KERNEL)) $(if $(SHORT),-short)
+	$(GO) run ./kernels -jobs 2 $(if $(KERNEL),-kernel $(KERNEL)) $(if $(SHORT),-short) $(if $(PACKAGES),-only $(PACKAGES))
 
 vet: ## run go vet
 	$(GO) vet ./...
