@@ -158,9 +158,10 @@ func TestTimersRunFromTheLoop(t *testing.T) {
 			}
 		}
 		var ran journal
+		now := l.AIO().Now(aio.Realtime)
 		for i, name := range []string{"third", "first", "second"} {
 			timer := l.AIO().NewTimer(aio.Realtime, func() { ran.add(name) }) // the order holds within one clock
-			must(t, timer.ModAfter([]time.Duration{3, 1, 2}[i]*time.Millisecond))
+			must(t, timer.Mod(now+[]time.Duration{3, 1, 2}[i]*time.Millisecond))
 		}
 		waitUntil(t, l, func() bool { return len(ran) == 3 })
 		ran.expect(t, "first", "second", "third")
