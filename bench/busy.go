@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +38,7 @@ func busyGroups() []group {
 			params := []param{{"from", from}, {"gomaxprocs", b.procs}, {"computing", b.computing}}
 			g := group{scenario: "busy", label: fmt.Sprintf("from=%s gomaxprocs=%s computing=%s", from, b.procs, b.computing), took: 300 * time.Millisecond}
 			g.full = b.procs != "4" || b.computing != "2" // a round trip may take many milliseconds
-			for _, row := range busyRows(from, b.computing) {
+			for _, row := range busyRows(from) {
 				c := testCase{row: row, params: params, crowded: true, notes: []string{busyNote}}
 				c.setup = func(s *site) (runFunc, error) { return busySetup(s, row, from, b.procs, b.computing) }
 				g.cases = append(g.cases, c)
@@ -51,11 +49,11 @@ func busyGroups() []group {
 	return groups
 }
 
-// busyRows leaves out what a high priority is no help to, and what nobody waits for.
-func busyRows(from, computing string) []string {
-	return slices.DeleteFunc(goRows(), func(row string) bool {
-		return computing == "0" && strings.HasSuffix(row, " nice") || from != fromLoop && !isBackend(row)
-	})
+func busyRows(from string) []string {
+	if from == fromLoop {
+		return goRows()
+	}
+	return Backends()
 }
 
 func busySetup(s *site, row, from, procs, computing string) (runFunc, error) {
