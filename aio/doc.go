@@ -120,8 +120,9 @@
 //   - A fair share for everybody: a bottom half that always schedules itself keeps
 //     the loop awake, although not from calling the others.
 //
-// An io_uring works with the credentials of the process that made it: a program
-// that gives up privileges calls New afterwards.
+// Operations of an io_uring run with the credentials of the thread that submits them,
+// see docs/security.md. A program that gives up privileges does well to call New
+// afterwards.
 //
 // # Errors
 //

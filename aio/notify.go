@@ -51,8 +51,8 @@ func (c *Context) kick() {
 	}
 }
 
-// wake ends a sleep. The notifier refuses once it is closed, so that the write
-// never goes to a descriptor that belongs to somebody else by now.
+// wake ends a sleep of the kind that notifyMe held. The notifier refuses once it is
+// closed, so that the write never goes to a descriptor that belongs to somebody else.
 func (c *Context) wake(from uint32) {
 	if from == isAwake { // somebody else was faster
 		return

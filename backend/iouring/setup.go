@@ -24,9 +24,9 @@ const (
 	maxCompletionEntries = 65536 // the kernel's limit, IORING_MAX_CQ_ENTRIES
 )
 
-// New returns an empty Poller. It fails with a *backend.UnavailableError that
-// says what stands in the way. The ring keeps the credentials of the caller: a
-// program that changes its user id makes its Pollers afterwards.
+// New returns an empty Poller. It fails with a *backend.UnavailableError that says
+// what stands in the way. Operations run with the credentials of the thread that
+// submits them, see docs/security.md.
 func New() (*Poller, error) {
 	return open(detect())
 }
