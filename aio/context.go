@@ -65,7 +65,7 @@ type Context struct {
 	direct    bool // the foreign loop waits for the notifier, which the Poller does not watch
 	locked    bool
 	unset     func() error // undoes what was done to the thread, or nil
-	running   bool         // it is listed among the yielders
+	yielder   *yielder     // among the yielders, nil if there is none
 	accepted  uint64       // the value of notified when the loop last looked
 	taken     uint64       // counts bottom halves taken from queue
 	watched   int          // handlers, as of the last refresh

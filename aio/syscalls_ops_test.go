@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/aioloop/aioloop/internal/goroutine"
 )
 
 // syscallOperation is a line of docs/syscalls.md. run does it again and again, and
@@ -116,7 +115,7 @@ func (s *stage) untilAsleep(c *Context) {
 	waitFor(func() bool { return c.notifyMe.Load() != isAwake })
 	if c.parker != nil {
 		home := c.home.Load()
-		waitFor(func() bool { return yielder(home).Load() != home })
+		waitFor(func() bool { return !stopsSoon(home) })
 		return
 	}
 	waitFor(func() bool {
@@ -216,9 +215,6 @@ func notifySleeping(s *stage) {
 // a loop that has no time to fall asleep needs no waking.
 func pingpong(s *stage) {
 	ping, pong := s.running(), s.running()
-	for s.mode == ModePark && !s.distinct(ping, pong) {
-		pong = s.running()
-	}
 	var ran atomic.Int64
 	over := make(chan struct{})
 	var there, back *BottomHalf
@@ -236,31 +232,12 @@ func pingpong(s *stage) {
 	<-over
 }
 
-// distinct reports whether the home goroutines of two running loops can both be
-// known as yielders, see yield.go.
-func (s *stage) distinct(a, b *Context) bool {
-	s.untilAsleep(a)
-	s.untilAsleep(b)
-	return yielder(a.home.Load()) != yielder(b.home.Load())
-}
-
 func doSleeping(s *stage) {
 	c := s.running()
 	s.untilAsleep(c)
-	over := make(chan bool)
-	caller := func() {
-		if yielder(c.home.Load()) == yielder(uintptr(goroutine.Current())) {
-			over <- false // another goroutine has another number
-			return
-		}
-		for range syscallWarmUp + syscallRepeats {
-			s.untilAsleep(c)
-			check(c.Do(context.Background(), func() error { s.tick(); return nil }))
-		}
-		over <- true
-	}
-	for done := false; !done; done = <-over {
-		go caller()
+	for range syscallWarmUp + syscallRepeats {
+		s.untilAsleep(c)
+		check(c.Do(context.Background(), func() error { s.tick(); return nil }))
 	}
 }
 

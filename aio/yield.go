@@ -16,38 +16,70 @@ import (
 // of another parked loop, which returns to that loop, and the caller of Do, who
 // waits for the answer.
 
-// yielders are the goroutines that are about to stop, in slots chosen by a hash of
-// their numbers. Who loses a slot to another is taken for one that goes on.
+// yielders are the goroutines that are about to stop, each in one of the few places
+// that a hash of its number names. Who finds them all taken passes for one that goes
+// on. A goroutine that runs one loop inside another has a place for each.
 var yielders [64]struct {
-	goroutine atomic.Uintptr
-	_         [56]byte // a cache line each
+	yielder
+	_ [56]byte // a cache line each
 }
 
-func yielder(g uintptr) *atomic.Uintptr {
-	return &yielders[(g>>6^g>>12)%uintptr(len(yielders))].goroutine
+// yielder is a place among the yielders: the number of a goroutine, or 0.
+type yielder struct{ atomic.Uintptr }
+
+// probes is how many places there are for one goroutine.
+const probes = 4
+
+// place returns the place with number i for goroutine g. The hash is Fibonacci's: the
+// numbers are addresses, a few hundred bytes apart.
+func place(g uintptr, i int) *yielder {
+	hash := int(uint64(g) * 0x9e3779b97f4a7c15 >> 32)
+	return &yielders[(hash+i)%len(yielders)].yielder
 }
 
-// aboutToYield reports whether the caller's goroutine is. If there is one P,
-// nothing else can run anyway before it is.
+// aboutToStop notes that goroutine g is, until the place is left. It returns nil if
+// there is none.
+func aboutToStop(g uintptr) *yielder {
+	for i := range probes {
+		if y := place(g, i); y.CompareAndSwap(0, g) {
+			return y
+		}
+	}
+	return nil
+}
+
+func (y *yielder) leave() {
+	if y != nil {
+		y.Store(0)
+	}
+}
+
+// stopsSoon reports whether goroutine g has noted that it is about to stop.
+func stopsSoon(g uintptr) bool {
+	for i := range probes {
+		if place(g, i).Load() == g {
+			return true
+		}
+	}
+	return false
+}
+
+// aboutToYield reports whether the caller's goroutine is about to stop. If there is
+// one P, nothing else can run anyway before it does.
 func aboutToYield() bool {
-	g := uintptr(goroutine.Current())
-	return yielder(g).Load() == g || runtime.GOMAXPROCS(0) == 1
+	return stopsSoon(uintptr(goroutine.Current())) || runtime.GOMAXPROCS(0) == 1
 }
 
 // resume and yield say that the home goroutine of a parked loop runs, or not.
 func (c *Context) resume() {
-	if c.parker != nil && !c.running {
-		g := c.home.Load()
-		yielder(g).Store(g)
-		c.running = true
+	if c.parker != nil && c.yielder == nil {
+		c.yielder = aboutToStop(c.home.Load())
 	}
 }
 
 func (c *Context) yield() {
-	if c.running {
-		yielder(c.home.Load()).Store(0)
-		c.running = false
-	}
+	c.yielder.leave()
+	c.yielder = nil
 }
 
 // yielding calls f for a goroutine that waits for the loop right afterwards.
@@ -55,12 +87,6 @@ func (c *Context) yielding(f func() error) error {
 	if c.parker == nil {
 		return f()
 	}
-	g := uintptr(goroutine.Current())
-	slot := yielder(g)
-	if slot.Load() == g { // it is inside another loop, and remains so
-		return f()
-	}
-	slot.Store(g)
-	defer slot.Store(0)
+	defer aboutToStop(uintptr(goroutine.Current())).leave()
 	return f()
 }
