@@ -80,7 +80,7 @@ func idlePeers(p param, n int) []testCase {
 	return cases
 }
 
-const idlePeerNote = "libev's and libuv's own notifiers; GLib, which looks at every descriptor, is left out from 100000 on"
+const idlePeerNote = "GLib, which looks at every descriptor, is left out from 100000 on"
 
 // lowFiles is a limit of open files that somebody must have meant.
 const lowFiles = 1024

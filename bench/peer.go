@@ -29,8 +29,8 @@ type peerRow struct {
 // is an event loop.
 var peerRows = []peerRow{
 	{name: "gnet (Go)", program: "gnet", mode: "execute", peer: "gnet", notes: []string{"gnet: two clients with one event loop each, woken with EventLoop.Execute; goroutines are not locked to threads"}},
-	{name: "libev (C)", program: "libev", mode: "ev_async", peer: "libev"},
-	{name: "libuv (C)", program: "libuv", mode: "uv_async", peer: "libuv"},
+	{name: "libev (C)", program: "libev", mode: "ev_async", peer: "libev", notes: []string{"libev: each loop is woken with ev_async; in self-notifier and idle-fds, an ev_io watches an eventfd"}},
+	{name: "libuv (C)", program: "libuv", mode: "uv_async", peer: "libuv", notes: []string{"libuv: each loop is woken with uv_async; in self-notifier and idle-fds, a uv_poll watches an eventfd"}},
 	{name: "glib (C)", program: "glib", mode: "ready-time", peer: "glib", notes: []string{glibNote}},
 	floorRow("futex"),
 	{name: "spin (C)", program: "floor", mode: "spin", peer: "c", apart: true, notes: []string{"spin: both threads look at a shared flag all the time, each on a CPU of its own"}},

@@ -46,7 +46,7 @@ func selfBHGroups() []group {
 			return selfChannel
 		}
 		return func(s *site) (runFunc, error) { return selfBH(s, row) }
-	}, map[string]string{GoroutineChannel: "one goroutine sends a function to a buffered channel, receives it and calls it"})
+	}, map[string]string{GoroutineChannel: "one goroutine sends a function to a buffered channel, receives it and calls it"}, selfPeers(loopPeers(), "self-bh")...)
 }
 
 func selfNotifierGroups() []group {

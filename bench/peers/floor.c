@@ -19,7 +19,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 /* Linux 6.15; headers are often older than the kernel that runs. */
 #ifndef IORING_FEAT_NO_IOWAIT

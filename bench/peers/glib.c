@@ -8,14 +8,13 @@
  *   idle        a new idle source for each event (g_main_context_invoke's way): what
  *               most programs write.
  *
- * In self-notifier, which is about descriptors, it is an eventfd that the source watches
- * in all of them.
+ * In self-notifier, which is about descriptors, a source watches an eventfd in all of
+ * them.
  */
 #include "loop.h"
 
 #include <glib-unix.h>
 #include <glib.h>
-#include <unistd.h>
 
 struct g_side {
 	struct side side; /* first member */
@@ -23,7 +22,6 @@ struct g_side {
 	GSource *source;   /* ready-time only */
 	_Atomic bool flag; /* wakeup only */
 	bool done;
-	int efd;           /* self-notifier only */
 	GSource **timer;
 };
 
@@ -74,20 +72,10 @@ static void wake_idle(struct g_side *s)
 	g_source_unref(source);
 }
 
-static void wake_eventfd(struct g_side *s)
-{
-	uint64_t one = 1;
-	if (write(s->efd, &one, sizeof one) != sizeof one)
-		die("write to eventfd");
-}
-
 static gboolean readable(gint fd, GIOCondition condition, gpointer data)
 {
-	uint64_t count;
 	(void)condition;
-	if (read(fd, &count, sizeof count) != sizeof count)
-		die("read from eventfd");
-	woken(data);
+	heard(data, fd);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -99,12 +87,17 @@ static gboolean never(gint fd, GIOCondition condition, gpointer data)
 	die("an idle descriptor became ready");
 }
 
-static void watch(struct g_side *me, int fd, GUnixFDSourceFunc callback)
+static void watch_with(struct side *s, int fd, GUnixFDSourceFunc callback)
 {
 	GSource *source = g_unix_fd_source_new(fd, G_IO_IN);
-	g_source_set_callback(source, G_SOURCE_FUNC(callback), me, NULL);
-	g_source_attach(source, me->context);
+	g_source_set_callback(source, G_SOURCE_FUNC(callback), s, NULL);
+	g_source_attach(source, of(s)->context);
 	g_source_unref(source);
+}
+
+static void watch(struct side *s, int fd)
+{
+	watch_with(s, fd, readable);
 }
 
 static GSource *ready_source(struct g_side *me, GSourceFunc callback)
@@ -121,10 +114,6 @@ static void open_loop(struct side *s)
 	me->context = g_main_context_new();
 	if (wake_way == wake_ready_time)
 		me->source = ready_source(me, triggered);
-	if (wake_way == wake_eventfd) {
-		me->efd = idle_fd();
-		watch(me, me->efd, readable);
-	}
 }
 
 static void wake(struct side *s)
@@ -132,23 +121,22 @@ static void wake(struct side *s)
 	wake_way(of(s));
 }
 
-static void once(struct side *s)
+static void iterate(struct g_side *me, gboolean may_block)
 {
-	struct g_side *me = of(s);
-	g_main_context_iteration(me->context, TRUE);
+	g_main_context_iteration(me->context, may_block);
 	if (atomic_load_explicit(&me->flag, memory_order_relaxed) && atomic_exchange(&me->flag, false))
-		woken(s);
+		woken(&me->side);
 }
 
 static void turn(struct side *s)
 {
-	g_main_context_iteration(of(s)->context, FALSE);
+	iterate(of(s), FALSE);
 }
 
 static void run(struct side *s)
 {
 	while (!of(s)->done)
-		once(s);
+		iterate(of(s), TRUE);
 }
 
 static void stop(struct side *s)
@@ -158,7 +146,7 @@ static void stop(struct side *s)
 
 static void idle(struct side *s, int fd)
 {
-	watch(of(s), fd, never);
+	watch_with(s, fd, never);
 }
 
 static gboolean timer_fired(gpointer data)
@@ -191,7 +179,7 @@ int main(int argc, char **argv)
 	static struct g_side side[2];
 	static const char modes[] = "wakeup|ready-time|idle";
 	static const struct ops glib = {
-		open_loop, wake, run, stop, once, turn, idle, timers, rearm,
+		open_loop, wake, run, stop, turn, watch, idle, timers, rearm,
 	};
 
 	bench.peer = "glib";
@@ -204,8 +192,6 @@ int main(int argc, char **argv)
 		wake_way = wake_idle;
 	else
 		usage(argv[0], modes);
-	if (bench_is(&bench, "self-notifier"))
-		wake_way = wake_eventfd;
 	snprintf(bench.version, sizeof bench.version, "%u.%u.%u",
 		 glib_major_version, glib_minor_version, glib_micro_version);
 	loop_main(&side[0].side, &side[1].side, &glib);

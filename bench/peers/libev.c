@@ -1,5 +1,6 @@
 /*
- * libev: each loop is woken with ev_async.
+ * libev: each loop is woken with ev_async; in self-notifier, which is about descriptors,
+ * an ev_io watches an eventfd.
  */
 #include "loop.h"
 
@@ -29,6 +30,13 @@ static void timer_cb(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	fired(w->data);
+}
+
+static void readable_cb(struct ev_loop *loop, ev_io *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	heard(w->data, w->fd);
 }
 
 static void idle_cb(struct ev_loop *loop, ev_io *w, int revents)
@@ -65,23 +73,29 @@ static void stop(struct side *s)
 	ev_break(of(s)->loop, EVBREAK_ALL);
 }
 
-static void once(struct side *s)
-{
-	ev_run(of(s)->loop, EVRUN_ONCE);
-}
-
 static void turn(struct side *s)
 {
 	ev_run(of(s)->loop, EVRUN_NOWAIT);
 }
 
-static void idle(struct side *s, int fd)
+static void watch_with(struct side *s, int fd, void (*callback)(struct ev_loop *, ev_io *, int))
 {
 	ev_io *w = malloc(sizeof *w);
 	if (!w)
 		die("malloc");
-	ev_io_init(w, idle_cb, fd, EV_READ);
+	ev_io_init(w, callback, fd, EV_READ);
+	w->data = s;
 	ev_io_start(of(s)->loop, w);
+}
+
+static void watch(struct side *s, int fd)
+{
+	watch_with(s, fd, readable_cb);
+}
+
+static void idle(struct side *s, int fd)
+{
+	watch_with(s, fd, idle_cb);
 }
 
 static void timers(struct side *s, int count)
@@ -110,7 +124,7 @@ int main(int argc, char **argv)
 {
 	static struct ev_side side[2];
 	static const struct ops libev = {
-		open_loop, wake, run, stop, once, turn, idle, timers, rearm,
+		open_loop, wake, run, stop, turn, watch, idle, timers, rearm,
 	};
 
 	bench.peer = "libev";

@@ -1,5 +1,6 @@
 /*
- * libuv: each loop is woken with uv_async.
+ * libuv: each loop is woken with uv_async; in self-notifier, which is about descriptors, a
+ * uv_poll watches an eventfd.
  */
 #include "loop.h"
 
@@ -25,6 +26,15 @@ static void async_cb(uv_async_t *handle)
 static void timer_cb(uv_timer_t *handle)
 {
 	fired(handle->data);
+}
+
+static void readable_cb(uv_poll_t *handle, int status, int events)
+{
+	uv_os_fd_t fd;
+	(void)events;
+	if (status < 0 || uv_fileno((uv_handle_t *)handle, &fd))
+		die("uv_poll");
+	heard(handle->data, fd);
 }
 
 static void idle_cb(uv_poll_t *handle, int status, int events)
@@ -58,24 +68,29 @@ static void stop(struct side *s)
 	uv_stop(&of(s)->loop);
 }
 
-static void once(struct side *s)
-{
-	uv_run(&of(s)->loop, UV_RUN_ONCE);
-}
-
-/* A turn that may block would look for the next event after the due timer has fired. */
 static void turn(struct side *s)
 {
 	uv_run(&of(s)->loop, UV_RUN_NOWAIT);
 }
 
-static void idle(struct side *s, int fd)
+static void watch_with(struct side *s, int fd, uv_poll_cb callback)
 {
 	uv_poll_t *w = malloc(sizeof *w);
 	if (!w)
 		die("malloc");
-	if (uv_poll_init(&of(s)->loop, w, fd) || uv_poll_start(w, UV_READABLE, idle_cb))
+	if (uv_poll_init(&of(s)->loop, w, fd) || uv_poll_start(w, UV_READABLE, callback))
 		die("uv_poll");
+	w->data = s;
+}
+
+static void watch(struct side *s, int fd)
+{
+	watch_with(s, fd, readable_cb);
+}
+
+static void idle(struct side *s, int fd)
+{
+	watch_with(s, fd, idle_cb);
 }
 
 static void timers(struct side *s, int count)
@@ -102,7 +117,7 @@ int main(int argc, char **argv)
 {
 	static struct uv_side side[2];
 	static const struct ops libuv = {
-		open_loop, wake, run, stop, once, turn, idle, timers, rearm,
+		open_loop, wake, run, stop, turn, watch, idle, timers, rearm,
 	};
 
 	bench.peer = "libuv";

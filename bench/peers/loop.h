@@ -13,15 +13,14 @@ struct side {
 	struct side *other;
 };
 
-/* An operation that is NULL is one that the library does not have. */
 struct ops {
 	void (*open)(struct side *);
 	void (*wake)(struct side *);       /* from any thread: woken(side) is called on its own */
 	void (*run)(struct side *);        /* until stop */
 	void (*stop)(struct side *);       /* from a callback */
-	void (*once)(struct side *);       /* one turn, blocks until something happens */
 	void (*turn)(struct side *);       /* one turn, does not block */
-	void (*idle)(struct side *, int fd);      /* watches fd too */
+	void (*watch)(struct side *, int fd); /* heard(side, fd) is called when fd is readable */
+	void (*idle)(struct side *, int fd);  /* watches fd too, which never is */
 	void (*timers)(struct side *, int count); /* makes timers, far from due */
 	void (*rearm)(struct side *, int which, double seconds); /* moves one; if it is due,
 	                                    * the next turn calls fired(side) */
@@ -50,6 +49,14 @@ static inline void woken(struct side *me)
 	} else {
 		runs++;
 	}
+}
+
+static inline void heard(struct side *me, int fd)
+{
+	uint64_t count;
+	if (read(fd, &count, sizeof count) != sizeof count)
+		die("read from eventfd");
+	woken(me);
 }
 
 static inline void fired(struct side *me)
@@ -100,21 +107,41 @@ static inline void expect_runs(long want)
 	}
 }
 
+static inline void *loop_self_bh(void *arg)
+{
+	struct side *me = arg;
+	long wakes = 0;
+	pin(bench.cpu[0]);
+	ops->open(me);
+	while (bench_tick(&bench))
+		for (int i = 0; i < bench.batch; i++) {
+			ops->wake(me);
+			for (wakes++; runs < wakes; )
+				ops->turn(me);
+		}
+	expect_runs(wakes);
+	return NULL;
+}
+
 static inline void *loop_notifier(void *arg)
 {
 	struct side *me = arg;
 	long sets = 0;
+	const uint64_t one = 1;
 	pin(bench.cpu[0]);
 	ops->open(me);
+	int efd = idle_fd();
+	ops->watch(me, efd);
 	double before = heap_bytes();
 	for (int i = 0; i < bench.idle; i++)
 		ops->idle(me, idle_fd());
 	bench.idle_bytes = heap_bytes() - before;
 	while (bench_tick(&bench))
 		for (int i = 0; i < bench.batch; i++) {
-			ops->wake(me);
+			if (write(efd, &one, sizeof one) != sizeof one)
+				die("write to eventfd");
 			for (sets++; runs < sets; )
-				ops->once(me);
+				ops->turn(me);
 		}
 	expect_runs(sets);
 	return NULL;
@@ -176,11 +203,13 @@ static inline void loop_main(struct side *side0, struct side *side1, const struc
 		two = loop_pingpong;
 	else if (bench_is(&bench, "wake"))
 		two = loop_wake;
-	else if (bench_is(&bench, "self-notifier") && o->idle)
+	else if (bench_is(&bench, "self-bh"))
+		one = loop_self_bh;
+	else if (bench_is(&bench, "self-notifier"))
 		one = loop_notifier;
-	else if (bench_is(&bench, "self-timer") && o->timers)
+	else if (bench_is(&bench, "self-timer"))
 		one = loop_timer;
-	else if (bench_is(&bench, "rearm-timer") && o->timers)
+	else if (bench_is(&bench, "rearm-timer"))
 		one = loop_rearm;
 	else
 		unavailable("%s %s has no scenario %s", bench.peer, bench.mode, bench.scenario);

@@ -6,7 +6,9 @@
  *   pingpong       two threads wake each other in turn; thread 0 calls bench_tick()
  *                  before the first round trip and after each one
  *   wake           a producer keeps its CPU busy for a gap, then wakes the loop
- *   self-notifier  one thread wakes itself and runs its loop; also beside idle fds
+ *   self-bh        one thread wakes itself, in the loop's own way, and runs its loop
+ *   self-notifier  one thread makes an eventfd readable and runs its loop; also beside
+ *                  idle fds
  *   self-timer     one thread arms a timer that is due and runs its loop; also beside
  *                  timers that are far from due
  *   rearm-timer    one thread moves one of many timers; no loop runs
@@ -33,6 +35,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
 	WARMUP = 2000,        /* unless asked otherwise */

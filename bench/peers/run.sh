@@ -39,6 +39,11 @@ while [ $round -lt "$rounds" ]; do
 	for mode in io_uring epoll-et io_uring-oneshot ppoll epoll; do
 		peer floor $mode -scenario self-notifier -n $((n * 10))
 	done
+	for loop in "libev ev_async" "libuv uv_async" "glib ready-time"; do
+		for scenario in self-bh self-notifier; do
+			peer $loop -scenario $scenario -n $((n * 10))
+		done
+	done
 	# Across CPUs a round trip takes some 50 us: fewer of them. Needs a second CPU.
 	if [ "$(getconf _NPROCESSORS_ONLN)" -gt 1 ]; then
 		pingpong -cpus 0,1 -n $((n / 5))
