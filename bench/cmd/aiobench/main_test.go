@@ -189,7 +189,7 @@ func TestForbiddenBackendIsLeftOut(t *testing.T) {
 // A program in C that was not built is named where its row would be, unless it was
 // asked for: then that is an error.
 func TestMissingPeerIsNamed(t *testing.T) {
-	c := newChild(t, "plain", "-quick", "-scenario", "mainloop,self-bh", "-backend", "all")
+	c := newChild(t, "plain", "-quick", "-scenario", "mainloop,contexts", "-backend", "all")
 	c.cmd.Dir = t.TempDir()
 	c.run(t, 0)
 	for what, text := range map[string]string{"stderr": c.stderr.String(), "table": c.stdout.String()} {
