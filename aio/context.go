@@ -44,7 +44,7 @@ type Context struct {
 	state atomic.Uint32
 	home  atomic.Uintptr
 
-	mu       sync.Mutex // guards handlers, and Handler.muted; taken before the Poller's own
+	mu       sync.Mutex // guards handlers but for find, and Handler.muted; taken before the Poller's own
 	handlers handlerTable
 	changed  atomic.Bool // handlers has changed since the last refresh
 
@@ -196,6 +196,7 @@ func newContext(o *options, poller backend.Poller, info BackendInfo) *Context {
 		c.parker = newParker(poller, c.pollable)
 	}
 	c.queue.init()
+	c.handlers.init()
 	for id := range c.timers {
 		c.timers[id].init(c, ClockID(id))
 	}

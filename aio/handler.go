@@ -4,7 +4,6 @@ package aio
 
 import (
 	"fmt"
-	"slices"
 	"sync/atomic"
 
 	"github.com/aioloop/aioloop/backend"
@@ -325,85 +324,4 @@ func (h *Handler) endPolling() {
 	if cb != nil && cb.PollEnd != nil {
 		cb.PollEnd()
 	}
-}
-
-// handlerTable finds the handler of an event. Index 0 is the Context's own
-// notifier. An index that is used again gets a new generation.
-type handlerTable struct {
-	slots []handlerSlot
-	free  []uint32
-	count int // open handlers
-	// polled are the handlers with a Poll callback; only the kernel knows about
-	// the readiness of the others.
-	polled []*Handler
-}
-
-type handlerSlot struct {
-	handler    *Handler
-	generation uint32
-}
-
-// add gives h a tag and makes it known if register succeeds.
-func (t *handlerTable) add(h *Handler, register func() error) error {
-	if len(t.slots) == 0 {
-		t.slots = make([]handlerSlot, 1, 8)
-	}
-	if len(t.free) == 0 {
-		t.slots = append(t.slots, handlerSlot{})
-		t.free = append(t.free, uint32(len(t.slots)-1))
-	}
-	i := t.free[len(t.free)-1]
-	t.slots[i].generation++
-	h.tag = backend.MakeTag(i, t.slots[i].generation)
-	if err := register(); err != nil {
-		return err
-	}
-	t.free = t.free[:len(t.free)-1]
-	t.slots[i].handler = h
-	t.count++
-	t.file(h)
-	return nil
-}
-
-// file lists h among those that are polled, or not, after its callbacks changed.
-func (t *handlerTable) file(h *Handler) {
-	cb := h.cb.Load()
-	wanted := cb != nil && cb.Poll != nil
-	switch at := slices.Index(t.polled, h); {
-	case wanted && at < 0:
-		t.polled = append(t.polled, h)
-	case !wanted && at >= 0:
-		t.polled = slices.Delete(t.polled, at, at+1)
-	}
-}
-
-func (t *handlerTable) remove(h *Handler) {
-	t.file(h)
-	t.slots[h.tag.Index()].handler = nil
-	t.free = append(t.free, h.tag.Index())
-	t.count--
-}
-
-// find returns nil for a handler that is closed, whoever has its index now.
-func (t *handlerTable) find(tag backend.Tag) *Handler {
-	if int(tag.Index()) >= len(t.slots) {
-		return nil
-	}
-	s := t.slots[tag.Index()]
-	if s.generation != tag.Generation() {
-		return nil
-	}
-	return s.handler
-}
-
-// all returns the open handlers in the order of their descriptors.
-func (t *handlerTable) all() []*Handler {
-	var open []*Handler
-	for _, s := range t.slots {
-		if s.handler != nil {
-			open = append(open, s.handler)
-		}
-	}
-	slices.SortFunc(open, func(a, b *Handler) int { return a.fd - b.fd })
-	return open
 }

@@ -63,7 +63,12 @@ func (n *EventNotifier) Set() error {
 	if !n.acquire() {
 		return ErrClosed
 	}
-	defer n.release()
+	err := n.write()
+	n.release()
+	return os.NewSyscallError("write", err)
+}
+
+func (n *EventNotifier) write() error {
 	err := sys.WriteEventfd(n.fd) // W2
 	if err == unix.EAGAIN {
 		// The counter is at its limit, so the notifier is set; but the write that
@@ -71,7 +76,7 @@ func (n *EventNotifier) Set() error {
 		_, _ = sys.ReadEventfd(n.fd)
 		err = sys.WriteEventfd(n.fd)
 	}
-	return os.NewSyscallError("write", err)
+	return err
 }
 
 // TestAndClear reports whether the notifier was set, and clears it. A notifier

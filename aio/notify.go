@@ -125,11 +125,6 @@ func (c *Context) accept() { c.accepted = c.notified.Load() } // L5
 
 // collect hands the events of a Wait to their handlers.
 func (c *Context) collect(events []backend.Ready) {
-	if len(events) == 1 && c.collectOwn(events[0].Tag) {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, e := range events {
 		if c.collectOwn(e.Tag) {
 			continue

@@ -209,13 +209,19 @@ func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error)
 
 // begin shares the room for n events between the kernel and what is always ready.
 func (p *Poller) begin(n int) (room int, err error) {
-	p.table.Lock()
-	defer p.table.Unlock()
-	if p.table.Closed() {
-		return 0, backend.ErrClosed
-	}
 	if len(p.events) < n {
 		p.events = make([]unix.EpollEvent, n)
+	}
+	if !p.table.Touched() {
+		return n, nil
+	}
+	p.table.Lock()
+	defer p.table.Unlock()
+	switch {
+	case p.table.Closed():
+		return 0, backend.ErrClosed
+	case len(p.always.keys) == 0:
+		p.table.Settle()
 	}
 	return n - p.always.share(n), nil
 }

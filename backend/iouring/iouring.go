@@ -196,6 +196,7 @@ func (p *Poller) note(index uint32, s *fdtable.Slot[request]) {
 	if !s.X.changed {
 		s.X.changed = true
 		p.changed = append(p.changed, index)
+		p.table.Touch()
 	}
 }
 
@@ -204,6 +205,7 @@ func (p *Poller) again(index uint32, s *fdtable.Slot[request], result int32) {
 	if result >= 0 && p.multishot && s.Events&backend.Edge != 0 && !s.X.changed {
 		s.X.ended = true
 		p.ended = append(p.ended, index)
+		p.table.Touch()
 		return
 	}
 	p.note(index, s)
@@ -234,7 +236,11 @@ func (p *Poller) prepare() (complete bool, err error) {
 	if complete, err = p.resubmit(); !complete || err != nil {
 		return false, err
 	}
-	return p.revive()
+	if complete, err = p.revive(); !complete || err != nil {
+		return false, err
+	}
+	p.table.Settle()
+	return true, nil
 }
 
 // revive resumes multishot polls that an overflow has ended, the first one first.

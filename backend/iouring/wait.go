@@ -69,9 +69,7 @@ func (p *Poller) endure(timeout time.Duration) error {
 // enter submits what has changed and, if there is no completion yet, sleeps.
 // Without changes and without a reason to sleep it makes no system call.
 func (p *Poller) enter(timeout time.Duration) error {
-	p.table.Lock()
-	complete, err := p.prepare()
-	p.table.Unlock()
+	complete, err := p.settle()
 	switch {
 	case err != nil:
 		return err
@@ -81,6 +79,17 @@ func (p *Poller) enter(timeout time.Duration) error {
 		return p.submit()
 	}
 	return nil
+}
+
+// settle is prepare for a caller who does not hold the lock, which is taken only if
+// there is something to prepare.
+func (p *Poller) settle() (complete bool, err error) {
+	if !p.table.Touched() && len(p.ops.lost) == 0 {
+		return true, nil
+	}
+	p.table.Lock()
+	defer p.table.Unlock()
+	return p.prepare()
 }
 
 func (p *Poller) sleep(timeout time.Duration) error {

@@ -120,11 +120,15 @@ func failed(err error) error {
 
 // update applies the changes since the last Wait to the poll set.
 func (p *Poller) update() error {
+	if !p.table.Touched() {
+		return nil
+	}
 	p.table.Lock()
 	defer p.table.Unlock()
 	if p.table.Closed() {
 		return backend.ErrClosed
 	}
+	p.table.Settle()
 	for _, i := range p.changed {
 		p.apply(i, p.table.At(i))
 	}

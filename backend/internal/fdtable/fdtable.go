@@ -8,6 +8,7 @@ package fdtable
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -35,11 +36,12 @@ type Slot[X any] struct {
 // be held across a system call only if that call cannot sleep.
 type Table[X any] struct {
 	sync.Mutex
-	name   string
-	closed bool
-	byFD   map[int]uint32
-	slots  []Slot[X]
-	free   []uint32
+	name    string
+	closed  bool
+	byFD    map[int]uint32
+	slots   []Slot[X]
+	free    []uint32
+	touched atomic.Bool // written under the mutex
 }
 
 // New returns an empty table for the backend of that name.
@@ -60,6 +62,7 @@ func (t *Table[X]) Add(fd int, events backend.Events, tag backend.Tag) (Key, *Sl
 	s := &t.slots[i]
 	*s = Slot[X]{FD: fd, Events: events, Tag: tag, Live: true, generation: s.generation + 1}
 	t.byFD[fd] = i
+	t.Touch()
 	return Key{i, s.generation}, s, nil
 }
 
@@ -75,6 +78,7 @@ func (t *Table[X]) Modify(fd int, events backend.Events, tag backend.Tag) (Key, 
 	s := &t.slots[i]
 	s.Events, s.Tag = events, tag
 	s.generation++
+	t.Touch()
 	return Key{i, s.generation}, s, nil
 }
 
@@ -105,6 +109,7 @@ func (t *Table[X]) Remove(fd int) (Key, *Slot[X], error) {
 	s := &t.slots[i]
 	s.Live = false
 	s.generation++
+	t.Touch()
 	return Key{i, s.generation}, s, nil
 }
 
@@ -148,11 +153,28 @@ func (t *Table[X]) Close() bool {
 	defer t.Unlock()
 	first := !t.closed
 	t.closed = true
+	t.Touch()
 	return first
 }
 
 // Closed reports whether Close was called.
 func (t *Table[X]) Closed() bool { return t.closed }
+
+// Touched reports whether there is anything that the Wait to come has to look at under
+// the lock: a change, or Close. Any goroutine may call it, so that a Wait for which
+// there is nothing takes no lock.
+func (t *Table[X]) Touched() bool { return t.touched.Load() }
+
+// Touch is for what a backend changes besides. The caller holds the lock.
+func (t *Table[X]) Touch() {
+	if !t.touched.Load() {
+		t.touched.Store(true)
+	}
+}
+
+// Settle says that a Wait has seen everything. The caller holds the lock, and the
+// table is not closed.
+func (t *Table[X]) Settle() { t.touched.Store(false) }
 
 // Fail wraps an error of the operation op on fd; it keeps nil and ErrClosed.
 func (t *Table[X]) Fail(op string, fd int, err error) error {

@@ -1,0 +1,118 @@
+//go:build linux
+
+package aio
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/aioloop/aioloop/backend"
+)
+
+// handlerTable finds the handler of an event. Index 0 is the Context's own
+// notifier. An index that is used again gets a new generation.
+//
+// The home goroutine finds handlers without a lock. All else is guarded by Context.mu.
+type handlerTable struct {
+	slots atomic.Pointer[[]handlerSlot] // replaced by a longer one when all are used
+	used  int                           // slots that have been used
+	free  []uint32
+	count int // open handlers
+	// polled are the handlers with a Poll callback; only the kernel knows about
+	// the readiness of the others.
+	polled []*Handler
+}
+
+type handlerSlot struct {
+	handler    atomic.Pointer[Handler]
+	generation uint32
+}
+
+// noSlots is the beginning of every table.
+var noSlots []handlerSlot
+
+func (t *handlerTable) init() { t.slots.Store(&noSlots) }
+
+// add gives h a tag and makes it known if register succeeds. It can be found while
+// register is still under way, since it may have an event by then.
+func (t *handlerTable) add(h *Handler, register func() error) error {
+	i := t.unused()
+	s := &(*t.slots.Load())[i]
+	s.generation++
+	h.tag = backend.MakeTag(i, s.generation)
+	s.handler.Store(h)
+	if err := register(); err != nil {
+		s.handler.Store(nil)
+		t.free = append(t.free, i)
+		return err
+	}
+	t.count++
+	t.file(h)
+	return nil
+}
+
+// unused returns the index of a slot without a handler.
+func (t *handlerTable) unused() uint32 {
+	if n := len(t.free); n > 0 {
+		i := t.free[n-1]
+		t.free = t.free[:n-1]
+		return i
+	}
+	if t.used++; t.used >= len(*t.slots.Load()) {
+		t.grow()
+	}
+	return uint32(t.used)
+}
+
+// grow makes room for more handlers. Whoever looks into the shorter table meanwhile
+// finds there what has an event by now.
+func (t *handlerTable) grow() {
+	longer := slices.Grow(*t.slots.Load(), 8)
+	longer = longer[:cap(longer)]
+	t.slots.Store(&longer)
+}
+
+// file lists h among those that are polled, or not, after its callbacks changed.
+func (t *handlerTable) file(h *Handler) {
+	cb := h.cb.Load()
+	wanted := cb != nil && cb.Poll != nil
+	switch at := slices.Index(t.polled, h); {
+	case wanted && at < 0:
+		t.polled = append(t.polled, h)
+	case !wanted && at >= 0:
+		t.polled = slices.Delete(t.polled, at, at+1)
+	}
+}
+
+func (t *handlerTable) remove(h *Handler) {
+	t.file(h)
+	(*t.slots.Load())[h.tag.Index()].handler.Store(nil)
+	t.free = append(t.free, h.tag.Index())
+	t.count--
+}
+
+// find returns nil for a handler that is closed, whoever has its index now. The home
+// goroutine calls it.
+func (t *handlerTable) find(tag backend.Tag) *Handler {
+	slots := *t.slots.Load()
+	if int(tag.Index()) >= len(slots) {
+		return nil
+	}
+	h := slots[tag.Index()].handler.Load()
+	if h == nil || h.tag != tag {
+		return nil
+	}
+	return h
+}
+
+// all returns the open handlers in the order of their descriptors.
+func (t *handlerTable) all() []*Handler {
+	var open []*Handler
+	for slots, i := *t.slots.Load(), 0; i < len(slots); i++ {
+		if h := slots[i].handler.Load(); h != nil {
+			open = append(open, h)
+		}
+	}
+	slices.SortFunc(open, func(a, b *Handler) int { return a.fd - b.fd })
+	return open
+}
