@@ -182,7 +182,7 @@ func parseCalls(t *testing.T, cell string) calls {
 var (
 	tracedCall  = regexp.MustCompile(`^(\d+) +(\w+)\((-?\d+)?`)
 	tracedAgain = regexp.MustCompile(`^\d+ +(?:\w+\(|<\.\.\. (\w+) resumed).* = \? ERESTART(?:SYS|NOHAND|NOINTR)`)
-	tracedMark  = regexp.MustCompile(`^\d+ +write\(-1, "(begin|end) ([^"]*)"`)
+	tracedMark  = regexp.MustCompile(`^\d+ +write\(-1, "(begin|end|again) ([^"]*)"`)
 )
 
 // runtimesOwn are calls that the Go runtime makes for its threads, its memory and
@@ -201,8 +201,11 @@ func countTraced(trace string) countedCalls {
 	for line := range strings.Lines(trace) {
 		if m := tracedMark.FindStringSubmatch(line); m != nil {
 			during = ""
-			if m[1] == "begin" {
+			switch m[1] {
+			case "begin":
 				during = m[2]
+			case "again":
+				delete(counted, m[2])
 			}
 		}
 		if m := tracedAgain.FindStringSubmatch(line); m != nil {
@@ -384,6 +387,15 @@ func (s *stage) print() {
 // begin and end are seen by strace, as writes that fail.
 func (s *stage) begin() { s.mark("begin "); s.active.Store(true) }
 func (s *stage) end()   { s.active.Store(false); s.mark("end ") }
+
+// again forgets what was counted of an operation, which begins anew.
+func (s *stage) again() {
+	s.mark("again ")
+	s.ticks = 0
+	for _, n := range s.counted {
+		n.Store(0)
+	}
+}
 
 func (s *stage) mark(what string) { _, _ = unix.Write(-1, []byte(what+s.name)) }
 

@@ -45,6 +45,10 @@ func prepare() error {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1024, Max: 1 << 19}); err != nil {
 		return fmt.Errorf("RLIMIT_NOFILE: %w", err)
 	}
+	// The kernel's choice goes by the memory, of which a guest has little.
+	if err := unix.Setrlimit(unix.RLIMIT_SIGPENDING, &unix.Rlimit{Cur: 1 << 17, Max: 1 << 17}); err != nil {
+		return fmt.Errorf("RLIMIT_SIGPENDING: %w", err)
+	}
 	return loopbackUp()
 }
 
