@@ -42,6 +42,9 @@ func (q *bhQueue) push(b *BottomHalf) {
 // call it.
 func (q *bhQueue) empty() bool { return q.top.Load() == &queueEnd }
 
+// quiet reports whether take would find nothing. Only the home goroutine calls it.
+func (q *bhQueue) quiet() bool { return q.taken == nil && q.empty() }
+
 // take empties the queue. It returns the oldest node, which is linked to the
 // newer ones. Only the home goroutine calls it.
 func (q *bhQueue) take() (oldest *BottomHalf) {

@@ -141,7 +141,7 @@ func (c *Context) leave() {
 func (c *Context) await(blocking bool) error {
 	c.refresh()
 	timeout := time.Duration(0)
-	if blocking {
+	if blocking && (c.adaptive.Max > 0 || !c.shown()) {
 		timeout = c.timeout()
 	}
 	switch {
@@ -153,6 +153,9 @@ func (c *Context) await(blocking bool) error {
 	return c.wait(timeout)
 }
 
+// shown reports whether the Poller shows without being asked that it has something.
+func (c *Context) shown() bool { return c.peeker != nil && c.peeker.Peek() }
+
 // wait asks the Poller, unless there is nothing that it could know.
 func (c *Context) wait(timeout time.Duration) error {
 	var n int
@@ -160,7 +163,7 @@ func (c *Context) wait(timeout time.Duration) error {
 	switch {
 	case timeout != 0:
 		n, err = c.sleep(timeout)
-	case c.watched > 0 || c.opsInFlight > 0 || c.unseen || c.peeker != nil && c.peeker.Peek():
+	case c.watched > 0 || c.opsInFlight > 0 || c.unseen || c.shown():
 		n, err = c.poller.Wait(c.events, 0)
 		if c.prepared { // it may have taken the event that the foreign loop was to see
 			c.notifyMe.Store(isAsleep)
