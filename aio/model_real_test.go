@@ -19,8 +19,8 @@ type realWorld struct {
 	hours   int
 }
 
-func newRealWorld(b Backend, all scripts) (*realWorld, error) {
-	c, err := New(WithBackend(b))
+func newRealWorld(b Backend, mode Mode, all scripts) (*realWorld, error) {
+	c, err := New(WithBackend(b), WithMode(mode))
 	if err != nil {
 		return nil, err
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/aioloop/aioloop/backend"
 )
 
-// Random programs, run on the three backends and on a model that is as simple as
-// its subject allows: lists that are searched, no queues shared with anybody, no
+// Random programs, run in lockstep on the backends, in both modes, and on a model that is
+// as simple as its subject allows: lists that are searched, no queues shared with anybody, no
 // kernel. A program is made of steps; the functions of bottom halves, handlers and
 // timers are programs as well, so that everything can happen from within
 // everything, and in nested Polls.
@@ -94,28 +94,52 @@ func TestRandomProgramsAgainstTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all := drawScripts(t)
 		program := rapid.SliceOfN(rapid.Custom(drawStep), 40, 120).Draw(t, "program")
-		for _, b := range realBackends {
-			runAgainstModel(t, b, all, program)
+		pairs := openPairs(t, all)
+		defer closePairs(pairs)
+		for n, s := range append(program, step{op: "poll"}, step{op: "poll"}) {
+			for _, p := range pairs {
+				p.do(t, n, s)
+			}
 		}
 	})
 }
 
-func runAgainstModel(t *rapid.T, b Backend, all scripts, program []step) {
-	real, err := newRealWorld(b, all)
-	if errors.Is(err, backend.ErrUnavailable) {
-		return
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	defer real.close()
-	m := &model{scripts: all, spurious: b == IOUring}
-	for n, s := range append(program, step{op: "poll"}, step{op: "poll"}) {
-		real.do(s)
-		m.observed = real.journal // tells in which order handlers ran: nobody promises one
-		m.do(s)
-		if !slices.Equal(real.journal, m.journal) {
-			t.Fatalf("%v, step %d, %v:\nran  %q\nwant %q", b, n, s, []string(real.journal), []string(m.journal))
+// pair is a Context and the model, which go through the same steps.
+type pair struct {
+	name  string
+	real  *realWorld
+	model *model
+}
+
+// openPairs makes one for each backend in each mode that is there.
+func openPairs(t *rapid.T, all scripts) (pairs []*pair) {
+	for _, b := range realBackends {
+		for _, mode := range []Mode{ModeThread, ModePark} {
+			real, err := newRealWorld(b, mode, all)
+			if errors.Is(err, backend.ErrUnavailable) || errors.Is(err, errors.ErrUnsupported) {
+				continue
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			m := &model{scripts: all, spurious: b == IOUring}
+			pairs = append(pairs, &pair{fmt.Sprint(b, " ", mode), real, m})
 		}
+	}
+	return pairs
+}
+
+func closePairs(pairs []*pair) {
+	for _, p := range pairs {
+		p.real.close()
+	}
+}
+
+func (p *pair) do(t *rapid.T, n int, s step) {
+	p.real.do(s)
+	p.model.observed = p.real.journal // tells in which order handlers ran: nobody promises one
+	p.model.do(s)
+	if !slices.Equal(p.real.journal, p.model.journal) {
+		t.Fatalf("%s, step %d, %v:\nran  %q\nwant %q", p.name, n, s, []string(p.real.journal), []string(p.model.journal))
 	}
 }
 
