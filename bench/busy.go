@@ -17,7 +17,7 @@ import (
 	"github.com/aioloop/aioloop/bench/report"
 )
 
-const busyNote = "nice: the loop's thread has the nice value -20 (WithThread); computing gc: nothing computes, but the garbage collector runs all the time; nothing is pinned; CPU time is not shown, because the others use all of it"
+const busyNote = "nice: the loop's thread has the nice value -20 and stays on one CPU (WithThread), which two loops share; computing gc: nothing computes, but the garbage collector runs all the time; nothing else is pinned; CPU time is not shown, because the others use all of it"
 
 // Who wakes the loop, and waits for its answer.
 const (
@@ -212,7 +212,7 @@ func (e *echo) caught() {
 
 // echoStation runs a loop that throws when it is woken, and whenever it has caught.
 func (s *site) echoStation(row string, e *echo) (wake func(), err error) {
-	loop, err := openLoop(row)
+	loop, err := openLoop(row, s.cpus)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func mainloopCase(row, pinned string) testCase {
 
 // mainloopStation is loopStation with a single door and a main loop around it.
 func (s *site) mainloopStation(row string, at place, handle func(int)) (func(int), error) {
-	loop, err := openLoop(row)
+	loop, err := openLoop(row, s.cpus)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,8 @@ const (
 type variant struct {
 	name     string // empty for the first
 	mode     aio.Mode
-	opts     []aio.Option  // besides
+	thread   aio.Thread    // what the loop asks for its thread
+	atHome   bool          // its thread is kept on the CPU of the loop too
 	backends []aio.Backend // those that have it
 	// unlocked is set if the goroutine of the loop is not to be locked to a thread.
 	unlocked bool
@@ -43,7 +44,7 @@ var allBackends = []aio.Backend{aio.Ppoll, aio.Epoll, aio.IOUring}
 var variants = []variant{
 	{mode: aio.ModeThread, backends: allBackends},
 	{name: "park", mode: aio.ModePark, backends: []aio.Backend{aio.Epoll, aio.IOUring}, unlocked: true},
-	{name: "nice", mode: aio.ModeThread, opts: []aio.Option{aio.WithThread(aio.Thread{Nice: -20})}, backends: []aio.Backend{aio.Epoll, aio.IOUring}, scenario: "busy"},
+	{name: "nice", mode: aio.ModeThread, thread: aio.Thread{Nice: -20}, atHome: true, backends: []aio.Backend{aio.Epoll, aio.IOUring}, scenario: "busy"},
 }
 
 // loopRow is a row that is a backend of the library.
@@ -119,6 +120,18 @@ func driverOf(row string) place {
 	return anywhere
 }
 
+// options are those of the variant, where the loop's CPU is the home of c.
+func (v *variant) options(c cpus) []aio.Option {
+	thread := v.thread
+	if cpu, err := c.of(atHome); v.atHome && err == nil {
+		thread.CPUs = []int{cpu}
+	}
+	if thread.Nice == 0 && thread.CPUs == nil {
+		return []aio.Option{aio.WithMode(v.mode)}
+	}
+	return []aio.Option{aio.WithMode(v.mode), aio.WithThread(thread)}
+}
+
 // Available returns why a row cannot be measured here, or nil.
 func Available(row string) error {
 	if p, ok := peerOf(row); ok {
@@ -134,7 +147,11 @@ func Available(row string) error {
 
 // tryRow makes a turn of a loop, on a goroutine of its own, which is its home.
 func tryRow(row string) error {
-	loop, err := openLoop(row)
+	home, err := chooseCPUs(nil)
+	if err != nil {
+		return err
+	}
+	loop, err := openLoop(row, home)
 	if err != nil {
 		return err
 	}
@@ -144,12 +161,12 @@ func tryRow(row string) error {
 
 // openLoop returns a Context on the backend and in the mode that were asked for and in
 // no other.
-func openLoop(row string, opts ...aio.Option) (*aio.Context, error) {
+func openLoop(row string, home cpus, opts ...aio.Option) (*aio.Context, error) {
 	r, ok := loopRowOf(row)
 	if !ok {
 		return nil, fmt.Errorf("%s is not a backend of the library", row)
 	}
-	opts = append(slices.Concat(r.opts, opts), aio.WithBackend(r.backend), aio.WithMode(r.mode))
+	opts = append(slices.Concat(r.options(home), opts), aio.WithBackend(r.backend))
 	loop, err := aio.New(opts...)
 	if err != nil {
 		return nil, err
@@ -178,7 +195,7 @@ func (s *site) station(row string, at place, n int, handle func(door int), opts 
 
 // loopStation is a Context with a bottom half for each door.
 func (s *site) loopStation(row string, at place, n int, handle func(int), opts []aio.Option) (func(int), error) {
-	loop, err := openLoop(row, opts...)
+	loop, err := openLoop(row, s.cpus, opts...)
 	if err != nil {
 		return nil, err
 	}

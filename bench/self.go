@@ -80,7 +80,7 @@ func (s *site) loopHere(row string) (*aio.Context, error) {
 	if !isLocked(row) {
 		s.confine()
 	}
-	loop, err := openLoop(row)
+	loop, err := openLoop(row, s.cpus)
 	if err == nil {
 		s.atExit(loop.Close)
 	}
