@@ -14,22 +14,20 @@ import (
 //
 // A BottomHalf that is not scheduled holds nothing but memory, and is left to the
 // garbage collector; Delete is for the certainty that it never runs again.
+//
+// It is 64 bytes, one cache line, so that a Schedule on another CPU moves one.
 type BottomHalf struct {
 	ctx   *Context
 	fn    func()
 	name  string
 	guard *ReentrancyGuard
-	once  bool // made by ScheduleOnce, freed when it has run
 
-	awaited bool // made by Do, which hears by itself if it never runs
-
+	link    *BottomHalf   // in bhQueue: the next older one, unless loose; in a bhList: the next newer one
+	loose   atomic.Bool   // see bhQueue
 	state   atomic.Uint32 // a set of the bits below
 	deleted atomic.Bool
-
-	older  *BottomHalf // in bhQueue, valid if linked
-	linked atomic.Uint32
-	trip   uint32      // how often it has been through bhQueue; not changed while it is in there
-	link   *BottomHalf // in a bhList: the next, newer one
+	once    bool // made by ScheduleOnce, freed when it has run
+	awaited bool // made by Do, which hears by itself if it never runs
 }
 
 // The bits of state. One exchange of the whole word schedules a bottom half, and

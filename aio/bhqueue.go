@@ -5,18 +5,16 @@ package aio
 import "sync/atomic"
 
 // bhQueue takes bottom halves from many producers to one consumer, the home
-// goroutine. It is intrusive, so that a push allocates nothing, and a push is one
-// exchange and one store whatever the others do: wait-free.
+// goroutine. It is intrusive, so that a push allocates nothing, and a push takes the
+// same few steps whatever the others do: wait-free.
 //
 // The shared part is a stack: top leads to the newest node, the newest to the one
-// before it, and the oldest to the end marker. A producer first makes its node the
-// top and then links it to the former one; in between it is not linked, and the
-// older nodes are out of the consumer's sight. The consumer does not wait for
+// before it, and the oldest to the end marker. A producer that finds the stack empty
+// puts its node in the place of the end marker, and that is all. Another one first makes
+// its node the top and then links it to the former one; in between the node is loose, and
+// the older nodes are out of the consumer's sight. The consumer does not wait for
 // them: it goes on when it is called again, and it will be, because the producer
 // notifies the loop after it has closed the gap.
-//
-// A node is linked if linked is trip+1. The consumer counts trip when it takes the
-// node, which spares it from resetting linked with another atomic operation.
 type bhQueue struct {
 	top atomic.Pointer[BottomHalf]
 
@@ -34,8 +32,13 @@ func (q *bhQueue) init() { q.top.Store(&queueEnd) }
 
 // push adds b, which is in no queue. Any goroutine may call it.
 func (q *bhQueue) push(b *BottomHalf) {
-	b.older = q.top.Swap(b)    // Q1
-	b.linked.Store(b.trip + 1) // Q2
+	b.link = &queueEnd
+	if q.top.CompareAndSwap(&queueEnd, b) { // Q1, and Q2 with it
+		return
+	}
+	b.loose.Store(true)
+	b.link = q.top.Swap(b) // Q1
+	b.loose.Store(false)   // Q2
 }
 
 // empty reports whether nothing was pushed since the last take. Any goroutine may
@@ -55,12 +58,10 @@ func (q *bhQueue) take() (oldest *BottomHalf) {
 		q.taken = q.top.Swap(&queueEnd) // Q3
 	}
 	for b := q.taken; b != &queueEnd; {
-		if b.linked.Load() != b.trip+1 { // Q4
+		if b.loose.Load() { // Q4
 			return nil // a gap, see above
 		}
-		b.trip++
-		q.taken = b.older
-		b.older, b.link, q.turned = nil, q.turned, b
+		q.taken, b.link, q.turned = b.link, q.turned, b
 		b = q.taken
 	}
 	oldest, q.taken, q.turned = q.turned, nil, nil

@@ -273,6 +273,12 @@ func TestNotifiersHaveCacheLinesOfTheirOwn(t *testing.T) {
 	}
 }
 
+func TestABottomHalfIsACacheLine(t *testing.T) {
+	if size := unsafe.Sizeof(BottomHalf{}); size != 64 && unsafe.Sizeof(size) == 8 {
+		t.Errorf("it is %d bytes", size)
+	}
+}
+
 // BenchmarkProducers has several goroutines schedule bottom halves of one loop, each
 // its own, as fast as they can. What they write is what they share.
 func BenchmarkProducers(b *testing.B) {

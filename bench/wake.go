@@ -25,6 +25,8 @@ var quickGaps = []int{0, 20, 1000}
 const (
 	noPollingNote = "has no polling: one measurement, listed under both settings"
 
+	pollingNote = "polling on: up to 32 µs, and the loop learns for how long from when events arrive; polling qemu: the same limit, with QEMU's rule"
+
 	wakeNote = "CPU per event is that of the process without the producer's thread, which computes all the time"
 
 	// sysmonNote: measured thread by thread, the loop's own share at a gap of 1 ms is
@@ -63,25 +65,37 @@ func wakePeers(gap param) []testCase {
 
 // wakeCases are one for each setting of polling, except for rows that have none.
 func wakeCases(row string, gap param, d time.Duration) []testCase {
-	off, on := param{"polling", "off"}, param{"polling", "on"}
 	c := testCase{row: row, driver: elsewhere, aside: true, notes: []string{wakeNote}}
-	c.params = []param{off, gap}
+	c.params = []param{{"polling", "off"}, gap}
 	c.setup = func(s *site) (runFunc, error) { return wakeSetup(s, row, d) }
 	if !isBackend(row) {
-		c.again = [][]param{{on, gap}}
+		c.again = [][]param{{{"polling", "on"}, gap}}
 		c.notes = append(c.notes, unlockedNote, noPollingNote)
 		return []testCase{c}
 	}
+	c.notes = append(c.notes, sysmonNote, pollingNote)
+	settings := pollings
 	if !isLocked(row) {
 		c.notes = append(c.notes, unlockedNote)
+		settings = pollings[:1]
 	}
-	c.notes = append(c.notes, sysmonNote)
-	polled := c
-	polled.params = []param{on, gap}
-	polled.setup = func(s *site) (runFunc, error) {
-		return wakeSetup(s, row, d, aio.WithPolling(aio.Polling{Max: pollingMax}))
+	cases := []testCase{c}
+	for _, p := range settings {
+		c.params = []param{{"polling", p.name}, gap}
+		c.setup = func(s *site) (runFunc, error) { return wakeSetup(s, row, d, aio.WithPolling(p.polling)) }
+		cases = append(cases, c)
 	}
-	return []testCase{c, polled}
+	return cases
+}
+
+// pollings are the settings besides off. The rules differ in nothing that the mode of the
+// loop has an influence on, so the second one is for thread mode only.
+var pollings = []struct {
+	name    string
+	polling aio.Polling
+}{
+	{"on", aio.Polling{Max: pollingMax}},
+	{"qemu", aio.Polling{Max: pollingMax, Rule: aio.PollQEMU}},
 }
 
 // alarm is what the producer and the loop share. Each writes lines of its own.
