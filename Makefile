@@ -54,6 +54,14 @@ fuzz: ## run each fuzz target for FUZZTIME
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$package; \
 		done; done
 
+# Go keeps what fuzzing has found in a cache of the machine. Tests go through what is kept here.
+corpus: ## keep what make fuzz has found, in testdata/fuzz, where tests run it
+	@cache=$$($(GO) env GOCACHE)/fuzz/$$($(GO) list -m); \
+	(cd "$$cache" && find . -type f -path '*/Fuzz*' -size -3k) | while read -r file; do \
+		target=$$(dirname "$$file"); kept=$$(dirname "$$target")/testdata/fuzz/$$(basename "$$target"); \
+		mkdir -p "$$kept" && cp "$$cache/$$file" "$$kept/"; \
+	done
+
 soak: ## everything at once on each backend for DURATION, and nothing may be lost
 	$(GO) run ./soak -duration $(DURATION)
 
@@ -129,4 +137,4 @@ peers-deps: ## install what the peers are built with (Debian, Ubuntu; as root)
 ci: ## run what has to pass before a change is merged, see .ci/run
 	.ci/run
 
-.PHONY: help test race stress fuzz soak model kernels vet staticcheck fmt-check cross bench performance bench-smoke instructions benchstat examples glib peers peers-deps ci
+.PHONY: help test race stress fuzz corpus soak model kernels vet staticcheck fmt-check cross bench performance bench-smoke instructions benchstat examples glib peers peers-deps ci
