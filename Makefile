@@ -18,6 +18,7 @@ help: ## list what can be made
 ## KERNEL kernels for make kernels, for example 5.10,7 (default: all of kernels.json)
 ## SHORT 1: make kernels with the oldest, the newest and one more
 ## PACKAGES for make kernels, for example aio,backend/epoll (default: all that can run there)
+## REPLAY 1: make kernels prints the table of what the last runs have left behind
 ## RENEW 1: make instructions writes its baseline anew
 ## DURATION time on each backend for make soak (default: 60s)
 ## FUZZTIME time for each target of make fuzz (default: 60s)
@@ -31,6 +32,7 @@ DURATION ?= 60s
 KERNEL   ?=
 SHORT    ?=
 PACKAGES ?=
+REPLAY   ?=
 RENEW    ?=
 RUN      ?=
 NAME     ?=
@@ -69,7 +71,7 @@ model: ## go through all states of the notify protocol (spin, a C compiler)
 	docs/model/check
 
 kernels: ## run the tests on real kernels, in virtual machines (root, apt)
-	$(GO) run ./kernels -jobs 2 $(if $(KERNEL),-kernel $(KERNEL)) $(if $(SHORT),-short) $(if $(PACKAGES),-only $(PACKAGES))
+	$(GO) run ./kernels -jobs 2 $(if $(KERNEL),-kernel $(KERNEL)) $(if $(SHORT),-short) $(if $(REPLAY),-replay) $(if $(PACKAGES),-only $(PACKAGES))
 
 vet: ## run go vet
 	$(GO) vet ./...
@@ -105,9 +107,10 @@ performance: ## make bench, and write docs/performance.md from it (RUN=results.j
 
 # go test's own -timeout does not hold for benchmarks.
 bench-smoke: ## run each benchmark for a moment, to see that it works
+	$(MAKE) -s -C bench/peers
 	timeout 10m $(GO) test -run '^$$' -bench . -benchtime 10x ./...
 	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && set -x && \
-	$(GO) run ./bench/cmd/aiobench -quick -scenario pingpong,self-bh -out "$$out" && \
+	$(GO) run ./bench/cmd/aiobench -quick -scenario pingpong,self-bh,self-notifier,timers -out "$$out" && \
 	test -s "$$out/table.txt" && test -s "$$out/results.json" && test -s "$$out/report.html" && \
 	$(GO) run ./bench/cmd/performance -from "$$out/results.json" -to "$$out/docs" && test -s "$$out/docs/performance.md"
 

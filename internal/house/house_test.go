@@ -239,11 +239,11 @@ func TestLinksLead(t *testing.T) {
 }
 
 // TestWorkflowRunsTheSame checks that the hosted workflow and .ci/run go through
-// the same targets of the Makefile.
+// the same targets of the Makefile. The workflow has several jobs for the kernels.
 func TestWorkflowRunsTheSame(t *testing.T) {
 	here := regexp.MustCompile(`(?m)^step (\S+)`).FindAllStringSubmatch(read(t, ".ci/run"), -1)
 	there := regexp.MustCompile(`(?m)run: make (\S+)(?: [A-Z]+=.*)?$`).FindAllStringSubmatch(read(t, ".github/workflows/ci.yml"), -1)
-	if len(here) == 0 || !slices.Equal(targets(here), targets(there)) {
+	if len(here) == 0 || !slices.Equal(targets(here), slices.Compact(targets(there))) {
 		t.Errorf(".ci/run goes through %v, ci.yml through %v", targets(here), targets(there))
 	}
 	if len(here) > 0 && here[0][1] != "test" {
