@@ -273,7 +273,7 @@ func TestWrongWords(t *testing.T) {
 // A path that cannot be written is noticed before anything is measured.
 func TestUnwritable(t *testing.T) {
 	start := time.Now()
-	c := newChild(t, "plain", "-scenario", "self-bh", "-json", filepath.Join(t.TempDir(), "missing", "r.json"))
+	c := newChild(t, "plain", "-scenario", "self-bh", "-backend", "epoll", "-json", filepath.Join(t.TempDir(), "missing", "r.json"))
 	c.run(t, 1)
 	c.sentence(t, "missing")
 	if took := time.Since(start); took > 5*time.Second {
