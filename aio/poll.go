@@ -45,17 +45,20 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 
 // enter makes sure that the caller is the home goroutine, and the only one.
 func (c *Context) enter() error {
-	g := uintptr(goroutine.Current())
-	if c.home.Load() == g && c.depth > 0 {
+	g, home := uintptr(goroutine.Current()), c.home.Load()
+	switch {
+	case home == g && c.depth > 0:
 		c.depth++
 		return nil
+	case home != g && home != 0: // before it touches state, where it would be in the way of the right one
+		return c.refuse()
 	}
 	if !c.state.CompareAndSwap(stateIdle, statePolling) {
 		if err := c.enterSlowly(); err != nil {
 			return err
 		}
 	}
-	if c.home.Load() != g {
+	if home != g {
 		if err := c.settle(g); err != nil {
 			c.state.Store(stateIdle)
 			return err
@@ -63,6 +66,14 @@ func (c *Context) enter() error {
 	}
 	c.depth = 1
 	return nil
+}
+
+// refuse says what is wrong on a goroutine that is not the home goroutine.
+func (c *Context) refuse() error {
+	if c.closed() {
+		return ErrClosed
+	}
+	return ErrWrongGoroutine
 }
 
 func (c *Context) enterSlowly() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -158,5 +159,32 @@ func TestPollFromASecondGoroutine(t *testing.T) {
 		start(t, asleepElsewhere)
 		asleep(t, asleepElsewhere)
 		refused(asleepElsewhere)
+	})
+}
+
+// One that is refused at the moment at which the home goroutine polls, or closes the
+// Context, does no harm to that.
+func TestRefusedPollIsInNobodysWay(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		turn(t, c)
+		var closed atomic.Bool
+		var group sync.WaitGroup
+		for range 2 {
+			group.Go(func() {
+				for !closed.Load() {
+					if _, err := c.TryPoll(); !errors.Is(err, ErrWrongGoroutine) && !errors.Is(err, ErrClosed) {
+						t.Errorf("got %v, want ErrWrongGoroutine", err)
+						return
+					}
+				}
+			})
+		}
+		defer group.Wait()
+		defer closed.Store(true)
+		for range 5_000 {
+			turn(t, c)
+		}
+		must(t, c.Close())
 	})
 }
