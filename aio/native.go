@@ -52,6 +52,9 @@ func (c *Context) Submit(op backend.Operation, done func(n int, err error)) erro
 	c.freeOps = c.freeOps[:len(c.freeOps)-1]
 	slot.done, slot.code, slot.fd = done, op.Code, op.FD
 	c.opsInFlight++
+	if c.prepared { // it starts with the next Wait, which the foreign loop must not put off
+		c.Notify()
+	}
 	return nil
 }
 

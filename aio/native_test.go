@@ -183,3 +183,31 @@ func TestCloseWithAnOperationUnderWay(t *testing.T) {
 		wantError(t, c.Submit(op, func(int, error) {}), ErrClosed)
 	})
 }
+
+// The foreign loop does not wait for an operation that nobody has started.
+func TestForeignLoopStartsOperationsSubmittedAfterPrepare(t *testing.T) {
+	eachNative(t, func(t *testing.T, c *Context) {
+		for _, afterQuery := range []bool{false, true} {
+			done := 0
+			submit := func() { must(t, c.Submit(backend.Operation{}, func(int, error) { done++ })) }
+			timeout, err := c.Prepare()
+			must(t, err)
+			if !afterQuery {
+				submit()
+			}
+			fds := c.Query(nil)
+			if afterQuery {
+				submit()
+			}
+			waitForeign(t, fds, timeout)
+			_, err = c.Check(fds)
+			must(t, err)
+			_, err = c.Dispatch()
+			must(t, err)
+			foreignUntil(t, c, func() bool { return done > 0 })
+			if settle(t, c); done != 1 {
+				t.Errorf("called %d times", done)
+			}
+		}
+	})
+}
