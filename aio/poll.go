@@ -156,7 +156,7 @@ func (c *Context) await(blocking bool) error {
 		timeout = c.timeout()
 	}
 	switch {
-	case timeout != 0 && c.adaptive.Max > 0:
+	case timeout != 0 && c.adaptive.Max > 0 && !c.prepared: // or a foreign loop would wait for devices that are silent
 		return c.pollAndWait(timeout)
 	case c.adaptive.started:
 		c.stopPolling()

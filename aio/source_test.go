@@ -165,6 +165,26 @@ func TestForeignLoopEndsPolling(t *testing.T) {
 	})
 }
 
+// A Poll between the phases does not begin it again: nobody would end it while the
+// foreign loop waits.
+func TestPollAfterPrepareDoesNotPollInUserSpace(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, 10*time.Millisecond)
+		var ran journal
+		h := watch(t, c, notifier(t).FD(), ran.hooks(func() bool { return true }))
+		_, err := c.Prepare()
+		must(t, err)
+		c.Notify()
+		block(t, c)
+		ran.expect(t)
+		_, err = c.Check(c.Query(nil))
+		must(t, err)
+		block(t, c)
+		ran.expect(t, "begin", "poll", "ready")
+		must(t, h.Close())
+	})
+}
+
 func TestForeignLoopErrors(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
