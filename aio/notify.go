@@ -111,10 +111,21 @@ func (c *Context) retract() {
 
 // block waits where the mode says, unless the timeout is 0.
 func (c *Context) block(timeout time.Duration) (n int, err error) {
-	if c.parker == nil || timeout == 0 {
-		return c.poller.Wait(c.events, timeout)
+	switch {
+	case timeout == 0:
+		return c.ask()
+	case c.parker != nil:
+		return c.park(timeout)
 	}
-	return c.park(timeout)
+	return c.poller.Wait(c.events, timeout)
+}
+
+// ask is a Wait that does not sleep.
+func (c *Context) ask() (n int, err error) {
+	if c.parker != nil {
+		return c.parker.ask(c.events)
+	}
+	return c.poller.Wait(c.events, 0)
 }
 
 // notifyPending reports whether there was a notify that was not accepted yet.

@@ -85,12 +85,16 @@ func (c *Context) askFirst() (n int, err error) {
 	}
 }
 
-// ask collects what the Poller knows.
+// ask collects what the Poller knows. If that has replaced its descriptor, the watcher
+// follows at once: the next one may have the number of the first.
 func (p *parker) ask(ready []backend.Ready) (n int, err error) {
 	p.readable.Store(false) // before: what comes later must not be forgotten
 	n, err = p.poller.Wait(ready, 0)
 	if err != nil || n == len(ready) {
 		p.readable.Store(true) // nor what could not be collected, or had no room
+	}
+	if e := p.attend(); e != nil {
+		err = errors.Join(err, e)
 	}
 	return n, err
 }

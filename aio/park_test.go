@@ -160,6 +160,47 @@ func TestParkedLoopFollowsANewInstance(t *testing.T) {
 	})
 }
 
+// Nor does it take one for the one before last, whose number it has.
+func TestParkedLoopFollowsAnInstanceWithAnOldNumber(t *testing.T) {
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		turn(t, c)
+		first := c.pollable.PollFD()
+		var r, w [2]int
+		for i := range r { // all of them now, before there are numbers to take
+			r[i], w[i] = pipe(t)
+			owned(t, dupOf(t, r[i]), nil)
+		}
+		for i := range r { // without a sleep in between
+			h, err := c.Watch(r[i], Callbacks{Read: func() { t.Error("called after Close") }})
+			must(t, err)
+			turn(t, c)
+			must(t, unix.Dup3(w[i], r[i], unix.O_CLOEXEC)) // closed too early, and used again
+			must(t, h.Close())
+			write(t, w[i], "x")
+			occupyBelow(t, first)
+			settle(t, c)
+		}
+		reader, writer := pipe(t)
+		ran := false
+		watch(t, c, reader, Callbacks{Read: func() { read(reader, 1); ran = true }})
+		go func() { asleep(t, c); write(t, writer, "x") }()
+		pollUntil(t, c, func() bool { return ran })
+	})
+}
+
+// occupyBelow leaves no descriptor number below limit to others.
+func occupyBelow(t testing.TB, limit int) {
+	for {
+		fd := dupOf(t, 0)
+		if fd >= limit {
+			must(t, unix.Close(fd))
+			return
+		}
+		owned(t, fd, nil)
+	}
+}
+
 func dupOf(t testing.TB, fd int) int {
 	t.Helper()
 	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)

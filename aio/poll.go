@@ -175,7 +175,7 @@ func (c *Context) wait(timeout time.Duration) error {
 	case timeout != 0:
 		n, err = c.sleep(timeout)
 	case c.watched > 0 || c.opsInFlight > 0 || c.unseen || c.shown():
-		n, err = c.poller.Wait(c.events, 0)
+		n, err = c.ask()
 		if c.prepared { // it may have taken the event that the foreign loop was to see
 			c.notifyMe.Store(isAsleep)
 		}

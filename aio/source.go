@@ -125,7 +125,7 @@ func (c *Context) fetch(fds []unix.PollFd) (n int, err error) {
 		return 0, nil
 	}
 	c.unseen = false
-	return c.poller.Wait(c.events, 0)
+	return c.ask()
 }
 
 // Dispatch runs what Check has found, like the last step of Poll, and reports
