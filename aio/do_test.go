@@ -56,6 +56,25 @@ func TestDoGivesUpBeforeTheFunctionBegins(t *testing.T) {
 	})
 }
 
+// That holds on the home goroutine too, and if the loop is faster than Do.
+func TestDoAfterItsContextHasEnded(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errCause)
+		bad := func() error { t.Error("ran"); return nil }
+		c := newLoop()
+		turn(t, c)
+		wantError(t, c.Do(ctx, bad), errCause)
+		must(t, c.ScheduleOnce(func() { wantError(t, c.Do(ctx, bad), errCause) }))
+		turn(t, c)
+		running := newLoop()
+		start(t, running)
+		for range 200 {
+			wantError(t, running.Do(ctx, bad), errCause)
+		}
+	})
+}
+
 // Once it has begun, Do waits for it, and returns what it returns.
 func TestDoWaitsForAFunctionThatHasBegun(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {

@@ -40,7 +40,7 @@ var misbehaviours = map[string]func(s *scene, bad func()){
 		h = watch(s.t, s.c, a, Callbacks{Write: func() { _ = h.Close(); bad() }})
 	},
 	"do": func(s *scene, bad func()) {
-		must(s.t, s.c.ScheduleOnce((&call{fn: func() error { bad(); return nil }, done: make(chan struct{})}).run))
+		must(s.t, s.c.ScheduleOnce((&call{ctx: context.Background(), fn: func() error { bad(); return nil }, done: make(chan struct{})}).run))
 	},
 	"nested": func(s *scene, bad func()) {
 		must(s.t, s.c.ScheduleOnce(func() {

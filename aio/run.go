@@ -41,12 +41,15 @@ func (c *Context) Do(ctx context.Context, fn func() error) error {
 		panic("aio: Do: the function is nil")
 	}
 	if c.onHome() {
-		if c.closed() {
+		switch {
+		case c.closed():
 			return ErrClosed
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
 		}
 		return fn()
 	}
-	call := &call{fn: fn, done: make(chan struct{})}
+	call := &call{ctx: ctx, fn: fn, done: make(chan struct{})}
 	b := c.NewBottomHalf(call.run)
 	b.awaited = true
 	if err := c.yielding(b.Schedule); err != nil {
@@ -82,6 +85,7 @@ func Call[T any](ctx context.Context, c *Context, fn func() (T, error)) (T, erro
 // call is a function on its way to the loop. Whoever sets claimed, the loop that
 // begins it or the caller that gives up, decides whether it runs.
 type call struct {
+	ctx     context.Context
 	fn      func() error
 	claimed atomic.Bool
 	done    chan struct{}
@@ -92,8 +96,12 @@ func (k *call) run() {
 	if k.claimed.Swap(true) {
 		return
 	}
-	k.err = ErrPanicked
 	defer close(k.done)
+	if k.ctx.Err() != nil { // its caller has not noticed yet
+		k.err = context.Cause(k.ctx)
+		return
+	}
+	k.err = ErrPanicked
 	k.err = k.fn()
 }
 
