@@ -2,7 +2,10 @@
 
 package aio
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Stats are counters since New.
 type Stats struct {
@@ -46,7 +49,7 @@ func (c *Context) snapshot() Stats {
 // whileStill runs f while nothing in the Context that belongs to the home
 // goroutine changes.
 func (c *Context) whileStill(f func()) {
-	for {
+	for patience := time.Millisecond; ; patience *= 2 {
 		switch {
 		case c.onHome():
 			f()
@@ -58,8 +61,14 @@ func (c *Context) whileStill(f func()) {
 		case c.state.Load() == stateClosed:
 			f()
 			return
-		case c.Do(context.Background(), func() error { f(); return nil }) == nil:
+		case c.doWithin(patience, f):
 			return
-		} // the loop was closed before it came to f
+		} // the loop has ended, or nobody polls it any more, before it came to f; or it takes long
 	}
+}
+
+func (c *Context) doWithin(d time.Duration, f func()) (done bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return c.Do(ctx, func() error { f(); return nil }) == nil
 }

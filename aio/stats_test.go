@@ -55,6 +55,35 @@ func TestStatsCountWakeUps(t *testing.T) {
 	})
 }
 
+// Who asks when the loop has come to its last iteration need not wait for another one.
+func TestStatsWhenTheLoopStops(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		n := notifier(t)
+		must(t, n.Set())
+		answered := make(chan Stats)
+		asked := false
+		watchNotifier(t, c, n, func() { // handlers come after bottom halves
+			go func() { answered <- c.Stats() }()
+			eventually(t, "the loop is asked", func() bool { return !c.queue.empty() })
+			asked = true
+		})
+		for !asked {
+			turn(t, c)
+		}
+		select {
+		case s := <-answered:
+			if s.Reads != 1 {
+				t.Errorf("%+v", s)
+			}
+		case <-time.After(patience):
+			t.Error("nobody answers")
+			turn(t, c)
+			<-answered
+		}
+	})
+}
+
 // Any goroutine may ask, at any time, and sees whole counters.
 func TestStatsFromOtherGoroutines(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
