@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // Callbacks are what a handler does with the events of its descriptor. They are
@@ -203,12 +204,21 @@ func (h *Handler) mute() {
 	c := h.ctx
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h.cb.Load() == nil || h.muted {
+	cb := h.cb.Load()
+	if cb == nil || h.muted || h.due(cb) {
 		return
 	}
 	h.muted = true
 	_ = c.poller.Remove(h.fd)
 	c.emit(traceHandlerMuted, h.name(), int64(h.fd))
+}
+
+// due reports whether there is an event that cb has a callback for. What was collected
+// may be from before a Change.
+func (h *Handler) due(cb *Callbacks) bool {
+	revents, _ := sys.PollNow(h.fd, int16(cb.interest()&^backend.Edge))
+	events := backend.Events(uint16(revents))
+	return cb.Read != nil && events&readEvents != 0 || cb.Write != nil && events&writeEvents != 0
 }
 
 // tellsOnce reports whether an event, once collected, is not reported again for as

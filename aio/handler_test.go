@@ -233,6 +233,24 @@ func TestHandlerReplacedInTheBatch(t *testing.T) {
 	})
 }
 
+// Nor is one from before a Change a reason to forget a handler that there is something
+// for now: of this socket the kernel told that the other end is closed, when there was a
+// Read, and it is writable.
+func TestHangUpFromBeforeAChange(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		a, b := sockets(t)
+		wrote := false
+		h := watch(t, c, a, Callbacks{Read: func() { t.Error("the old Read was called") }})
+		turn(t, c)
+		must(t, unix.Shutdown(b, unix.SHUT_RDWR))
+		must(t, c.ScheduleOnce(func() { // after the event was collected, before its turn has come
+			must(t, h.Change(Callbacks{Write: func() { wrote = true }}))
+		}))
+		pollUntil(t, c, func() bool { return wrote })
+	})
+}
+
 func TestHandlerClosedInTheBatch(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
