@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/sys"
 )
@@ -98,7 +100,12 @@ func (c *Context) Watch(fd int, cb Callbacks) (*Handler, error) {
 	h := &Handler{ctx: c, fd: fd}
 	h.cb.Store(&cb)
 	c.mu.Lock()
-	err := c.handlers.add(h, func() error { return c.poller.Add(fd, cb.interest(), h.tag) })
+	err := c.handlers.add(h, func() error {
+		if c.handlers.mutes(fd) { // the Poller does not know
+			return &backend.FDError{Backend: c.info.Name, Op: "add", FD: fd, Err: unix.EEXIST}
+		}
+		return c.poller.Add(fd, cb.interest(), h.tag)
+	})
 	c.mu.Unlock()
 	if err != nil {
 		return nil, c.pollerError(err)
@@ -166,7 +173,7 @@ func (h *Handler) change(cb *Callbacks) error {
 	if err != nil {
 		return err
 	}
-	h.muted = false
+	h.unmute()
 	h.cb.Store(cb)
 	h.ctx.handlers.file(h)
 	return nil
@@ -190,6 +197,7 @@ func (h *Handler) Close() error {
 	if !h.muted {
 		err = c.poller.Remove(h.fd)
 	}
+	h.unmute()
 	c.mu.Unlock()
 	if c.onHome() {
 		h.endPolling()
@@ -209,8 +217,17 @@ func (h *Handler) mute() {
 		return
 	}
 	h.muted = true
+	c.handlers.muted++
 	_ = c.poller.Remove(h.fd)
 	c.emit(traceHandlerMuted, h.name(), int64(h.fd))
+}
+
+// unmute is called with ctx.mu held.
+func (h *Handler) unmute() {
+	if h.muted {
+		h.muted = false
+		h.ctx.handlers.muted--
+	}
 }
 
 // due reports whether there is an event that cb has a callback for. What was collected

@@ -203,12 +203,20 @@ func TestChangeBringsBackAHandlerThatWasHungUp(t *testing.T) {
 		h := watch(t, c, r, Callbacks{Write: func() { t.Error("Write was called") }})
 		turn(t, c)
 		turn(t, c)
+		_, err := c.Watch(r, Callbacks{Read: func() { t.Error("a second Read was called") }})
+		wantError(t, err, unix.EEXIST) // it is still that handler's
 		ran := 0
 		must(t, h.Change(Callbacks{Read: func() { ran++ }}))
 		if !turn(t, c) || ran != 1 {
 			t.Errorf("Read was called %d times", ran)
 		}
 		must(t, h.Close())
+		for range 2 { // nobody's once it is closed, put aside as it is
+			h := watch(t, c, r, Callbacks{Write: func() { t.Error("Write was called") }})
+			turn(t, c)
+			turn(t, c)
+			must(t, h.Close())
+		}
 	})
 }
 

@@ -18,6 +18,7 @@ type handlerTable struct {
 	used  int                           // slots that have been used
 	free  []uint32
 	count int // open handlers
+	muted int // those of them that the Poller does not know
 	// polled are the handlers with a Poll callback; only the kernel knows about
 	// the readiness of the others.
 	polled []*Handler
@@ -103,6 +104,11 @@ func (t *handlerTable) find(tag backend.Tag) *Handler {
 		return nil
 	}
 	return h
+}
+
+// mutes reports whether fd has a handler that is muted.
+func (t *handlerTable) mutes(fd int) bool {
+	return t.muted > 0 && slices.ContainsFunc(t.all(), func(h *Handler) bool { return h.fd == fd && h.muted })
 }
 
 // all returns the open handlers in the order of their descriptors.
