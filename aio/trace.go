@@ -2,7 +2,10 @@
 
 package aio
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // TracePoint is a place in the loop that can be observed with WithTrace.
 type TracePoint int
@@ -27,7 +30,12 @@ var traceNames = [...]string{"poll-begin", "poll-end", "poll-grow", "poll-shrink
 	"bottom-half", "handler", "timer", "reentrant", "completion", "handler-muted"}
 
 // String returns the point's name, "poll-begin" for example.
-func (p TracePoint) String() string { return traceNames[p] }
+func (p TracePoint) String() string {
+	if p < 0 || int(p) >= len(traceNames) {
+		return fmt.Sprintf("TracePoint(%d)", int(p))
+	}
+	return traceNames[p]
+}
 
 // TraceEvent is what a trace hook is called with.
 type TraceEvent struct {

@@ -53,4 +53,9 @@ func TestTracePointNames(t *testing.T) {
 			seen[name] = true
 		}
 	}
+	for p, want := range map[TracePoint]string{99: "TracePoint(99)", -1: "TracePoint(-1)"} {
+		if p.String() != want {
+			t.Errorf("%q, want %q", p.String(), want)
+		}
+	}
 }
