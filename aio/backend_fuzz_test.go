@@ -3,6 +3,7 @@
 package aio
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +74,7 @@ func checkBackendEnv(t *testing.T, name string) {
 // FuzzBackendNumber: every number has a name to print, and only that of a backend
 // can be written to a file and read again.
 func FuzzBackendNumber(f *testing.F) {
-	for _, n := range []int{0, 3, 4, -1, 1 << 40} {
+	for _, n := range []int{0, 3, 4, -1, math.MaxInt} {
 		f.Add(n)
 	}
 	f.Fuzz(func(t *testing.T, n int) {

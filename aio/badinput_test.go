@@ -3,6 +3,7 @@ package aio
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -26,8 +27,8 @@ func TestBadDescriptors(t *testing.T) {
 			want error
 		}{
 			{"negative", -1, unix.EBADF},
-			{"very negative", -1 << 40, unix.EBADF},
-			{"huge", 1 << 40, unix.EBADF},
+			{"very negative", math.MinInt, unix.EBADF},
+			{"huge", math.MaxInt, unix.EBADF},
 			{"not open", 1 << 30, unix.EBADF},
 			{"closed", freeNumber(t), unix.EBADF},
 			{"duplicate", r, unix.EEXIST},

@@ -117,7 +117,7 @@ func TestLearnedRuleStaysWithinItsLimits(t *testing.T) {
 	for _, limit := range []time.Duration{1, 7, 32 * µs, time.Hour, math.MaxInt64} {
 		r := newPollRule(Polling{Max: limit})
 		for range 5000 {
-			s := pollSample{immediate: random.IntN(3) * random.IntN(1<<40), spun: r.window * time.Duration(random.IntN(2))}
+			s := pollSample{immediate: random.IntN(3) * random.IntN(math.MaxInt>>23), spun: r.window * time.Duration(random.IntN(2))}
 			s.arrived = s.spun + time.Duration(random.Int64()>>random.IntN(63))/4
 			s.blocked = s.arrived + time.Duration(random.Int64()>>random.IntN(63))/4
 			if s.woken = random.IntN(2) == 0; !s.woken && random.IntN(2) == 0 {

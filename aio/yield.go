@@ -33,8 +33,8 @@ const probes = 4
 // place returns the place with number i for goroutine g. The hash is Fibonacci's: the
 // numbers are addresses, a few hundred bytes apart.
 func place(g uintptr, i int) *yielder {
-	hash := int(uint64(g) * 0x9e3779b97f4a7c15 >> 32)
-	return &yielders[(hash+i)%len(yielders)].yielder
+	hash := uint64(g) * 0x9e3779b97f4a7c15 >> 32 // an int of 32 bits would be negative half the time
+	return &yielders[(hash+uint64(i))%uint64(len(yielders))].yielder
 }
 
 // aboutToStop notes that goroutine g is, until the place is left. It returns nil if

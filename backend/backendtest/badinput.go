@@ -40,7 +40,9 @@ func badDescriptors(h *home) {
 	closed := h.eventfd(0)
 	closed.close()
 	path := h.opens("/", unix.O_PATH)
-	for _, fd := range []int{-1, math.MinInt32, closed.fd, path.fd, 1 << 30, math.MaxInt32, math.MaxInt32 + 1, math.MaxInt} {
+	beyond := math.MaxInt32
+	beyond++ // negative where an int has 32 bits
+	for _, fd := range []int{-1, math.MinInt32, closed.fd, path.fd, 1 << 30, math.MaxInt32, beyond, math.MaxInt} {
 		h.fails("Add", h.p.Add(fd, backend.In, 1), unix.EBADF, fd)
 		h.fails("Modify", h.p.Modify(fd, backend.In, 1), unix.EBADF, fd)
 		h.fails("Remove", h.p.Remove(fd), unix.ENOENT, fd)

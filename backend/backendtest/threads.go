@@ -294,7 +294,7 @@ func signalThisThread() (count *atomic.Int64, stop func()) {
 	var stopped atomic.Bool
 	pid, tid := os.Getpid(), unix.Gettid()
 	done := inThread(func() {
-		millisecond := unix.Timespec{Nsec: int64(time.Millisecond)}
+		millisecond := unix.NsecToTimespec(int64(time.Millisecond))
 		for !stopped.Load() {
 			_ = unix.Nanosleep(&millisecond, nil)
 			_ = unix.Tgkill(pid, tid, unix.SIGURG)
