@@ -211,3 +211,17 @@ func TestForeignLoopStartsOperationsSubmittedAfterPrepare(t *testing.T) {
 		}
 	})
 }
+
+// A loop may be set up with operations before a foreign one steps it for the first time.
+func TestForeignLoopBeginsWithOperations(t *testing.T) {
+	eachNative(t, func(t *testing.T, c *Context) {
+		done := 0
+		for range 3 {
+			must(t, c.Submit(backend.Operation{}, func(n int, err error) { done++; must(t, err) }))
+		}
+		foreignUntil(t, c, func() bool { return done == 3 })
+		if settle(t, c); done != 3 {
+			t.Errorf("%d calls for 3 operations", done)
+		}
+	})
+}

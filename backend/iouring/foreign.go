@@ -56,9 +56,9 @@ func (p *Poller) handOver() error {
 // the kernel, in ppoll(2) for example. (An eventfd registered with the ring is no
 // way out: if the cause is a write to an eventfd, the kernel signals it only after
 // an RCU grace period, milliseconds later.) All registrations move to the new
-// ring; operations cannot.
+// ring; so do operations that the kernel has not been given, the others cannot.
 func (p *Poller) exchange() error {
-	if p.ops.live > 0 {
+	if p.ops.live > 0 && !p.ring.Unused() {
 		return fmt.Errorf("%s: Flush: operations are under way, call Flush before the first Submit: %w", Name, unix.EBUSY)
 	}
 	c := p.config
@@ -79,5 +79,32 @@ func (p *Poller) exchange() error {
 		s.X.armed = false
 		p.note(key.Index, s)
 	})
+	return p.requeue()
+}
+
+// requeue queues the operations of a ring that was not used with the one in its place.
+func (p *Poller) requeue() error {
+	for i := range p.ops.slots {
+		op := &p.ops.slots[i]
+		if !op.live {
+			continue
+		}
+		e, err := p.next()
+		if err != nil {
+			return err
+		}
+		if e == nil { // prepare tries again
+			p.ops.lost = append(p.ops.lost, uint32(i))
+			continue
+		}
+		key := fdtable.Key{Index: uint32(i), Generation: op.generation}
+		prepareOperation(e, op.what)
+		e.SetUserData(userData(kindOperation, key))
+		if op.cancelled {
+			if err := p.cancel(key); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }

@@ -103,14 +103,21 @@ func settleForeign(t *testing.T, p *Poller, ready []backend.Ready) {
 	t.Fatal("events without end")
 }
 
-// Operations cannot move: Flush says so and leaves them alone.
+// What the kernel is at cannot move: Flush says so and leaves it alone.
 func TestFlushWithOperationsUnderWay(t *testing.T) {
 	p := onThread(t)
-	if err := p.Submit(backend.Operation{}, 1); err != nil {
+	r, w := blockingPipe(t)
+	if err := p.Submit(backend.Operation{Code: backend.OpRead, FD: r, Buf: make([]byte, 1), Offset: -1}, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Wait(make([]backend.Ready, 1), 0); err != nil {
 		t.Fatal(err)
 	}
 	if !errors.Is(p.Flush(), unix.EBUSY) {
 		t.Skip("the ring is one that can stay")
+	}
+	if _, err := unix.Write(w, []byte("x")); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := p.Wait(make([]backend.Ready, 1), time.Second); err != nil {
 		t.Fatal(err)
@@ -121,6 +128,55 @@ func TestFlushWithOperationsUnderWay(t *testing.T) {
 	if err := p.Flush(); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
+}
+
+// What it has not been given yet does, and so does its cancellation.
+func TestFlushBeforeOperationsAreUnderWay(t *testing.T) {
+	p := onThread(t)
+	r, _ := blockingPipe(t)
+	for tag, op := range []backend.Operation{{}, {Code: backend.OpRead, FD: r, Buf: make([]byte, 1), Offset: -1}, {}} {
+		if err := p.Submit(op, backend.Tag(tag)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Cancel(1); err != nil {
+		t.Fatal(err)
+	}
+	results, done := make(map[backend.Tag]int32), make([]backend.Completion, 4)
+	for begin := time.Now(); len(results) < 3; {
+		if err := p.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sys.PpollFor([]unix.PollFd{{Fd: int32(p.PollFD()), Events: unix.POLLIN}}, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Wait(make([]backend.Ready, 1), 0); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range done[:p.Completions(done)] {
+			if _, twice := results[c.Tag]; twice {
+				t.Errorf("operation %d has completed twice", c.Tag)
+			}
+			results[c.Tag] = c.Result
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("completed: %v", results)
+		}
+	}
+	if results[0] != 0 || results[1] != -int32(unix.ECANCELED) || results[2] != 0 {
+		t.Errorf("completed: %v", results)
+	}
+}
+
+// blockingPipe returns the two ends of a pipe that a read waits for.
+func blockingPipe(t *testing.T) (r, w int) {
+	t.Helper()
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = unix.Close(p[0]), unix.Close(p[1]) })
+	return p[0], p[1]
 }
 
 func TestFlushAfterClose(t *testing.T) {

@@ -181,6 +181,9 @@ func (r *Ring) Next() *SQE {
 // Queued returns the number of entries that the kernel has not taken yet.
 func (r *Ring) Queued() uint32 { return r.sq.next - atomic.LoadUint32(r.sq.head) }
 
+// Unused reports whether the kernel has not taken any entry yet.
+func (r *Ring) Unused() bool { return r.Queued() == r.sq.next }
+
 // Submit hands the queued entries to the kernel without waiting for anything, and
 // lets it do the work that it has put off.
 func (r *Ring) Submit() error {
