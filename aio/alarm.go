@@ -30,11 +30,11 @@ func (a *alarm) set(timeout time.Duration) error {
 	if timeout < 0 {
 		return nil
 	}
-	now := sys.Monotonic()
+	now, timeout := sys.Monotonic(), min(timeout, sys.Longest)
 	if a.due > now && a.due-now <= timeout {
 		return nil
 	}
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(timeout))}
+	spec := unix.ItimerSpec{Value: sys.NewTimespec(timeout)}
 	if err := unix.TimerfdSettime(a.fd, 0, &spec, nil); err != nil {
 		return os.NewSyscallError("timerfd_settime", err)
 	}

@@ -325,3 +325,16 @@ func TestTimerArmedByABottomHalfRunsInTheSameIteration(t *testing.T) {
 		ran.expect(t, "bottom half", "timer")
 	})
 }
+
+// More than a system call of a 32-bit machine takes.
+func TestTimerInAHundredYears(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		timer := c.NewTimer(Realtime, func() { t.Error("it has come") })
+		must(t, timer.ModAfter(100*365*24*time.Hour))
+		b := false
+		go func() { asleep(t, c); _ = c.ScheduleOnce(func() { b = true }) }()
+		pollUntil(t, c, func() bool { return b })
+		timer.Del()
+	})
+}

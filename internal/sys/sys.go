@@ -12,6 +12,7 @@
 package sys
 
 import (
+	"math"
 	"time"
 	"unsafe"
 
@@ -79,8 +80,16 @@ func ppollOnce(fds []unix.PollFd, timeout time.Duration) (int, error) {
 	if timeout < 0 {
 		return Ppoll(fds, nil)
 	}
-	ts := unix.NsecToTimespec(int64(timeout))
+	ts := NewTimespec(timeout)
 	return Ppoll(fds, &ts)
+}
+
+// Longest is the longest time that fits the system calls of 32-bit machines, 68 years.
+const Longest = math.MaxInt32 * time.Second
+
+// NewTimespec converts a non-negative duration, or Longest if that is less.
+func NewTimespec(d time.Duration) unix.Timespec {
+	return unix.NsecToTimespec(int64(min(d, Longest)))
 }
 
 // EpollPwait2 is epoll_pwait2(2), Linux 5.11, without a signal mask. A nil
