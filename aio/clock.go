@@ -95,6 +95,18 @@ func (v *VirtualClock) Now() time.Duration { return v.at(Virtual, sys.Monotonic(
 func (v *VirtualClock) at(id ClockID, mono time.Duration) time.Duration {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	return v.read(id, mono)
+}
+
+// reached reports whether the clock runs and has come to a point.
+func (v *VirtualClock) reached(id ClockID, mono, point time.Duration) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return !v.stopped && v.read(id, mono) >= point
+}
+
+// read is called with mu held.
+func (v *VirtualClock) read(id ClockID, mono time.Duration) time.Duration {
 	now := v.base
 	if id == VirtualRT {
 		now = v.baseRT

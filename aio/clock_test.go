@@ -204,3 +204,24 @@ func TestTimerThatStopsItsClock(t *testing.T) {
 		ran.expect(t, "behind")
 	})
 }
+
+// A timer is not early because the one before it has moved the clock back.
+func TestTimerThatMovesTheClockBack(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		v := c.VirtualClock()
+		v.Stop()
+		v.Set(100 * time.Second)
+		must(t, c.NewTimer(Virtual, func() { v.Set(-time.Hour) }).Mod(50*time.Second))
+		ran := 0
+		must(t, c.NewTimer(Virtual, func() {
+			if ran++; v.Now() < time.Minute {
+				t.Errorf("it has run at %v", v.Now())
+			}
+		}).Mod(time.Minute))
+		v.Start()
+		settle(t, c)
+		v.Set(time.Minute)
+		pollUntil(t, c, func() bool { return ran == 1 })
+	})
+}

@@ -168,15 +168,24 @@ func (l *timerList) expired() (*Timer, time.Duration) {
 	return l.take()
 }
 
-// take also ends a run whose timer has stopped the clock: the others have to wait.
+// take also ends a run whose timer has stopped the clock, or moved it back: the others
+// have to wait.
 func (l *timerList) take() (*Timer, time.Duration) {
-	if len(l.heap) == 0 || l.heap[0].deadline > l.runNow || l.stopped() {
+	if len(l.heap) == 0 || l.heap[0].deadline > l.runNow || !l.reached(l.heap[0].deadline) {
 		l.over()
 		return nil, 0
 	}
 	t := l.heap[0].timer
 	l.disarm(t)
 	return t, t.deadline
+}
+
+// reached reports whether it is still time for a deadline that was over at runNow.
+func (l *timerList) reached(deadline time.Duration) bool {
+	if l.id != Virtual && l.id != VirtualRT {
+		return true
+	}
+	return l.ctx.virtual.reached(l.id, l.ctx.readClock(), deadline)
 }
 
 func (l *timerList) end() {
