@@ -2,12 +2,18 @@ package aio
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 func TestEventNotifierSetAndClear(t *testing.T) {
@@ -144,5 +150,71 @@ func TestTrap16_SetRacesClose(t *testing.T) {
 		canaries := openCanaries(t)
 		group.Wait()
 		checkCanaries(t, canaries)
+	}
+}
+
+func TestTrap22_NotifierNamesTheCause(t *testing.T) {
+	for errno, want := range map[unix.Errno]struct {
+		cause  error
+		advice string
+	}{
+		unix.EMFILE: {backend.ErrFDLimit, "ulimit -n"},
+		unix.ENFILE: {backend.ErrFDLimit, "fs.file-max"},
+		unix.ENOMEM: {backend.ErrMemory, ""},
+	} {
+		restore := inject(t, func(c sys.Call) (f sys.Fault) {
+			if c == sys.CallEventfd {
+				f.Errno = errno
+			}
+			return f
+		})
+		_, err := NewEventNotifier()
+		restore()
+		wantError(t, err, errno)
+		if !errors.Is(err, want.cause) || !strings.Contains(err.Error(), want.advice) {
+			t.Errorf("%v; want that it wraps %q, and %q", err, want.cause, want.advice)
+		}
+	}
+}
+
+// A call that is slow between its being there and its system call: Close waits for
+// it with the descriptor open, and refuses those that come meanwhile.
+func TestTrap16_CloseWaitsForCallsUnderWay(t *testing.T) {
+	for call, use := range map[sys.Call]func(*EventNotifier) error{
+		sys.CallEventfdWrite: (*EventNotifier).Set,
+		sys.CallEventfdRead:  func(n *EventNotifier) error { _, err := n.TestAndClear(); return err },
+	} {
+		t.Run(string(call), func(t *testing.T) {
+			n, err := NewEventNotifier()
+			must(t, err)
+			begun, used, closed := make(chan struct{}), make(chan error, 1), make(chan error, 1)
+			slow := make(chan struct{})
+			goOn := sync.OnceFunc(func() { close(slow) })
+			defer goOn()
+			var first atomic.Bool
+			defer sys.Inject(func(c sys.Call) sys.Fault {
+				if c == call && !first.Swap(true) {
+					close(begun)
+					<-slow
+				}
+				return sys.Fault{}
+			})()
+			go func() { used <- use(n) }()
+			<-begun
+			go func() { closed <- n.Close() }()
+			eventually(t, "Close begins", func() bool { return n.users.Load() >= closing })
+			wantError(t, use(n), ErrClosed)
+			select {
+			case err := <-closed:
+				t.Fatalf("Close has not waited: %v", err)
+			case <-time.After(10 * time.Millisecond):
+			}
+			if _, err := unix.FcntlInt(uintptr(n.FD()), unix.F_GETFD, 0); err != nil {
+				t.Errorf("it is closed: %v", err)
+			}
+			goOn()
+			must(t, <-used)
+			must(t, <-closed)
+		})
 	}
 }

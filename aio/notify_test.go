@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 func TestNotifyEndsOnePoll(t *testing.T) {
@@ -48,6 +50,8 @@ func TestNotifyIsElidedWhileTheLoopIsAwake(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		b := c.NewBottomHalf(func() {})
+		must(t, c.NewTimer(Realtime, func() {}).ModAfter(time.Millisecond))
+		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 }) // it has slept, and nobody has woken it up
 		before := c.Stats()
 		for range 10 {
 			c.Notify()
@@ -138,6 +142,39 @@ func TestTrap13_NoLostWakeUp(t *testing.T) {
 	})
 }
 
+// What comes after the loop's last look for work, and before it says that it will
+// sleep, ends that sleep though nobody writes. The hook comes in when the loop, in
+// between, asks how far away its timer is.
+func TestTrap13_WorkThatComesWhileTheLoopFallsAsleep(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		ran := 0
+		b := c.NewBottomHalf(func() { ran++ })
+		timer := c.NewTimer(Realtime, func() {})
+		must(t, timer.ModAfter(time.Hour))
+		t.Cleanup(timer.Del)
+		for _, comes := range []func(){c.Notify, func() { _ = b.Schedule() }} {
+			settle(t, c)
+			before, came := c.Stats().NotifiesWritten, false
+			restore := inject(t, func(call sys.Call) sys.Fault {
+				if call == sys.CallMonotonic && !came {
+					came = true
+					comes()
+				}
+				return sys.Fault{}
+			})
+			block(t, c)
+			restore()
+			if written := c.Stats().NotifiesWritten - before; written != 0 || !came {
+				t.Errorf("%d writes, called %v", written, came)
+			}
+		}
+		if ran != 1 {
+			t.Errorf("the bottom half ran %d times", ran)
+		}
+	})
+}
+
 // Producers that come at random moments around the sleep, each waiting for its
 // answer: a latch that only one side resets would leave the loop asleep.
 func TestTrap15_ProducersAtRandomMoments(t *testing.T) {
@@ -218,19 +255,19 @@ func TestTrap14_ChangesReachASleepingLoop(t *testing.T) {
 			must(t, h.Change(Callbacks{Write: func() { _ = h.Close(); effect() }}))
 		}},
 		{"Close", func(t *testing.T, c *Context, effect func()) {
-			var p [2]int
-			must(t, unix.Pipe2(p[:], unix.O_NONBLOCK|unix.O_CLOEXEC))
-			r := owned(t, p[0], nil)
-			fill(t, p[1])
-			h, err := c.Watch(p[1], Callbacks{Write: func() {}})
+			p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 			must(t, err)
+			peer := owned(t, p[1], nil)
+			h, err := c.Watch(p[0], Callbacks{Read: func() {}})
+			must(t, err)
+			for range 2 { // the second Wait, at the latest, has begun with the handler
+				must(t, c.Do(t.Context(), func() error { return nil }))
+			}
 			asleep(t, c)
 			must(t, h.Close())
-			must(t, unix.Close(p[1]))
-			for read(r, 65536) != "" {
-			}
+			must(t, unix.Close(p[0]))
 			eventually(t, "the peer sees the end of file", func() bool {
-				n, err := unix.Read(r, make([]byte, 1))
+				n, err := unix.Read(peer, make([]byte, 1))
 				return n == 0 && err == nil
 			})
 			effect()

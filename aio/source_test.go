@@ -130,20 +130,54 @@ func TestForeignLoopAndPoll(t *testing.T) {
 		foreignUntil(t, c, func() bool { return len(ran) == 2 })
 		ran.expect(t, "inner", "outer")
 
+		for _, poll := range []func(){
+			func() {
+				must(t, c.ScheduleOnce(ran.note("between")))
+				block(t, c)
+			},
+			func() { // this one sleeps
+				must(t, c.NewTimer(Realtime, ran.note("between")).ModAfter(time.Millisecond))
+				pollUntil(t, c, func() bool { return len(ran) > 0 })
+			},
+		} {
+			timeout, err := c.Prepare()
+			must(t, err)
+			fds := c.Query(nil)
+			poll()
+			ran.expect(t, "between")
+			arrived := false
+			elsewhere(func() { must(t, c.ScheduleOnce(func() { arrived = true })) })
+			waitForeign(t, fds, timeout) // the notify after the Poll still ends the wait
+			_, err = c.Check(fds)
+			must(t, err)
+			_, err = c.Dispatch()
+			must(t, err)
+			foreignUntil(t, c, func() bool { return arrived })
+		}
+
+		go func() { asleep(t, c); _ = c.ScheduleOnce(ran.note("afterwards")) }()
+		pollUntil(t, c, func() bool { return len(ran) > 0 }) // without the foreign loop again
+		ran.expect(t, "afterwards")
+	})
+}
+
+// Where there is one P, a notifier is always about to stop, and a parked loop gets a
+// token from it; a foreign loop that sleeps on its behalf does not.
+func TestForeignLoopOfAParkedContextIsWokenUp(t *testing.T) {
+	procs(t, 1)
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
 		timeout, err := c.Prepare()
 		must(t, err)
 		fds := c.Query(nil)
-		must(t, c.ScheduleOnce(ran.note("between")))
-		block(t, c)
-		ran.expect(t, "between")
-		arrived := false
-		elsewhere(func() { must(t, c.ScheduleOnce(func() { arrived = true })) })
-		waitForeign(t, fds, timeout) // the notify after the Poll still ends the wait
+		ran := false
+		elsewhere(func() { must(t, c.ScheduleOnce(func() { ran = true })) })
+		waitForeign(t, fds, timeout)
 		_, err = c.Check(fds)
 		must(t, err)
 		_, err = c.Dispatch()
 		must(t, err)
-		foreignUntil(t, c, func() bool { return arrived })
+		foreignUntil(t, c, func() bool { return ran })
 	})
 }
 
