@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aioloop/aioloop/backend/epoll"
 	"github.com/aioloop/aioloop/backend/ppoll"
 )
 
@@ -53,6 +54,7 @@ func TestTrap28_ModeFollowsGOMAXPROCS(t *testing.T) {
 		{1, []Option{WithBackend(Epoll), WithThread(Thread{TimerSlack: 1})}, ModeThread},
 		{1, []Option{WithBackend(Ppoll)}, ModeThread},
 		{1, []Option{WithPoller(ppoll.New())}, ModeThread},
+		{1, []Option{WithPoller(newBound(t))}, ModeThread},
 		{2, []Option{WithBackend(Epoll)}, ModeThread},
 		{2, []Option{WithBackend(Epoll), WithMode(ModePark)}, ModePark},
 	} {
@@ -88,12 +90,30 @@ func TestModeThatCannotBe(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if _, err := New(WithPoller(newBound(t)), WithMode(ModePark)); !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "belongs to a thread") {
+		t.Errorf("a Binder: %v", err)
+	}
 	t.Setenv(BackendEnv, "ppoll")
 	if _, err := New(WithMode(ModePark)); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("ppoll from the environment: %v", err)
 	}
 	t.Setenv(BackendEnv, "")
-	if _, err := New(WithMode(ModePark), WithThread(Thread{Nice: 1})); err == nil || !strings.Contains(err.Error(), "has no thread") {
-		t.Errorf("with a thread: %v", err)
+	for _, thread := range []Thread{{CPUs: []int{0}}, {Nice: 1}, {Realtime: 1}, {TimerSlack: 1}} {
+		if _, err := New(WithMode(ModePark), WithThread(thread)); err == nil || !strings.Contains(err.Error(), "has no thread") {
+			t.Errorf("with a thread %+v: %v", thread, err)
+		}
 	}
+}
+
+// bound is a Poller that belongs to a thread, though there is a descriptor to wait for.
+type bound struct{ *epoll.Poller }
+
+func (bound) Bind() error { return nil }
+
+func newBound(t testing.TB) bound {
+	t.Helper()
+	p, err := epoll.New()
+	must(t, err)
+	t.Cleanup(func() { _ = p.Close() }) // if no Context has taken it over
+	return bound{p}
 }

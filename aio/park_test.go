@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
@@ -153,10 +154,12 @@ func TestParkedLoopFollowsANewInstance(t *testing.T) {
 		write(t, w, "x")
 		settle(t, c)
 		other := notifier(t)
-		ran := false
-		watchNotifier(t, c, other, func() { ran = true })
-		go func() { asleep(t, c); _ = other.Set() }()
-		pollUntil(t, c, func() bool { return ran })
+		ran := 0
+		watchNotifier(t, c, other, func() { ran++ })
+		for i := range 10 { // the first may be found by the look before the sleep
+			go func() { asleep(t, c); _ = other.Set() }()
+			pollUntil(t, c, func() bool { return ran > i })
+		}
 	})
 }
 
@@ -206,6 +209,34 @@ func dupOf(t testing.TB, fd int) int {
 	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	must(t, err)
 	return dup
+}
+
+// lateEvent is a Poller whose descriptor becomes readable, once more, just after it
+// was asked.
+type lateEvent struct {
+	backend.Poller
+	p *parker
+}
+
+func (l *lateEvent) Wait(ready []backend.Ready, timeout time.Duration) (int, error) {
+	n, err := l.Poller.Wait(ready, timeout)
+	l.p.readable.Store(true) // the watcher
+	return n, err
+}
+
+func TestWhatComesWhileThePollerIsAskedIsNotForgotten(t *testing.T) {
+	inner, _, err := Epoll.open(ModePark)
+	must(t, err)
+	defer inner.Close()
+	p := newParker(inner, inner.(backend.Pollable))
+	defer func() { must(t, p.close()) }()
+	p.poller = &lateEvent{inner, p}
+	for range 2 {
+		n, err := p.ask(make([]backend.Ready, 4))
+		if n != 0 || err != nil || !p.readable.Load() {
+			t.Errorf("%d events, %v; the Poller will be asked again: %v", n, err, p.readable.Load())
+		}
+	}
 }
 
 func init() { children["parked"] = parkTenThousand }

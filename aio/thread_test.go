@@ -3,6 +3,8 @@ package aio
 import (
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -35,9 +37,7 @@ func traitsNow(t testing.TB) (now traits) {
 // onLoop returns the traits of a loop's thread, and of the same thread afterwards.
 func onLoop(t testing.TB, opts ...Option) (during, after traits) {
 	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	besideTheMainThread(func() {
 		c, err := New(opts...)
 		if err != nil {
 			t.Error(err)
@@ -52,9 +52,22 @@ func onLoop(t testing.TB, opts ...Option) (during, after traits) {
 			t.Error(err)
 		}
 		after = traitsNow(t)
-	}()
-	<-done
+	})
 	return during, after
+}
+
+// besideTheMainThread calls f on one of the other threads, and lets it stay there: the
+// main thread's number is the process's, for which the kernel might take it.
+func besideTheMainThread(f func()) {
+	elsewhere(func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			besideTheMainThread(f)
+			return
+		}
+		f()
+	})
 }
 
 func TestThreadIsSetUpAndLeftAsItWas(t *testing.T) {
@@ -116,6 +129,39 @@ func TestThreadThatIsNotPossible(t *testing.T) {
 			t.Error("something was changed all the same")
 		}
 	})
+}
+
+// A goroutine that ends while it is locked takes its thread along. One that was home
+// has been unlocked by then, also if its thread could not be set up.
+func TestThreadIsGivenBack(t *testing.T) {
+	for name, opts := range map[string][]Option{
+		"after Close":     {WithThread(Thread{TimerSlack: 1})},
+		"after a refusal": {WithThread(Thread{CPUs: []int{maxCPUs - 1}})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			threads := make(map[int]bool)
+			for range 50 {
+				elsewhere(func() {
+					runtime.LockOSThread() // for Gettid
+					defer runtime.UnlockOSThread()
+					threads[unix.Gettid()] = true
+					c, err := New(opts...)
+					must(t, err)
+					_, _ = c.TryPoll()
+					must(t, c.Close())
+				})
+			}
+			gone := 0
+			for tid := range threads {
+				if _, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", tid)); err != nil {
+					gone++
+				}
+			}
+			if gone > 0 {
+				t.Errorf("%d of %d threads have ended with their goroutines", gone, len(threads))
+			}
+		})
+	}
 }
 
 func init() { children["thread without privileges"] = threadWithoutPrivileges }

@@ -65,3 +65,13 @@ func TestInnerLoopLeavesTheOuterOneItsPlace(t *testing.T) {
 		}
 	})
 }
+
+// A loop that sleeps leaves its place to others.
+func TestSleepingLoopIsNoYielder(t *testing.T) {
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		start(t, c)
+		asleep(t, c)
+		eventually(t, "the place is left", func() bool { return !stopsSoon(c.home.Load()) })
+	})
+}
