@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/feature"
 )
 
 var (
@@ -121,6 +122,21 @@ func TestAutoSaysWhy(t *testing.T) {
 	}
 	if want := info.Name + " (" + info.Reason + ")"; info.String() != want {
 		t.Errorf("%q, want %q", info, want)
+	}
+}
+
+// Without DEFER_TASKRUN completions interrupt the home thread, and epoll is better:
+// Auto goes on to that, and says why.
+func TestAutoPassesOverAnIOUringThatInterrupts(t *testing.T) {
+	if !feature.IOUring.Works() || feature.DeferTaskrun.Works() {
+		t.Skip("this kernel has DEFER_TASKRUN (Linux 6.1), or no io_uring at all")
+	}
+	t.Setenv(BackendEnv, "")
+	c, err := New(WithMode(ModeThread))
+	must(t, err)
+	defer closeLoop(t, c)
+	if info := c.Backend(); info.Name != "epoll" || !strings.Contains(info.Reason, "DEFER_TASKRUN") {
+		t.Errorf("%v", info)
 	}
 }
 
