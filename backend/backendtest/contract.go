@@ -122,8 +122,10 @@ func modifyDropsWhatWasCollected(h *home) {
 		other := map[backend.Tag]*descriptor{1: b, 2: a}
 		first := h.waitFor(1, patience)[0].Tag
 		h.modify(other[first].fd, events, 3)
-		h.never(3 - first)
-		if events != 0 {
+		if events == 0 {
+			h.never(3-first, 3)
+		} else {
+			h.never(3 - first)
 			h.expect(3)
 		}
 		h.remove(a.fd)

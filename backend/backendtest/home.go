@@ -3,6 +3,7 @@ package backendtest
 import (
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -179,13 +180,13 @@ func (h *home) quiet() {
 	}
 }
 
-// never checks that a tag is not reported by Waits that do not sleep.
-func (h *home) never(tag backend.Tag) {
+// never checks that none of the tags is reported by Waits that do not sleep.
+func (h *home) never(tags ...backend.Tag) {
 	h.Helper()
 	for range 4 {
 		for _, r := range h.wait(0) {
-			if r.Tag == tag {
-				h.Fatalf("event %v of tag %d, which is not registered", r.Events, r.Tag)
+			if slices.Contains(tags, r.Tag) {
+				h.Fatalf("event %v of tag %d, which is not registered for it", r.Events, r.Tag)
 			}
 		}
 	}

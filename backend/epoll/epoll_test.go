@@ -74,6 +74,45 @@ func TestRefusalsOfPwait2AreLatched(t *testing.T) {
 	}
 }
 
+// Only epoll hands over events before the lock is taken: what they are about can be
+// changed, or removed and its slot used again, in between (trap 12).
+func TestTrap12_ChangedBetweenTheKernelAndCollect(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, p *Poller, fd int){
+		"modified": func(t *testing.T, p *Poller, fd int) {
+			if err := p.Modify(fd, 0, 2); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"removed": func(t *testing.T, p *Poller, fd int) {
+			if err := p.Remove(fd); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"replaced": func(t *testing.T, p *Poller, fd int) {
+			if err := p.Remove(fd); err != nil {
+				t.Fatal(err)
+			}
+			add(t, p, fd, 0, 2)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPoller(t)
+			fd := eventfd(t, 1)
+			add(t, p, fd, backend.In, 1)
+			events := make([]unix.EpollEvent, 4)
+			n, err := sys.EpollPwait(p.epfd, events, 0)
+			if n != 1 || err != nil {
+				t.Fatalf("%d events, %v", n, err)
+			}
+			change(t, p, fd)
+			ready := make([]backend.Ready, 4)
+			if n, err := p.collect(ready, events[:n]); n != 0 || err != nil {
+				t.Errorf("collected %v, %v", ready[:n], err)
+			}
+		})
+	}
+}
+
 // Only epoll keeps a registration alive that nobody can name any more (trap 10).
 // The suite sees that its events are gone; here: how, and that it is done once.
 func TestOrphanMakesANewInstance(t *testing.T) {

@@ -142,13 +142,26 @@ func TestTrap10_NewInstanceIsCompleteOrNotMade(t *testing.T) {
 	}
 }
 
-func TestTrap22_NewNamesTheCall(t *testing.T) {
-	for _, errno := range []unix.Errno{unix.EMFILE, unix.ENOMEM, unix.EPERM} {
+func TestTrap22_NewNamesTheCallAndTheCause(t *testing.T) {
+	for errno, want := range map[unix.Errno]struct {
+		cause  error
+		advice string
+	}{
+		unix.EMFILE: {backend.ErrFDLimit, "ulimit -n"},
+		unix.ENFILE: {backend.ErrFDLimit, "fs.file-max"},
+		unix.ENOMEM: {backend.ErrMemory, ""},
+		unix.EPERM:  {backend.ErrSeccomp, "allow epoll_create1"},
+		unix.ENOSYS: {backend.ErrSeccomp, "allow epoll_create1"},
+	} {
 		_, lift := failing(t, sys.CallEpollCreate1, 1, errno)
 		_, err := New()
 		lift()
 		if !errors.Is(err, errno) || !errors.Is(err, backend.ErrUnavailable) || !strings.Contains(err.Error(), "epoll_create1") {
 			t.Errorf("New: %v", err)
+			continue
+		}
+		if !errors.Is(err, want.cause) || !strings.Contains(err.Error(), want.advice) {
+			t.Errorf("New: %v; want that it wraps %q, and %q", err, want.cause, want.advice)
 		}
 	}
 }
