@@ -32,6 +32,29 @@ func TestTrap06_PartialReadIsCalledAgain(t *testing.T) {
 	})
 }
 
+// A hang-up is reported together with what was sent before it: the handler goes on until
+// it has taken all of that.
+func TestTrap06_WhatWasSentBeforeAHangUpIsRead(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		near, far := sockets(t)
+		got, ended := 0, false
+		h := watch(t, c, near, Callbacks{Read: func() {
+			var b [1]byte
+			n, err := unix.Read(near, b[:])
+			got += max(n, 0)
+			ended = n == 0 && err == nil
+		}})
+		write(t, far, string(make([]byte, 100)))
+		must(t, unix.Shutdown(far, unix.SHUT_RDWR))
+		pollUntil(t, c, func() bool { return ended })
+		if got != 100 {
+			t.Errorf("%d bytes of 100 before the end", got)
+		}
+		must(t, h.Close())
+	})
+}
+
 // One set of a notifier is one dispatch, though nobody reads it.
 func TestTrap07_OneWriteIsOneDispatch(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {

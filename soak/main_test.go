@@ -32,7 +32,7 @@ func misbehave(f fault) (status int) {
 	if f == faultLostNotify {
 		cfg.bound = 300 * time.Millisecond
 		if os.Getenv("AIOLOOP_VM") != "" { // an emulated machine is late in everything else too
-			cfg.bound = 3 * time.Second
+			cfg.bound = 10 * time.Second
 		}
 	}
 	return soakAll(cfg, []aio.Backend{aio.Ppoll}, os.Stdout)
