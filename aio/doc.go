@@ -25,7 +25,8 @@
 //
 // A [Handler], a [BottomHalf] and a [Timer] belong to the Context that made them
 // for good. One that is closed, not scheduled or not armed takes up nothing but
-// memory. An [EventNotifier] belongs to no Context; each Context can watch it.
+// memory. An [EventNotifier] belongs to no Context. Watched by several, it wakes one or
+// all of them: ppoll's clear the counter that they share, the others do not.
 //
 // # The home goroutine
 //
@@ -33,7 +34,8 @@
 // goroutine of the Context, until it is closed. All callbacks run there, one at a
 // time, so what only callbacks touch needs no lock. In thread mode with io_uring, and
 // with [WithThread], the home goroutine is locked to its thread; Close unlocks it if
-// the home goroutine calls it, and otherwise it stays locked until it ends.
+// the home goroutine calls it, and otherwise it stays locked until it ends. A coroutine of
+// iter.Pull cannot be locked.
 //
 // These may be called from any goroutine, at any time, also while the loop sleeps:
 // Notify, NewBottomHalf, NewTimer, Watch, WatchNotifier, ScheduleOnce, Do, Call,
@@ -138,9 +140,12 @@
 //	    parameter out of range, nil Option
 //	New, ModePark and a backend without it    errors.ErrUnsupported
 //	first Poll, Run or Prepare, WithThread    EPERM, EACCES; EINVAL if no CPU is left
+//	the same in a coroutine of iter.Pull, if  ErrCoroutine
+//	    the thread would be locked
 //	Backend.Set, UnmarshalText: unknown       an error that lists the names
 //	Watch, descriptor negative or not open    *backend.FDError, EBADF
 //	Watch, descriptor watched already         *backend.FDError, EEXIST
+//	Watch with epoll, a limit is reached      *backend.FDError, ENOSPC, EMFILE, ENFILE
 //	Watch, Change: neither Read nor Write     ErrNoCallback
 //	WatchNotifier: no notifier, no function   ErrNoCallback
 //	Change or Close of a closed Handler       ErrClosed
@@ -157,6 +162,8 @@
 //	Do, Call: the function panicked           ErrPanicked; the panic itself is Poll's
 //	ReentrancyGuard.Do from guarded code      ErrReentrant
 //	Submit, Prepare: the Poller cannot        errors.ErrUnsupported
+//	first Prepare with io_uring, operations   EBUSY
+//	    under way since an earlier Poll
 //
 // What a program can know beforehand is a mistake in the program, and panics with
 // a sentence that says which: a nil function for NewBottomHalf, ScheduleOnce,

@@ -19,6 +19,10 @@ var (
 	// than the home goroutine, which is the one that called one of them first.
 	ErrWrongGoroutine = errors.New("aio: the Context belongs to another goroutine: hand it work with a bottom half or Do")
 
+	// ErrCoroutine is returned by the first Poll, TryPoll, Run or Prepare in a coroutine of
+	// iter.Pull if it would lock the goroutine to its thread: Go ends a process that does.
+	ErrCoroutine = errors.New("aio: a coroutine of iter.Pull cannot be the home goroutine of a loop that keeps its thread: poll on a goroutine, or choose park mode, or epoll without WithThread")
+
 	// ErrPolling is returned by Close while the loop is inside Poll or Run: from
 	// one of its callbacks, or from another goroutine.
 	ErrPolling = errors.New("aio: the Context is polling: end Run, or return from the callback, before Close")

@@ -92,7 +92,9 @@ type Handler struct {
 //
 // Any goroutine may call Watch. It fails with ErrNoCallback, ErrClosed, or a
 // *backend.FDError that wraps EBADF (fd is not open) or EEXIST (fd is watched by
-// this Context already).
+// this Context already); with epoll also ENOSPC (/proc/sys/fs/epoll/max_user_watches),
+// and EMFILE or ENFILE for the first descriptor that is always ready, which takes one
+// more.
 func (c *Context) Watch(fd int, cb Callbacks) (*Handler, error) {
 	if err := cb.check(); err != nil {
 		return nil, err

@@ -114,6 +114,9 @@ func (c *Context) settle(g uintptr) error {
 
 // takeThread locks the home goroutine to its thread, and sets that up.
 func (c *Context) takeThread() (err error) {
+	if goroutine.IsCoroutine() {
+		return ErrCoroutine
+	}
 	runtime.LockOSThread()
 	if c.unset, err = c.thread.setUp(); err != nil {
 		runtime.UnlockOSThread()

@@ -26,7 +26,9 @@ import (
 // Prepare begins a turn. It returns how long the foreign loop may wait: 0 if there
 // is something to do, a negative duration if only an event or a notify will bring
 // something. It fails with errors.ErrUnsupported if the Context was given a Poller
-// that cannot be waited for from outside.
+// that cannot be waited for from outside; and with EBUSY if operations are under way
+// on io_uring when it is called for the first time, because the ring that Poll waits for
+// is exchanged for one that a foreign loop can wait for.
 func (c *Context) Prepare() (timeout time.Duration, err error) {
 	if c.queryable == nil && c.pollable == nil {
 		return 0, fmt.Errorf("aio: a foreign loop cannot wait for the %s backend: %w", c.info.Name, errors.ErrUnsupported)

@@ -17,7 +17,7 @@ var operationChecks = []check{
 	{name: "operations_fail_with_the_errno", run: operationsFail},
 	{name: "operations_end_a_wait", run: operationsEndAWait},
 	{name: "operations_beyond_the_queues", run: operationsBeyondTheQueues},
-	{name: "operations_are_cancelled_once", run: operationsAreCancelledOnce},
+	{name: "trap27_operations_are_cancelled_once", run: operationsAreCancelledOnce},
 	{name: "operations_before_the_first_wait", run: operationsFirst, bare: true},
 	{name: "trap30_buffers_stay_in_place", run: buffersStayInPlace},
 	{name: "trap30_close_with_operations_under_way", run: closeWithOperations, bare: true},

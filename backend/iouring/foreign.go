@@ -59,7 +59,7 @@ func (p *Poller) handOver() error {
 // ring; so do operations that the kernel has not been given, the others cannot.
 func (p *Poller) exchange() error {
 	if p.ops.live > 0 && !p.ring.Unused() {
-		return fmt.Errorf("%s: Flush: operations are under way, call Flush before the first Submit: %w", Name, unix.EBUSY)
+		return fmt.Errorf("%s: Flush: the ring cannot be exchanged for one that a foreign loop can wait for while operations are under way; begin with Prepare, or with Flush, before Poll: %w", Name, unix.EBUSY)
 	}
 	c := p.config
 	// Without deferred work all completions are made at once, and those of multishot

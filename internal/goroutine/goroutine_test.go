@@ -1,6 +1,7 @@
 package goroutine
 
 import (
+	"iter"
 	"runtime"
 	"testing"
 )
@@ -45,4 +46,36 @@ func BenchmarkCurrent(b *testing.B) {
 	for b.Loop() {
 		Current()
 	}
+}
+
+func TestIsCoroutine(t *testing.T) {
+	for _, depth := range []int{0, 1000} {
+		pull := func(depth int) bool {
+			next, stop := iter.Pull(func(yield func(bool) bool) { yield(deep(depth)) })
+			defer stop()
+			is, _ := next()
+			return is
+		}
+		pull2 := func(depth int) bool {
+			next, stop := iter.Pull2(func(yield func(bool, int) bool) { yield(deep(depth), 0) })
+			defer stop()
+			is, _, _ := next()
+			return is
+		}
+		if !pull(depth) || !pull2(depth) {
+			t.Errorf("%d calls deep a coroutine is taken for a goroutine", depth)
+		}
+		if deep(depth) {
+			t.Errorf("%d calls deep a goroutine is taken for a coroutine", depth)
+		}
+	}
+}
+
+// deep asks at the end of so many calls.
+func deep(depth int) bool {
+	if depth == 0 {
+		return IsCoroutine()
+	}
+	is := deep(depth - 1)
+	return is
 }
