@@ -52,9 +52,9 @@ var targets = slices.Concat(
 	},
 	[]target{
 		{"a bottom half, scheduled and run", "self-bh", threadRows, nil, converted(p50Of), 60, inNS},
-		{"the same, over libev's ev_async", "self-bh", threadRows, nil, over("libev (C)"), 1, inTimes},
-		{"the same, over libuv's uv_async", "self-bh", threadRows, nil, over("libuv (C)"), 1, inTimes},
-		{"the same, over GLib's nearest", "self-bh", threadRows, nil, over("glib (C)"), 1, inTimes},
+		{"a bottom half, scheduled and run, over ev_async of libev", "self-bh", threadRows, nil, over("libev (C)"), 1, inTimes},
+		{"a bottom half, scheduled and run, over uv_async of libuv", "self-bh", threadRows, nil, over("libuv (C)"), 1, inTimes},
+		{"a bottom half, scheduled and run, over GLib", "self-bh", threadRows, nil, over("glib (C)"), 1, inTimes},
 		{"a notifier, set and handled, over write and epoll_wait in C", "self-notifier", []string{"epoll"}, nil, overFloor(), 480.0 / 406, inTimes},
 		{"a notifier, set and handled, over write and io_uring_enter in C", "self-notifier", []string{"io_uring"}, nil, overFloor(), 400.0 / 331, inTimes},
 		{"a notifier, set and handled, over libev", "self-notifier", threadRows, nil, over("libev (C)"), 1, inTimes},
