@@ -79,6 +79,9 @@ func newLoopOn(t testing.TB, b Backend, opts ...Option) *Context {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closeLoop(t, c) })
+	if c.parker != nil {
+		eventually(t, "the watcher waits", watchersWait)
+	}
 	return c
 }
 

@@ -2,6 +2,7 @@ package aio
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -46,8 +47,11 @@ func TestStatsCountWakeUps(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		var group sync.WaitGroup
-		group.Go(func() { asleep(t, c); c.Notify() })
-		block(t, c)
+		var notified atomic.Bool
+		group.Go(func() { asleep(t, c); notified.Store(true); c.Notify() })
+		for !notified.Load() { // a Poll may return for nothing
+			block(t, c)
+		}
 		group.Wait()
 		if s := c.Stats(); s.Wakeups > 1 || s.Wakeups != s.NotifiesWritten {
 			t.Logf("%+v: the notify came just before the sleep", s)
