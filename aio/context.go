@@ -193,7 +193,7 @@ func newContext(o *options, poller backend.Poller, info BackendInfo) *Context {
 		c.edge = e.EdgeTriggered()
 	}
 	if o.mode == ModePark {
-		c.parker = newParker(poller, c.pollable)
+		c.parker = newParker(poller, c.pollable, c.edge)
 	}
 	c.queue.init()
 	c.handlers.init()

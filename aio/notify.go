@@ -151,17 +151,14 @@ func (c *Context) collect(events []backend.Ready) {
 	}
 }
 
-// collectOwn handles the events of the Context's own descriptors. They are read
-// where their being set, rather than their having been set anew, is what ends a Wait.
+// collectOwn handles the event of the Context's own notifier. It is read where its being
+// set, rather than its having been set anew, is what ends a Wait.
 func (c *Context) collectOwn(tag backend.Tag) bool {
-	switch {
-	case tag != notifierTag && tag != alarmTag:
+	if tag != notifierTag {
 		return false
-	case c.edge:
-	case tag == notifierTag:
+	}
+	if !c.edge {
 		_, _ = c.notifier.TestAndClear()
-	default:
-		c.parker.alarm.clear()
 	}
 	return true
 }

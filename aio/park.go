@@ -28,14 +28,15 @@ type parker struct {
 	token    chan struct{} // has room for one
 	readable atomic.Bool   // the descriptor has become so since the Poller was asked
 	alarm    alarm
+	edge     bool // the alarm need not be read
 
 	fd    int           // the descriptor that is watched, -1 before the first sleep
 	file  *os.File      // a duplicate of it, in the hands of the runtime's poller
 	ended chan struct{} // closed when the watcher has ended
 }
 
-func newParker(p backend.Poller, pollable backend.Pollable) *parker {
-	return &parker{poller: p, pollable: pollable, token: make(chan struct{}, 1), fd: -1, alarm: alarm{fd: -1}}
+func newParker(p backend.Poller, pollable backend.Pollable, edge bool) *parker {
+	return &parker{poller: p, pollable: pollable, edge: edge, token: make(chan struct{}, 1), fd: -1, alarm: alarm{fd: -1}}
 }
 
 // park is the Wait of park mode.
@@ -56,7 +57,6 @@ func (c *Context) park(timeout time.Duration) (n int, err error) {
 		c.resume()
 		if p.readable.Load() {
 			n, err = p.ask(c.events)
-			n = p.alarm.take(c.events[:n], c.edge)
 			c.reap()
 		}
 		timeout = sys.Until(deadline)
@@ -85,14 +85,16 @@ func (c *Context) askFirst() (n int, err error) {
 	}
 }
 
-// ask collects what the Poller knows. If that has replaced its descriptor, the watcher
-// follows at once: the next one may have the number of the first.
+// ask collects what the Poller knows, but for the alarm's going off. If the Poller has
+// replaced its descriptor, the watcher follows at once: the next one may have the number
+// of the first.
 func (p *parker) ask(ready []backend.Ready) (n int, err error) {
 	p.readable.Store(false) // before: what comes later must not be forgotten
 	n, err = p.poller.Wait(ready, 0)
 	if err != nil || n == len(ready) {
 		p.readable.Store(true) // nor what could not be collected, or had no room
 	}
+	n = p.alarm.take(ready[:n], p.edge)
 	if e := p.attend(); e != nil {
 		err = errors.Join(err, e)
 	}

@@ -211,6 +211,24 @@ func dupOf(t testing.TB, fd int) int {
 	return dup
 }
 
+// The alarm says that the time is up, which is nothing to return from Poll for: its timer
+// may have run meanwhile.
+func TestAlarmIsNoEvent(t *testing.T) {
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		turn(t, c)
+		p := c.parker
+		must(t, p.alarm.open(p.poller, 1))
+		must(t, p.pollable.Flush())
+		p.readable.Store(false)
+		must(t, p.alarm.set(1))
+		eventually(t, "the watcher sees the alarm", p.readable.Load)
+		if n, err := p.ask(c.events); n != 0 || err != nil {
+			t.Errorf("%d events, %v", n, err)
+		}
+	})
+}
+
 // lateEvent is a Poller whose descriptor becomes readable, once more, just after it
 // was asked.
 type lateEvent struct {
@@ -228,7 +246,7 @@ func TestWhatComesWhileThePollerIsAskedIsNotForgotten(t *testing.T) {
 	inner, _, err := Epoll.open(ModePark)
 	must(t, err)
 	defer inner.Close()
-	p := newParker(inner, inner.(backend.Pollable))
+	p := newParker(inner, inner.(backend.Pollable), true)
 	defer func() { must(t, p.close()) }()
 	p.poller = &lateEvent{inner, p}
 	for range 2 {
