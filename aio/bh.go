@@ -148,10 +148,9 @@ func (c *Context) enqueue(b *BottomHalf) {
 // gather sorts what was scheduled into the lists of the home goroutine. It reports
 // whether there was anything. An iteration asks several times, mostly in vain.
 func (c *Context) gather() bool {
-	return (!c.queue.quiet() || c.idle.first != nil || c.idleBatch.first != nil) && c.sortQueue()
-}
-
-func (c *Context) sortQueue() bool {
+	if c.queue.quiet() && c.idle.first == nil && c.idleBatch.first == nil {
+		return false
+	}
 	if c.idleBatch.first != nil { // runIdle polls, or has panicked: they wait for their next chance
 		c.idle, c.idleBatch = c.idleBatch, bhList{}
 	}
