@@ -65,11 +65,15 @@ func (t *handlerTable) unused() uint32 {
 	return uint32(t.used)
 }
 
-// grow makes room for more handlers. Whoever looks into the shorter table meanwhile
+// grow makes room for a quarter more handlers. Whoever looks into the shorter table meanwhile
 // finds there what has an event by now.
 func (t *handlerTable) grow() {
-	longer := slices.Grow(*t.slots.Load(), 8)
-	longer = longer[:cap(longer)]
+	now := *t.slots.Load()
+	longer := make([]handlerSlot, len(now)+len(now)/4+4)
+	for i := range now {
+		longer[i].handler.Store(now[i].handler.Load())
+		longer[i].generation = now[i].generation
+	}
 	t.slots.Store(&longer)
 }
 

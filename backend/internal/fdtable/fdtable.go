@@ -206,6 +206,9 @@ func (t *Table[X]) unused() uint32 {
 		t.free = t.free[:n-1]
 		return i
 	}
+	if n := len(t.slots); n == cap(t.slots) { // a quarter more, where append would double
+		t.slots = append(make([]Slot[X], 0, n+n/4+4), t.slots...)
+	}
 	t.slots = append(t.slots, Slot[X]{})
 	return uint32(len(t.slots) - 1)
 }
