@@ -14,7 +14,7 @@ import (
 
 // ClockID names one of the four clocks, as in QEMU. A point on a clock is a
 // time.Duration since the clock's own beginning.
-type ClockID int
+type ClockID int32
 
 // The clocks.
 const (

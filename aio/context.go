@@ -23,7 +23,7 @@ type Context struct {
 	name     string
 	info     BackendInfo
 	mode     Mode
-	thread   Thread
+	thread   *Thread // what it asks for its thread, or nil
 	notifier *EventNotifier
 	virtual  *VirtualClock
 	trace    func(TraceEvent)
@@ -60,9 +60,9 @@ type Context struct {
 	queue    bhQueue       // its second half is the home goroutine's, on a line of its own
 
 	// The rest belongs to the home goroutine.
-	depth     int  // of nested Polls
-	prepared  bool // a foreign loop is between Prepare and Check
-	direct    bool // the foreign loop waits for the notifier, which the Poller does not watch
+	depth     int32 // of nested Polls
+	prepared  bool  // a foreign loop is between Prepare and Check
+	direct    bool  // the foreign loop waits for the notifier, which the Poller does not watch
 	locked    bool
 	unset     func() error // undoes what was done to the thread, or nil
 	yielder   *yielder     // among the yielders, nil if there is none

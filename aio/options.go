@@ -20,7 +20,7 @@ type options struct {
 	virtual *VirtualClock
 	trace   func(TraceEvent)
 	mode    Mode
-	thread  Thread
+	thread  *Thread
 }
 
 // WithName names the Context in errors and traces.

@@ -16,11 +16,11 @@ type adaptive struct {
 	handlers []*Handler // those with a Poll callback, and those that had one and are owed a PollEnd
 	blind    bool       // some handler can be watched by the kernel only
 	started  bool       // PollBegin was called
+	several  bool       // there is more than one P
 
 	last      pollSample // not learned from yet
 	immediate int        // iterations since then whose event was there at once
 	found     uint       // counts iterations that found something without a sleep
-	several   bool       // there is more than one P
 	trusted   int        // for so many more iterations
 }
 

@@ -38,7 +38,7 @@ type Thread struct {
 // It means thread mode: with ModePark New fails.
 func WithThread(t Thread) Option {
 	return func(o *options) error {
-		o.thread = t
+		o.thread = &t
 		return t.check()
 	}
 }
@@ -63,12 +63,15 @@ func (t *Thread) check() error {
 const maxCPUs = 1024 // bits of a unix.CPUSet
 
 func (t *Thread) wanted() bool {
-	return len(t.CPUs) > 0 || t.Nice != 0 || t.Realtime != 0 || t.TimerSlack != 0
+	return t != nil && (len(t.CPUs) > 0 || t.Nice != 0 || t.Realtime != 0 || t.TimerSlack != 0)
 }
 
 // setUp changes the calling thread, to which the caller is locked. undo, on the
 // same thread, changes it back; it is nil if there was nothing to do.
 func (t *Thread) setUp() (undo func() error, err error) {
+	if !t.wanted() {
+		return nil, nil
+	}
 	var undos []func() error
 	undo = func() (err error) {
 		for i := len(undos) - 1; i >= 0; i-- {
@@ -84,9 +87,6 @@ func (t *Thread) setUp() (undo func() error, err error) {
 		if back != nil {
 			undos = append(undos, back)
 		}
-	}
-	if undos == nil {
-		return nil, nil
 	}
 	return undo, nil
 }

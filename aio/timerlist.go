@@ -11,21 +11,22 @@ import (
 // timerList are the pending timers of one Context on one clock (QEMU's
 // QEMUTimerList, which is a sorted list; here it is a heap).
 type timerList struct {
-	ctx *Context
-	id  ClockID
+	ctx     *Context
+	id      ClockID
+	running int32 // see below
 
 	// next is the earliest deadline, so that an iteration without an expired timer
 	// takes no lock. It is written under mu.
 	next atomic.Int64
 
-	mu   sync.Mutex // guards the rest, and the fields of its timers
+	mu   sync.Mutex // guards the rest, running, and the fields of its timers
 	heap timerHeap
 	seq  uint64 // counts arm, to keep timers with one deadline in order
 	// While run is under way, timers armed for runNow or earlier wait in late, or a
-	// timer that arms itself into the past would run for ever in one iteration.
-	running int
-	runNow  time.Duration
-	late    []*Timer
+	// timer that arms itself into the past would run for ever in one iteration. Nested
+	// runs are counted in running.
+	runNow time.Duration
+	late   []*Timer
 }
 
 func (l *timerList) init(c *Context, id ClockID) {

@@ -172,7 +172,7 @@ func (p *Poller) Remove(fd int) error {
 func ctl(epfd, op int, key fdtable.Key, s *fdtable.Slot[member]) error {
 	ev := unix.EpollEvent{Events: uint32(s.Events)}
 	setKey(&ev, key)
-	return sys.EpollCtl(epfd, op, s.FD, &ev)
+	return sys.EpollCtl(epfd, op, int(s.FD), &ev)
 }
 
 // setKey stores key in the 64 bits that epoll hands back; x/sys calls their two

@@ -308,7 +308,7 @@ func (p *Poller) preparePoll(e *uring.SQE, s *fdtable.Slot[request]) {
 	if s.Events&backend.Edge != 0 && p.multishot {
 		flags = uring.PollAddMulti
 	}
-	e.PrepOperation(abi.IORING_OP_POLL_ADD, int32(s.FD), 0, flags, 0)
+	e.PrepOperation(abi.IORING_OP_POLL_ADD, s.FD, 0, flags, 0)
 	events := s.Events &^ backend.Edge
 	if events&backend.Pri != 0 {
 		// The kernel does not let a wake-up through for POLLPRI alone (its

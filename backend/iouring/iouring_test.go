@@ -95,14 +95,14 @@ func TestARemovedSlotIsNotUsedWhileItIsArmed(t *testing.T) {
 		t.Fatalf("removed on another goroutine, the slot is %+v", s)
 	}
 	must(t, p.Add(b, backend.In, 2))
-	if s := p.table.At(1); s == nil || s.FD != b {
+	if s := p.table.At(1); s == nil || int(s.FD) != b {
 		t.Error("the new registration has not got a slot of its own")
 	}
 	must(t, unix.Close(a))
 	wait(t, p, 0)
 	c := eventfd(t, 0)
 	must(t, p.Add(c, backend.In, 3))
-	if s := p.table.At(0); s.FD != c {
+	if s := p.table.At(0); int(s.FD) != c {
 		t.Error("the cancelled slot is not used again")
 	}
 }

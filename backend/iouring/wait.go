@@ -186,7 +186,7 @@ func exactly(fd int, events backend.Events) backend.Events {
 // happened translates the result of a poll request.
 func (p *Poller) happened(s *fdtable.Slot[request], result int32) backend.Events {
 	if result >= 0 {
-		return exactly(s.FD, backend.Events(result))
+		return exactly(int(s.FD), backend.Events(result))
 	}
 	switch unix.Errno(-result) {
 	case unix.ECANCELED, unix.EINTR, unix.EAGAIN, unix.ENOMEM: // not the descriptor's fault: submit it again

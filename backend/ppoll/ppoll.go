@@ -41,9 +41,9 @@ type Poller struct {
 
 // member is a slot's place in the poll set.
 type member struct {
-	place   int  // index in set, valid if inSet
-	inSet   bool // false before Wait has seen the slot
-	changed bool // already listed in changed
+	place   int32 // index in set, valid if inSet
+	inSet   bool  // false before Wait has seen the slot
+	changed bool  // already listed in changed
 }
 
 // New returns an empty Poller. It cannot fail.
@@ -147,12 +147,12 @@ func (p *Poller) apply(i uint32, s *fdtable.Slot[member]) {
 		p.table.Free(i)
 		return
 	case !s.X.inSet:
-		s.X.place, s.X.inSet = len(p.set), true
+		s.X.place, s.X.inSet = int32(len(p.set)), true
 		p.set = append(p.set, unix.PollFd{})
 		p.keys = append(p.keys, fdtable.Key{})
 	}
 	events := int16(s.Events &^ backend.Edge)
-	p.set[s.X.place] = unix.PollFd{Fd: int32(s.FD), Events: events}
+	p.set[s.X.place] = unix.PollFd{Fd: s.FD, Events: events}
 	p.keys[s.X.place] = p.table.KeyAt(i)
 }
 
@@ -210,8 +210,8 @@ func (p *Poller) bringForward(i int) {
 	p.hand = (j + 1) % front
 	p.set[i], p.set[j] = p.set[j], p.set[i]
 	p.keys[i], p.keys[j] = p.keys[j], p.keys[i]
-	p.table.At(p.keys[i].Index).X.place = i
-	p.table.At(p.keys[j].Index).X.place = j
+	p.table.At(p.keys[i].Index).X.place = int32(i)
+	p.table.At(p.keys[j].Index).X.place = int32(j)
 	p.version++
 }
 

@@ -24,8 +24,8 @@ type Key struct {
 
 // Slot is one registration. X is what the backend remembers besides.
 type Slot[X any] struct {
-	FD         int
 	Tag        backend.Tag
+	FD         int32
 	Events     backend.Events
 	generation uint32 // counts Add, Modify and Remove
 	X          X
@@ -60,7 +60,7 @@ func (t *Table[X]) Add(fd int, events backend.Events, tag backend.Tag) (Key, *Sl
 	}
 	i := t.unused()
 	s := &t.slots[i]
-	*s = Slot[X]{FD: fd, Events: events, Tag: tag, Live: true, generation: s.generation + 1}
+	*s = Slot[X]{FD: int32(fd), Events: events, Tag: tag, Live: true, generation: s.generation + 1}
 	t.byFD[fd] = i
 	t.Touch()
 	return Key{i, s.generation}, s, nil
@@ -93,7 +93,7 @@ func (t *Table[X]) Registered(fd int) (Slot[X], bool) {
 
 // Restore undoes a Modify that the kernel has refused: before is what Registered
 // returned, and its Key, which the kernel still has, is valid again.
-func (t *Table[X]) Restore(before Slot[X]) { t.slots[t.byFD[before.FD]] = before }
+func (t *Table[X]) Restore(before Slot[X]) { t.slots[t.byFD[int(before.FD)]] = before }
 
 // Remove makes the slot dead: Get does not find it and fd can be added anew. The
 // caller calls Free when nothing refers to the slot any more.

@@ -156,7 +156,7 @@ func (m *model) check(rt *rapid.T) {
 		rt.Fatalf("Len %d, want %d", m.table.Len(), len(m.tags))
 	}
 	for fd, k := range m.keys {
-		if s := m.table.Get(k); s == nil || s.FD != fd || s.Tag != m.tags[fd] || m.table.KeyAt(k.Index) != k {
+		if s := m.table.Get(k); s == nil || int(s.FD) != fd || s.Tag != m.tags[fd] || m.table.KeyAt(k.Index) != k {
 			rt.Fatalf("fd %d: slot %+v, want tag %d", fd, s, m.tags[fd])
 		}
 	}
@@ -167,8 +167,8 @@ func (m *model) check(rt *rapid.T) {
 	}
 	seen := 0
 	m.table.All(func(k Key, s *Slot[int]) {
-		if m.keys[s.FD] != k {
-			rt.Fatalf("All: fd %d has key %v, want %v", s.FD, k, m.keys[s.FD])
+		if m.keys[int(s.FD)] != k {
+			rt.Fatalf("All: fd %d has key %v, want %v", s.FD, k, m.keys[int(s.FD)])
 		}
 		seen++
 	})
