@@ -169,7 +169,7 @@ type job struct {
 
 // limits of the jobs. Software emulation takes ten times as long as the real CPU.
 const (
-	testLimit  = 10 * time.Minute
+	testLimit  = 20 * time.Minute
 	benchLimit = 10 * time.Minute
 	dumpTime   = 15 * time.Second // for a binary to say where it hangs
 )
