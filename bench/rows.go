@@ -126,9 +126,6 @@ func (v *variant) options(c cpus) []aio.Option {
 	if cpu, err := c.of(atHome); v.atHome && err == nil {
 		thread.CPUs = []int{cpu}
 	}
-	if thread.Nice == 0 && thread.CPUs == nil {
-		return []aio.Option{aio.WithMode(v.mode)}
-	}
 	return []aio.Option{aio.WithMode(v.mode), aio.WithThread(thread)}
 }
 

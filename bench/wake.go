@@ -23,7 +23,7 @@ var gaps = []int{0, 5, 20, 30, 200, 1000, 10000}
 var quickGaps = []int{0, 20, 1000}
 
 const (
-	noPollingNote = "has no polling: one measurement, listed under both settings"
+	noPollingNote = "has no polling: one measurement, listed under off and on"
 
 	pollingNote = "polling on: up to 32 µs, and the loop learns for how long from when events arrive; polling qemu: the same limit, with QEMU's rule"
 
@@ -49,7 +49,7 @@ func wakeGroups() []group {
 	return groups
 }
 
-// wakePeers are listed under both settings of polling, which they do not have. One-shot
+// wakePeers are listed under polling off and on, which they do not have. One-shot
 // polls and level-triggered epoll differ by a system call, which does not show across CPUs.
 func wakePeers(gap param) []testCase {
 	rows := slices.Concat([]string{"gnet (Go)"}, loopPeers(),
