@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ type options struct {
 	accel   string
 	only    string
 	run     string
+	count   int
 	replay  bool
 }
 
@@ -50,6 +52,7 @@ func main() {
 	flag.StringVar(&o.accel, "accel", "", "QEMU's accelerator (default: kvm if a probe boot with it works, else tcg)")
 	flag.StringVar(&o.only, "only", "", "packages to test, with commas between them (default: all)")
 	flag.StringVar(&o.run, "run", "", "regular expression for the tests to run, without benchmarks (default: all)")
+	flag.IntVar(&o.count, "count", 1, "how many times to run each test; with more than 1, no benchmarks")
 	flag.BoolVar(&o.replay, "replay", false, "print the table of the consoles that the last runs have left in the cache; boot nothing")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
@@ -226,10 +229,17 @@ func (m *runner) plan(ctx context.Context, arch string) ([]goPackage, []job, err
 
 // narrow leaves only the jobs that the flags ask for.
 func (m *runner) narrow(jobs []job) []job {
-	jobs = slices.DeleteFunc(jobs, func(j job) bool { return !m.wanted(j.Package) || j.Bench && m.run != "" })
+	jobs = slices.DeleteFunc(jobs, func(j job) bool {
+		return !m.wanted(j.Package) || j.Bench && (m.run != "" || m.count > 1)
+	})
 	for i := range jobs {
+		j := &jobs[i]
 		if m.run != "" {
-			jobs[i].Args = append(jobs[i].Args, "-test.run="+m.run)
+			j.Args = append(j.Args, "-test.run="+m.run)
+		}
+		if m.count > 1 {
+			j.Limit = time.Duration(m.count) * testLimit
+			j.Args = append(j.Args, "-test.count="+strconv.Itoa(m.count), "-test.timeout="+(j.Limit-dumpTime).String())
 		}
 	}
 	return jobs
