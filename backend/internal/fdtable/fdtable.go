@@ -38,7 +38,7 @@ type Table[X any] struct {
 	sync.Mutex
 	name    string
 	closed  bool
-	byFD    map[int]uint32
+	byFD    map[int32]uint32 // half the size of one by int
 	slots   []Slot[X]
 	free    []uint32
 	touched atomic.Bool // written under the mutex
@@ -46,7 +46,7 @@ type Table[X any] struct {
 
 // New returns an empty table for the backend of that name.
 func New[X any](name string) *Table[X] {
-	return &Table[X]{name: name, byFD: make(map[int]uint32)}
+	return &Table[X]{name: name, byFD: make(map[int32]uint32)}
 }
 
 // Add checks the arguments as backend.Poller.Add promises and makes a slot. The
@@ -55,13 +55,13 @@ func (t *Table[X]) Add(fd int, events backend.Events, tag backend.Tag) (Key, *Sl
 	if err := t.check(fd, events); err != nil {
 		return Key{}, nil, err
 	}
-	if _, exists := t.byFD[fd]; exists {
+	if _, exists := t.slot(fd); exists {
 		return Key{}, nil, unix.EEXIST
 	}
 	i := t.unused()
 	s := &t.slots[i]
 	*s = Slot[X]{FD: int32(fd), Events: events, Tag: tag, Live: true, generation: s.generation + 1}
-	t.byFD[fd] = i
+	t.byFD[int32(fd)] = i
 	t.Touch()
 	return Key{i, s.generation}, s, nil
 }
@@ -71,7 +71,7 @@ func (t *Table[X]) Modify(fd int, events backend.Events, tag backend.Tag) (Key, 
 	if err := t.check(fd, events); err != nil {
 		return Key{}, nil, err
 	}
-	i, exists := t.byFD[fd]
+	i, exists := t.slot(fd)
 	if !exists {
 		return Key{}, nil, unix.ENOENT
 	}
@@ -84,7 +84,7 @@ func (t *Table[X]) Modify(fd int, events backend.Events, tag backend.Tag) (Key, 
 
 // Registered returns a copy of the slot of fd, for Restore.
 func (t *Table[X]) Registered(fd int) (Slot[X], bool) {
-	i, exists := t.byFD[fd]
+	i, exists := t.slot(fd)
 	if !exists {
 		return Slot[X]{}, false
 	}
@@ -93,7 +93,7 @@ func (t *Table[X]) Registered(fd int) (Slot[X], bool) {
 
 // Restore undoes a Modify that the kernel has refused: before is what Registered
 // returned, and its Key, which the kernel still has, is valid again.
-func (t *Table[X]) Restore(before Slot[X]) { t.slots[t.byFD[int(before.FD)]] = before }
+func (t *Table[X]) Restore(before Slot[X]) { t.slots[t.byFD[before.FD]] = before }
 
 // Remove makes the slot dead: Get does not find it and fd can be added anew. The
 // caller calls Free when nothing refers to the slot any more.
@@ -101,11 +101,11 @@ func (t *Table[X]) Remove(fd int) (Key, *Slot[X], error) {
 	if t.closed {
 		return Key{}, nil, backend.ErrClosed
 	}
-	i, exists := t.byFD[fd]
+	i, exists := t.slot(fd)
 	if !exists {
 		return Key{}, nil, unix.ENOENT
 	}
-	delete(t.byFD, fd)
+	delete(t.byFD, int32(fd))
 	s := &t.slots[i]
 	s.Live = false
 	s.generation++
@@ -197,6 +197,15 @@ func (t *Table[X]) check(fd int, events backend.Events) error {
 		return err
 	}
 	return sys.CheckPollable(fd)
+}
+
+// slot returns the index of fd's live slot.
+func (t *Table[X]) slot(fd int) (i uint32, exists bool) {
+	if fd != int(int32(fd)) { // no descriptor, and not the one that the number is cut to
+		return 0, false
+	}
+	i, exists = t.byFD[int32(fd)]
+	return i, exists
 }
 
 // unused returns the index of a slot that nothing refers to.

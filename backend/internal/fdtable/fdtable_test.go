@@ -81,6 +81,25 @@ func TestOutOfRange(t *testing.T) {
 	}
 }
 
+// A number that is too large for a descriptor is not the one that its lower half names.
+func TestNumbersAreNotCut(t *testing.T) {
+	table := New[int]("test")
+	if _, _, err := table.Add(fd, backend.In, 1); err != nil {
+		t.Fatal(err)
+	}
+	bits := 32 // a variable, for this to compile where int has no more bits
+	large := fd + 1<<bits
+	if large == fd {
+		t.Skip("int has 32 bits")
+	}
+	if _, _, err := table.Remove(large); err != unix.ENOENT {
+		t.Errorf("Remove: %v", err)
+	}
+	if _, registered := table.Registered(large); registered {
+		t.Error("Registered finds it")
+	}
+}
+
 // A model: a map of what is registered. Slots are freed some time after Remove.
 func TestTableAgreesWithAMap(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
