@@ -9,11 +9,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The timers of a list against a sorted slice: QEMU's own data structure.
+// The timers of a list against a sorted slice: QEMU's own data structure. Around the time
+// of the latest run, so that some are late and some are not.
 func TestTimerHeapAgainstASortedList(t *testing.T) {
 	c := newLoopOn(t, Ppoll)
 	t.Cleanup(func() { c.timers[Virtual].abandon() })
 	c.VirtualClock().Stop()
+	latest := time.Duration(0)
 	rapid.Check(t, func(t *rapid.T) {
 		ref := sortedTimers{}
 		var fired []int
@@ -23,14 +25,14 @@ func TestTimerHeapAgainstASortedList(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"mod": func(t *rapid.T) {
-				i, d := rapid.IntRange(0, len(timers)-1).Draw(t, "timer"), deadline(t)
+				i, d := rapid.IntRange(0, len(timers)-1).Draw(t, "timer"), latest+deadline(t)
 				if err := timers[i].Mod(d); err != nil {
 					t.Fatal(err)
 				}
 				ref.arm(i, d)
 			},
 			"anticipate": func(t *rapid.T) {
-				i, d := rapid.IntRange(0, len(timers)-1).Draw(t, "timer"), deadline(t)
+				i, d := rapid.IntRange(0, len(timers)-1).Draw(t, "timer"), latest+deadline(t)
 				if err := timers[i].ModAnticipate(d); err != nil {
 					t.Fatal(err)
 				}
@@ -46,7 +48,8 @@ func TestTimerHeapAgainstASortedList(t *testing.T) {
 			"": func(t *rapid.T) { checkHeap(t, c, timers, &ref) },
 		})
 		want := ref.order()
-		runAll(t, c)
+		latest += latestDeadline
+		runAll(t, c, latest)
 		if !slices.Equal(fired, want) {
 			t.Fatalf("fired %v, want %v", fired, want)
 		}
@@ -55,12 +58,15 @@ func TestTimerHeapAgainstASortedList(t *testing.T) {
 
 // deadline draws from few values, so that equal ones are common.
 func deadline(t *rapid.T) time.Duration {
-	return time.Duration(rapid.IntRange(-20, 20).Draw(t, "deadline"))
+	return time.Duration(rapid.IntRange(-20, 20).Draw(t, "deadline")) * time.Second
 }
 
-// runAll moves the clock past every deadline, for the length of one iteration.
-func runAll(t *rapid.T, c *Context) {
-	c.VirtualClock().Set(time.Hour)
+const latestDeadline = 20 * time.Second
+
+// runAll moves the clock to the last deadline for the length of one iteration, so that
+// the time of the latest run is that.
+func runAll(t *rapid.T, c *Context, latest time.Duration) {
+	c.VirtualClock().Set(latest)
 	c.VirtualClock().Start()
 	if _, err := c.TryPoll(); err != nil {
 		t.Fatal(err)
@@ -71,15 +77,20 @@ func runAll(t *rapid.T, c *Context) {
 
 func checkHeap(t *rapid.T, c *Context, timers []*Timer, ref *sortedTimers) {
 	l := &c.timers[Virtual]
-	if len(l.heap) != len(*ref) {
-		t.Fatalf("%d in the heap, want %d", len(l.heap), len(*ref))
+	if n := len(l.heaps[0]) + len(l.heaps[1]); n != len(*ref) {
+		t.Fatalf("%d in the heaps, want %d", n, len(*ref))
 	}
-	for i := range l.heap {
-		if l.heap[i].timer.place != i {
-			t.Fatalf("the timer at %d believes to be at %d", i, l.heap[i].timer.place)
-		}
-		if i > 0 && l.heap[i].before(&l.heap[(i-1)/4]) {
-			t.Fatalf("the entry at %d belongs above its parent", i)
+	for which, h := range l.heaps {
+		for i, e := range h {
+			if int(e.timer.place) != i || int(e.timer.heap) != which {
+				t.Fatalf("the timer at %d of heap %d believes to be at %d of %d", i, which, e.timer.place, e.timer.heap)
+			}
+			if i > 0 && e.before(&h[(i-1)/4]) {
+				t.Fatalf("the entry at %d belongs above its parent", i)
+			}
+			if late := which == int(l.late); late != (e.deadline <= l.runNow) {
+				t.Fatalf("a timer for %v, the latest run was at %v, late: %t", e.deadline, l.runNow, late)
+			}
 		}
 	}
 	for i, timer := range timers {

@@ -16,15 +16,13 @@ type Timer struct {
 	name string
 
 	// guarded by list.mu
-	place    int // in the heap, or notPending, or deferred
+	place    int32 // in its heap, or notPending
+	heap     uint8 // index in the list's heaps
 	deadline time.Duration
 }
 
-// What place is for a timer that is not in the heap.
-const (
-	notPending = -1
-	deferred   = -2
-)
+// notPending is the place of a timer that is in no heap.
+const notPending = -1
 
 // NewTimer returns a timer on one of the Context's clocks that calls fn when it
 // expires. It panics if fn is nil or if there is no such clock.

@@ -19,6 +19,14 @@ func (e *timerEntry) before(o *timerEntry) bool {
 	return e.deadline < o.deadline || e.deadline == o.deadline && e.seq < o.seq
 }
 
+// least is the earliest deadline, never if there is none.
+func (h timerHeap) least() time.Duration {
+	if len(h) == 0 {
+		return never
+	}
+	return h[0].deadline
+}
+
 func (h *timerHeap) push(e timerEntry) {
 	*h = append(*h, e)
 	h.up(len(*h)-1, e)
@@ -80,5 +88,5 @@ func (h timerHeap) down(i int, e timerEntry) {
 
 func (h timerHeap) set(i int, e timerEntry) {
 	h[i] = e
-	e.timer.place = i
+	e.timer.place = int32(i)
 }

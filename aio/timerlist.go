@@ -3,94 +3,79 @@
 package aio
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // timerList are the pending timers of one Context on one clock (QEMU's
-// QEMUTimerList, which is a sorted list; here it is a heap).
+// QEMUTimerList, which is a sorted list; here they are in heaps).
 type timerList struct {
-	ctx     *Context
-	id      ClockID
-	running int32 // see below
+	ctx  *Context
+	id   ClockID
+	late uint8 // see below
 
 	// next is the earliest deadline, so that an iteration without an expired timer
 	// takes no lock. It is written under mu.
 	next atomic.Int64
 
-	mu   sync.Mutex // guards the rest, running, and the fields of its timers
-	heap timerHeap
-	seq  uint64 // counts arm, to keep timers with one deadline in order
-	// While run is under way, timers armed for runNow or earlier wait in late, or a
-	// timer that arms itself into the past would run for ever in one iteration. Nested
-	// runs are counted in running.
-	runNow time.Duration
-	late   []*Timer
+	mu  sync.Mutex // guards the rest, and the fields of its timers
+	seq uint64     // counts arm, to keep timers with one deadline in order
+	// A run takes timers from one heap. Those that are armed for the time of the latest run
+	// or earlier wait in the other one, heaps[late], for the next run, or a timer that arms itself
+	// into the past would run for ever in one iteration.
+	heaps  [2]timerHeap
+	runNow time.Duration // written by the home goroutine
 }
 
 func (l *timerList) init(c *Context, id ClockID) {
-	l.ctx, l.id = c, id
+	l.ctx, l.id, l.runNow = c, id, math.MinInt64
 	l.next.Store(int64(never))
 }
 
-// arm makes t pending and reports whether it is now the earliest.
+// arm makes t pending and reports whether it may be the earliest now.
 func (l *timerList) arm(t *Timer, deadline time.Duration) bool {
-	if l.running > 0 && deadline <= l.runNow {
-		l.disarm(t)
-		t.deadline, t.place = deadline, deferred
-		l.late = append(l.late, t)
-		l.publish()
-		return true
+	heap := l.late
+	if deadline > l.runNow {
+		heap = 1 - l.late
 	}
-	if t.place == deferred {
-		l.disarm(t)
+	if heap != t.heap {
+		l.takeOut(t)
 	}
-	l.insert(t, deadline)
+	l.seq++
+	t.deadline = deadline
+	l.put(heap, timerEntry{deadline: deadline, seq: l.seq, timer: t})
 	l.publish()
 	return t.place == 0
 }
 
-func (l *timerList) insert(t *Timer, deadline time.Duration) {
-	l.seq++
-	t.deadline = deadline
-	e := timerEntry{deadline: deadline, seq: l.seq, timer: t}
-	if t.place == notPending {
-		l.heap.push(e)
+// put makes e the entry of its timer, which is in that heap or in none.
+func (l *timerList) put(heap uint8, e timerEntry) {
+	h, t := &l.heaps[heap], e.timer
+	if t.heap = heap; t.place == notPending {
+		h.push(e)
 	} else {
-		l.heap.fix(t.place, e)
+		h.fix(int(t.place), e)
+	}
+}
+
+func (l *timerList) takeOut(t *Timer) {
+	if t.place != notPending {
+		l.heaps[t.heap].remove(int(t.place))
+		t.place = notPending
 	}
 }
 
 func (l *timerList) disarm(t *Timer) {
-	switch t.place {
-	case notPending:
-		return
-	case deferred:
-		for i := range l.late {
-			if l.late[i] == t {
-				l.late = append(l.late[:i], l.late[i+1:]...)
-				break
-			}
-		}
-	default:
-		l.heap.remove(t.place)
-	}
-	t.place = notPending
+	l.takeOut(t)
 	l.publish()
 }
 
 // publish updates next.
 func (l *timerList) publish() {
-	next := never
-	if len(l.heap) > 0 {
-		next = l.heap[0].deadline
-	}
-	for _, t := range l.late {
-		next = min(next, t.deadline)
-	}
-	if int64(next) != l.next.Load() {
-		l.next.Store(int64(next))
+	if next := int64(min(l.heaps[0].least(), l.heaps[1].least())); next != l.next.Load() {
+		l.next.Store(next)
 	}
 }
 
@@ -134,20 +119,13 @@ func (l *timerList) run() (progress bool) {
 	if l.timeout() > 0 {
 		return false
 	}
-	t, deadline := l.begin(l.ctx.nowAt(l.id, l.ctx.readClock()))
-	defer func() {
-		if t != nil { // its function did not return
-			l.end()
-		}
-	}()
-	for t != nil {
+	for t, deadline := l.begin(l.ctx.nowAt(l.id, l.ctx.readClock())); t != nil; t, deadline = l.expired() {
 		progress = true
 		l.ctx.stats.Timers++
 		if l.ctx.trace != nil {
 			l.ctx.emit(TraceTimer, nameOf(t.name, t.fn), int64(deadline))
 		}
 		t.fn()
-		t, deadline = l.expired()
 	}
 	return progress
 }
@@ -157,13 +135,16 @@ func (l *timerList) begin(now time.Duration) (*Timer, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.requeue()
-	l.running++
 	l.runNow = now
 	return l.take()
 }
 
-// expired takes the next timer out of the heap; if there is none the run is over.
+// expired takes the next timer out of the heap. For the last one, no lock is needed to
+// see that it was that.
 func (l *timerList) expired() (*Timer, time.Duration) {
+	if time.Duration(l.next.Load()) > l.runNow {
+		return nil, 0
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.take()
@@ -172,11 +153,11 @@ func (l *timerList) expired() (*Timer, time.Duration) {
 // take also ends a run whose timer has stopped the clock, or moved it back: the others
 // have to wait.
 func (l *timerList) take() (*Timer, time.Duration) {
-	if len(l.heap) == 0 || l.heap[0].deadline > l.runNow || !l.reached(l.heap[0].deadline) {
-		l.over()
+	h := l.heaps[1-l.late]
+	if len(h) == 0 || h[0].deadline > l.runNow || !l.reached(h[0].deadline) {
 		return nil, 0
 	}
-	t := l.heap[0].timer
+	t := h[0].timer
 	l.disarm(t)
 	return t, t.deadline
 }
@@ -189,32 +170,18 @@ func (l *timerList) reached(deadline time.Duration) bool {
 	return l.ctx.virtual.reached(l.id, l.ctx.readClock(), deadline)
 }
 
-func (l *timerList) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.over()
-}
-
-// over ends a run. What was put off is for the iterations to come.
-func (l *timerList) over() {
-	l.running--
-	if l.running == 0 {
-		l.requeue()
-	}
-}
-
-// requeue moves the late timers into the heap.
+// requeue leaves no timer late. The smaller heap moves into the larger one.
 func (l *timerList) requeue() {
-	if len(l.late) == 0 {
-		return
+	if len(l.heaps[l.late]) > len(l.heaps[1-l.late]) {
+		l.late = 1 - l.late
 	}
-	for i, t := range l.late {
-		t.place = notPending
-		l.insert(t, t.deadline)
-		l.late[i] = nil
+	late := &l.heaps[l.late]
+	for _, e := range *late {
+		e.timer.place = notPending
+		l.put(1-l.late, e)
 	}
-	l.late = l.late[:0]
-	l.publish()
+	clear(*late)
+	*late = (*late)[:0]
 }
 
 // abandon disarms all timers and returns their names, the earliest first.
@@ -222,8 +189,8 @@ func (l *timerList) abandon() (names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.requeue()
-	for len(l.heap) > 0 {
-		t := l.heap[0].timer
+	for h := &l.heaps[1-l.late]; len(*h) > 0; {
+		t := (*h)[0].timer
 		names = append(names, nameOf(t.name, t.fn))
 		l.disarm(t)
 	}
