@@ -5,6 +5,7 @@ package aio
 import (
 	"errors"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,12 +28,12 @@ type parker struct {
 	pollable backend.Pollable
 	token    chan struct{} // has room for one
 	readable atomic.Bool   // the descriptor has become so since the Poller was asked
+	edge     bool          // the alarm need not be read
 	alarm    alarm
-	edge     bool // the alarm need not be read
 
-	fd    int           // the descriptor that is watched, -1 before the first sleep
-	file  *os.File      // a duplicate of it, in the hands of the runtime's poller
-	ended chan struct{} // closed when the watcher has ended
+	fd      int      // the descriptor that is watched, -1 before the first sleep
+	file    *os.File // a duplicate of it, in the hands of the runtime's poller
+	watcher sync.WaitGroup
 }
 
 func newParker(p backend.Poller, pollable backend.Pollable, edge bool) *parker {
@@ -132,15 +133,14 @@ func (p *parker) attend() error {
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	p.fd, p.file, p.ended = fd, file, make(chan struct{})
+	p.fd, p.file = fd, file
 	p.readable.Store(true) // what has happened before
-	go p.watch(conn, p.ended)
+	p.watcher.Go(func() { p.watch(conn) })
 	return nil
 }
 
 // watch passes on that the descriptor has become readable, until it is closed.
-func (p *parker) watch(conn syscall.RawConn, ended chan<- struct{}) {
-	defer close(ended)
+func (p *parker) watch(conn syscall.RawConn) {
 	_ = conn.Read(func(uintptr) (done bool) {
 		p.readable.Store(true)
 		p.wake()
@@ -154,7 +154,7 @@ func (p *parker) dismiss() error {
 	}
 	p.fd = -1
 	err := p.file.Close()
-	<-p.ended
+	p.watcher.Wait()
 	return err
 }
 

@@ -118,10 +118,12 @@ func (r *Ring) mmap(length uint32, offset uint64) ([]byte, error) {
 	if err := sys.FaultOf(sys.CallMmap); err != nil {
 		return nil, os.NewSyscallError("mmap", err)
 	}
-	b, err := unix.Mmap(r.fd, int64(offset), int(length), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
+	// unix.Mmap would keep a book of what it has mapped, which is larger than a Ring.
+	at, err := unix.MmapPtr(r.fd, int64(offset), nil, uintptr(length), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 	if err != nil {
 		return nil, os.NewSyscallError("mmap", err)
 	}
+	b := unsafe.Slice((*byte)(at), length)
 	r.regions = append(r.regions, b)
 	return b, nil
 }
@@ -252,7 +254,7 @@ func (r *Ring) Close() error {
 	r.fd = -1
 	r.forgetQueues()
 	for _, b := range r.regions {
-		if e := unix.Munmap(b); e != nil && err == nil {
+		if e := unix.MunmapPtr(unsafe.Pointer(&b[0]), uintptr(len(b))); e != nil && err == nil {
 			err = fmt.Errorf("munmap: %w", e)
 		}
 	}
