@@ -75,20 +75,19 @@ type BackendInfo struct {
 func (i BackendInfo) String() string { return i.Name + " (" + i.Reason + ")" }
 
 // open makes the Poller that was chosen by the option, the environment or, if both
-// leave it open, by what works here.
-func (b Backend) open(m Mode) (backend.Poller, BackendInfo, error) {
-	b, reason, err := b.fromEnvironment()
+// leave it open, by what works here; and says why.
+func (b Backend) open(m Mode) (p backend.Poller, reason string, err error) {
+	b, reason, err = b.fromEnvironment()
 	if err != nil {
-		return nil, BackendInfo{}, err
+		return nil, "", err
 	}
 	if b == Auto {
 		return openBest(m)
 	}
-	p, err := b.openExactly(m)
-	if err != nil {
-		return nil, BackendInfo{}, fmt.Errorf("aio: %w", err)
+	if p, err = b.openExactly(m); err != nil {
+		return nil, "", fmt.Errorf("aio: %w", err)
 	}
-	return p, BackendInfo{Name: p.Name(), Reason: reason}, nil
+	return p, reason, nil
 }
 
 // fromEnvironment has the environment decide what the option leaves open.
@@ -120,19 +119,19 @@ func (b Backend) openExactly(m Mode) (backend.Poller, error) {
 
 // openBest tries the backends from the best to the most modest. It goes on only
 // when one is unavailable, and remembers why.
-func openBest(m Mode) (backend.Poller, BackendInfo, error) {
+func openBest(m Mode) (p backend.Poller, reason string, err error) {
 	var reasons []string
 	for _, b := range m.backends() {
 		p, err := b.openIfGood(m)
 		if err == nil {
-			return p, BackendInfo{Name: p.Name(), Reason: strings.Join(append(reasons, "the best that works here"), "; ")}, nil
+			return p, strings.Join(append(reasons, "the best that works here"), "; "), nil
 		}
 		if !errors.Is(err, backend.ErrUnavailable) {
-			return nil, BackendInfo{}, fmt.Errorf("aio: %w", err)
+			return nil, "", fmt.Errorf("aio: %w", err)
 		}
 		reasons = append(reasons, err.Error())
 	}
-	return nil, BackendInfo{}, fmt.Errorf("aio: no backend for %s mode: %s: %w", m, strings.Join(reasons, "; "), backend.ErrUnavailable)
+	return nil, "", fmt.Errorf("aio: no backend for %s mode: %s: %w", m, strings.Join(reasons, "; "), backend.ErrUnavailable)
 }
 
 // backends are what Auto chooses from, the best first. An io_uring that belongs to

@@ -21,32 +21,30 @@ import (
 // Close. Nothing is lost if it is made on one goroutine and driven on another.
 type Context struct {
 	name     string
-	info     BackendInfo
+	reason   string // why the backend was chosen
 	mode     Mode
 	thread   *Thread // what it asks for its thread, or nil
 	notifier *EventNotifier
 	virtual  *VirtualClock
 	trace    func(TraceEvent)
-	ended    chan struct{} // closed by Close
 
 	// The Poller and the abilities that it has.
 	poller    backend.Poller
-	binder    backend.Binder
 	peeker    backend.Peeker
 	submitter backend.Submitter
 	pollable  backend.Pollable
 	queryable backend.Queryable
-	edge      bool    // the notifier need not be read
 	parker    *parker // nil in thread mode
 
 	// state says whether the loop is idle, inside Poll, or closed; home is the
 	// goroutine that polls, 0 before the first Poll.
-	state atomic.Uint32
-	home  atomic.Uintptr
+	home    atomic.Uintptr
+	state   atomic.Uint32
+	changed atomic.Bool // handlers has changed since the last refresh
 
-	mu       sync.Mutex // guards handlers but for find, and Handler.muted; taken before the Poller's own
+	mu       sync.Mutex // guards the next two but for find, and Handler.muted; taken before the Poller's own
 	handlers handlerTable
-	changed  atomic.Bool // handlers has changed since the last refresh
+	ended    chan struct{} // closed by Close; made when it is first asked for
 
 	timers [clocks]timerList
 
@@ -60,16 +58,18 @@ type Context struct {
 	queue    bhQueue       // its second half is the home goroutine's, on a line of its own
 
 	// The rest belongs to the home goroutine.
-	depth     int32 // of nested Polls
-	prepared  bool  // a foreign loop is between Prepare and Check
-	direct    bool  // the foreign loop waits for the notifier, which the Poller does not watch
+	prepared  bool // a foreign loop is between Prepare and Check
+	direct    bool // the foreign loop waits for the notifier, which the Poller does not watch
+	edge      bool // the notifier need not be read
 	locked    bool
+	unseen    bool         // the Poller has not waited since handlers changed
+	nowValid  bool         // now is
+	depth     int32        // of nested Polls
+	watched   int32        // handlers, as of the last refresh
 	unset     func() error // undoes what was done to the thread, or nil
 	yielder   *yielder     // among the yielders, nil if there is none
 	accepted  uint64       // the value of notified when the loop last looked
 	taken     uint64       // counts bottom halves taken from queue
-	watched   int          // handlers, as of the last refresh
-	unseen    bool         // the Poller has not waited since handlers changed
 	batch     bhList       // bottom halves of this iteration that have not run yet
 	idle      bhList
 	idleBatch bhList // idle ones that run now, and have not run yet
@@ -78,7 +78,6 @@ type Context struct {
 	events    []backend.Ready
 	adaptive  adaptive
 	now       time.Duration // Realtime, valid if nowValid
-	nowValid  bool
 	native
 	stats Stats
 }
@@ -129,11 +128,11 @@ func New(opts ...Option) (*Context, error) {
 	if err != nil {
 		return nil, errors.Join(err, o.discard())
 	}
-	poller, info, err := o.open()
+	poller, reason, err := o.open()
 	if err != nil {
 		return nil, errors.Join(err, notifier.Close())
 	}
-	c := newContext(&o, poller, info)
+	c := newContext(&o, poller, reason)
 	c.notifier = notifier
 	if err := errors.Join(poller.Add(notifier.FD(), notifierEvents, notifierTag), c.parker.attend()); err != nil {
 		return nil, errors.Join(fmt.Errorf("aio: %w", err), c.parker.close(), poller.Close(), notifier.Close())
@@ -142,10 +141,10 @@ func New(opts ...Option) (*Context, error) {
 	return c, nil
 }
 
-// open makes the Poller, or takes the user's own.
-func (o *options) open() (backend.Poller, BackendInfo, error) {
+// open makes the Poller, or takes the user's own, and says why that one.
+func (o *options) open() (p backend.Poller, reason string, err error) {
 	if o.poller != nil {
-		return o.poller, BackendInfo{Name: o.poller.Name(), Reason: "given with WithPoller"}, nil
+		return o.poller, "given with WithPoller", nil
 	}
 	return o.backend.open(o.mode)
 }
@@ -171,19 +170,16 @@ func (o *options) discard() error {
 	return o.poller.Close()
 }
 
-func newContext(o *options, poller backend.Poller, info BackendInfo) *Context {
+func newContext(o *options, poller backend.Poller, reason string) *Context {
 	c := &Context{
-		name: o.name, info: info, mode: o.mode, thread: o.thread,
+		name: o.name, reason: reason, mode: o.mode, thread: o.thread,
 		trace: o.trace, virtual: o.virtual,
-		poller: poller, ended: make(chan struct{}),
+		poller:   poller,
 		events:   make([]backend.Ready, firstEvents),
 		adaptive: adaptive{pollRule: newPollRule(o.polling)},
 	}
 	if c.virtual == nil {
 		c.virtual = NewVirtualClock()
-	}
-	if o.mode == ModeThread {
-		c.binder, _ = poller.(backend.Binder)
 	}
 	c.peeker, _ = poller.(backend.Peeker)
 	c.submitter, _ = poller.(backend.Submitter)
@@ -207,7 +203,7 @@ func newContext(o *options, poller backend.Poller, info BackendInfo) *Context {
 func (c *Context) Name() string { return c.name }
 
 // Backend returns the live backend and why it was chosen.
-func (c *Context) Backend() BackendInfo { return c.info }
+func (c *Context) Backend() BackendInfo { return BackendInfo{c.poller.Name(), c.reason} }
 
 // Mode returns ModeThread or ModePark.
 func (c *Context) Mode() Mode { return c.mode }
@@ -278,7 +274,7 @@ func (c *Context) Close() error {
 	} else if before == statePolling {
 		return ErrPolling
 	}
-	close(c.ended)
+	c.end()
 	c.virtual.leave(c)
 	leaks := c.leaks()
 	err := errors.Join(c.parker.close(), c.poller.Close(), c.notifier.Close())
@@ -293,6 +289,34 @@ func (c *Context) Close() error {
 	}
 	return errors.Join(leaks, err)
 }
+
+// end wakes up those who wait for ending.
+func (c *Context) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil {
+		c.ended = alreadyEnded
+	} else {
+		close(c.ended)
+	}
+}
+
+// ending returns a channel that Close closes.
+func (c *Context) ending() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil {
+		c.ended = make(chan struct{})
+	}
+	return c.ended
+}
+
+// alreadyEnded is the channel of those that nobody has asked for before Close.
+var alreadyEnded = func() chan struct{} {
+	ended := make(chan struct{})
+	close(ended)
+	return ended
+}()
 
 // leaks names what is left and lets go of it.
 func (c *Context) leaks() *LeakError {

@@ -104,7 +104,7 @@ func (c *Context) Watch(fd int, cb Callbacks) (*Handler, error) {
 	c.mu.Lock()
 	err := c.handlers.add(h, func() error {
 		if c.handlers.mutes(fd) { // the Poller does not know
-			return &backend.FDError{Backend: c.info.Name, Op: "add", FD: fd, Err: unix.EEXIST}
+			return &backend.FDError{Backend: c.poller.Name(), Op: "add", FD: fd, Err: unix.EEXIST}
 		}
 		return c.poller.Add(fd, cb.interest(), h.tag)
 	})

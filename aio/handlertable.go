@@ -15,10 +15,10 @@ import (
 // The home goroutine finds handlers without a lock. All else is guarded by Context.mu.
 type handlerTable struct {
 	slots atomic.Pointer[[]handlerSlot] // replaced by a longer one when all are used
-	used  int                           // slots that have been used
-	free  []uint32
-	count int // open handlers
-	muted int // those of them that the Poller does not know
+	used  uint32                        // slots that have been used
+	free  uint32                        // index of the first slot that is free again, 0 if none is
+	count int32                         // open handlers
+	muted int32                         // those of them that the Poller does not know
 	// polled are the handlers with a Poll callback; only the kernel knows about
 	// the readiness of the others.
 	polled []*Handler
@@ -27,6 +27,7 @@ type handlerTable struct {
 type handlerSlot struct {
 	handler    atomic.Pointer[Handler]
 	generation uint32
+	nextFree   uint32 // as free, while this one is
 }
 
 // noSlots is the beginning of every table.
@@ -43,8 +44,7 @@ func (t *handlerTable) add(h *Handler, register func() error) error {
 	h.tag = backend.MakeTag(i, s.generation)
 	s.handler.Store(h)
 	if err := register(); err != nil {
-		s.handler.Store(nil)
-		t.free = append(t.free, i)
+		t.release(i)
 		return err
 	}
 	t.count++
@@ -54,15 +54,21 @@ func (t *handlerTable) add(h *Handler, register func() error) error {
 
 // unused returns the index of a slot without a handler.
 func (t *handlerTable) unused() uint32 {
-	if n := len(t.free); n > 0 {
-		i := t.free[n-1]
-		t.free = t.free[:n-1]
+	slots := *t.slots.Load()
+	if i := t.free; i != 0 {
+		t.free = slots[i].nextFree
 		return i
 	}
-	if t.used++; t.used >= len(*t.slots.Load()) {
+	if t.used++; int(t.used) >= len(slots) {
 		t.grow()
 	}
-	return uint32(t.used)
+	return t.used
+}
+
+func (t *handlerTable) release(i uint32) {
+	s := &(*t.slots.Load())[i]
+	s.handler.Store(nil)
+	s.nextFree, t.free = t.free, i
 }
 
 // grow makes room for a quarter more handlers. Whoever looks into the shorter table meanwhile
@@ -91,8 +97,7 @@ func (t *handlerTable) file(h *Handler) {
 
 func (t *handlerTable) remove(h *Handler) {
 	t.file(h)
-	(*t.slots.Load())[h.tag.Index()].handler.Store(nil)
-	t.free = append(t.free, h.tag.Index())
+	t.release(h.tag.Index())
 	t.count--
 }
 

@@ -12,8 +12,8 @@ import (
 // native are the operations that the backend runs; it belongs to the home goroutine.
 type native struct {
 	ops         []nativeOp // by the index of their tags
-	freeOps     []uint32
-	opsInFlight int // submitted, and not called back yet
+	freeOp      uint32     // 1 + the index of the first that is free, 0 if none is
+	opsInFlight int32      // submitted, and not called back yet
 
 	completed []backend.Completion // [next:] have not been called back yet
 	next      int
@@ -25,6 +25,7 @@ type nativeOp struct {
 	code       backend.OpCode
 	fd         int
 	generation uint32
+	nextFree   uint32 // as freeOp, while it is free
 }
 
 // Submit starts a native operation of the backend and calls done on the home
@@ -40,16 +41,16 @@ func (c *Context) Submit(op backend.Operation, done func(n int, err error)) erro
 	case c.closed():
 		return ErrClosed
 	case c.submitter == nil:
-		return fmt.Errorf("aio: the %s backend runs no operations: %w", c.info.Name, errors.ErrUnsupported)
+		return fmt.Errorf("aio: the %s backend runs no operations: %w", c.poller.Name(), errors.ErrUnsupported)
 	case c.home.Load() != 0 && !c.onHome():
 		return ErrWrongGoroutine
 	}
-	i := c.freeOp()
+	i := c.unusedOp()
 	slot := &c.ops[i]
 	if err := c.submitter.Submit(op, backend.MakeTag(i, slot.generation)); err != nil {
 		return c.pollerError(err)
 	}
-	c.freeOps = c.freeOps[:len(c.freeOps)-1]
+	c.freeOp = slot.nextFree
 	slot.done, slot.code, slot.fd = done, op.Code, op.FD
 	c.opsInFlight++
 	if c.prepared { // it starts with the next Wait, which the foreign loop must not put off
@@ -58,13 +59,13 @@ func (c *Context) Submit(op backend.Operation, done func(n int, err error)) erro
 	return nil
 }
 
-// freeOp returns the last index of freeOps, making one if there is none.
-func (n *native) freeOp() uint32 {
-	if len(n.freeOps) == 0 {
+// unusedOp returns the index of the first that is free, making one if there is none.
+func (n *native) unusedOp() uint32 {
+	if n.freeOp == 0 {
 		n.ops = append(n.ops, nativeOp{})
-		n.freeOps = append(n.freeOps, uint32(len(n.ops)-1))
+		n.freeOp = uint32(len(n.ops))
 	}
-	return n.freeOps[len(n.freeOps)-1]
+	return n.freeOp - 1
 }
 
 // reap takes what has completed from the Poller; runCompletions tells the callers.
@@ -103,7 +104,7 @@ func (c *Context) complete(done backend.Completion) {
 	callback := slot.done
 	slot.done = nil
 	slot.generation++
-	c.freeOps = append(c.freeOps, i)
+	slot.nextFree, c.freeOp = c.freeOp, i+1
 	c.opsInFlight--
 	c.stats.Completions++
 	c.emit(TraceCompletion, "", int64(done.Result))

@@ -103,7 +103,7 @@ func (c *Context) settle(g uintptr) error {
 	if c.home.Load() != 0 {
 		return ErrWrongGoroutine
 	}
-	if c.binder != nil || c.thread.wanted() {
+	if c.binder() != nil || c.thread.wanted() {
 		if err := c.takeThread(); err != nil {
 			return err
 		}
@@ -123,13 +123,21 @@ func (c *Context) takeThread() (err error) {
 		return err
 	}
 	c.locked = true
-	if c.binder == nil {
-		return nil
-	}
-	if err := c.binder.Bind(); err != nil {
-		return errors.Join(c.pollerError(err), c.letGo())
+	if binder := c.binder(); binder != nil {
+		if err := binder.Bind(); err != nil {
+			return errors.Join(c.pollerError(err), c.letGo())
+		}
 	}
 	return nil
+}
+
+// binder returns the Poller if it is to be bound to the home thread, else nil.
+func (c *Context) binder() backend.Binder {
+	if c.mode != ModeThread {
+		return nil
+	}
+	binder, _ := c.poller.(backend.Binder)
+	return binder
 }
 
 // letGo undoes takeThread, on the same goroutine.

@@ -17,11 +17,11 @@ type adaptive struct {
 	blind    bool       // some handler can be watched by the kernel only
 	started  bool       // PollBegin was called
 	several  bool       // there is more than one P
+	trusted  int32      // for so many more iterations
 
 	last      pollSample // not learned from yet
 	immediate int        // iterations since then whose event was there at once
 	found     uint       // counts iterations that found something without a sleep
-	trusted   int        // for so many more iterations
 }
 
 const (
@@ -229,7 +229,7 @@ func (c *Context) refresh() {
 	c.mu.Lock()
 	c.watched = c.handlers.count
 	a.handlers = slices.Clone(c.handlers.polled)
-	a.blind = len(a.handlers) < c.watched
+	a.blind = len(a.handlers) < int(c.watched)
 	c.mu.Unlock()
 	for _, h := range owed { // closed or changed on another goroutine
 		if h.polled != nil && h.polled != h.cb.Load() {

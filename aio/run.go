@@ -60,7 +60,7 @@ func (c *Context) Do(ctx context.Context, fn func() error) error {
 		return call.err
 	case <-ctx.Done():
 		return call.abandon(context.Cause(ctx))
-	case <-c.ended:
+	case <-c.ending():
 		return call.abandon(ErrClosed)
 	}
 }

@@ -74,7 +74,7 @@ func count(ran []int) (called int) {
 // A thousand Contexts one after the other leave nothing behind.
 func TestThousandContextsLeakNothing(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		b := newLoop().info.Name
+		b := newLoop().Backend().Name
 		cycle := func() {
 			c, err := New(WithBackend(backendNamed(t, b)))
 			must(t, err)

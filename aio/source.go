@@ -31,7 +31,7 @@ import (
 // is exchanged for one that a foreign loop can wait for.
 func (c *Context) Prepare() (timeout time.Duration, err error) {
 	if c.queryable == nil && c.pollable == nil {
-		return 0, fmt.Errorf("aio: a foreign loop cannot wait for the %s backend: %w", c.info.Name, errors.ErrUnsupported)
+		return 0, fmt.Errorf("aio: a foreign loop cannot wait for the %s backend: %w", c.poller.Name(), errors.ErrUnsupported)
 	}
 	if err := c.enter(); err != nil {
 		return 0, err
