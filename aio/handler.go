@@ -200,10 +200,12 @@ func (h *Handler) Close() error {
 		err = c.poller.Remove(h.fd)
 	}
 	h.unmute()
-	c.mu.Unlock()
+	var owed *Callbacks
 	if c.onHome() {
-		h.endPolling()
+		owed = h.owed() // under the lock: the Context may be closed elsewhere, and takes it first
 	}
+	c.mu.Unlock()
+	owed.end()
 	c.handlersChanged()
 	return c.pollerError(err)
 }
@@ -347,9 +349,15 @@ func (h *Handler) beginPolling() {
 	}
 }
 
-func (h *Handler) endPolling() {
-	cb := h.polled
-	h.polled = nil
+func (h *Handler) endPolling() { h.owed().end() }
+
+// owed takes the Callbacks whose PollEnd is due, nil if there are none.
+func (h *Handler) owed() (cb *Callbacks) {
+	cb, h.polled = h.polled, nil
+	return cb
+}
+
+func (cb *Callbacks) end() {
 	if cb != nil && cb.PollEnd != nil {
 		cb.PollEnd()
 	}

@@ -1,9 +1,11 @@
 package aio
 
 import (
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -243,6 +245,36 @@ func TestCloseOfTheContextEndsPolling(t *testing.T) {
 		elsewhere(func() { must(t, h.Close()) })
 		must(t, c.Close())
 		ran.expect(t, "begin", "poll", "ready", "end")
+	})
+}
+
+// Whichever comes first, the device hears of the end, once; the race detector watches.
+func TestCloseOfTheContextBesideCloseOfAHandler(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		for range 10 {
+			c := polling(t, newLoop, longWindow.Max)
+			var ends atomic.Int32
+			h := watch(t, c, notifier(t).FD(), Callbacks{
+				Read:    func() {},
+				Poll:    func() bool { return true },
+				PollEnd: func() { ends.Add(1) },
+			})
+			block(t, c)
+			var group sync.WaitGroup
+			group.Go(func() {
+				var leaks *LeakError
+				if err := c.Close(); err != nil && !errors.As(err, &leaks) {
+					t.Error(err)
+				}
+			})
+			if err := h.Close(); err != nil {
+				wantError(t, err, ErrClosed)
+			}
+			group.Wait()
+			if n := ends.Load(); n != 1 {
+				t.Fatalf("%d times PollEnd", n)
+			}
+		}
 	})
 }
 
