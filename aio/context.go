@@ -281,9 +281,7 @@ func (c *Context) Close() error {
 	if c.locked && c.onHome() {
 		err = errors.Join(err, c.letGo())
 	}
-	for _, h := range c.adaptive.handlers { // a device that is left must not stay silent
-		h.endPolling()
-	}
+	endPolling(c.adaptive.handlers) // a device that is left must not stay silent
 	if leaks.empty() {
 		return err
 	}

@@ -205,8 +205,8 @@ func (h *Handler) Close() error {
 		owed = h.owed() // under the lock: the Context may be closed elsewhere, and takes it first
 	}
 	c.mu.Unlock()
-	owed.end()
 	c.handlersChanged()
+	owed.end() // last: it may panic
 	return c.pollerError(err)
 }
 

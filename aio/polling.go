@@ -164,12 +164,27 @@ func (c *Context) lookAt(h *Handler) bool {
 
 // stopPolling lets the handlers send notifications again, and looks once more.
 func (c *Context) stopPolling() (found bool) {
+	endPolling(c.adaptive.handlers)
 	for _, h := range c.adaptive.handlers {
-		h.endPolling()
 		found = c.lookAt(h) || found
 	}
-	c.adaptive.started = false // last: if one panics, the others are still owed theirs
+	c.adaptive.started = false // last: if one panics, the last look is still to come
 	return found
+}
+
+// endPolling calls each PollEnd that is owed. If one panics, the others come before the
+// panic goes on: a device must not stay silent because of another.
+func endPolling(handlers []*Handler) {
+	ended := 0
+	defer func() {
+		if ended < len(handlers) {
+			endPolling(handlers[ended:])
+		}
+	}()
+	for _, h := range handlers {
+		ended++
+		h.endPolling()
+	}
 }
 
 // collectFound collects what was found if it is the Poller that has it.
@@ -225,15 +240,17 @@ func (c *Context) refresh() {
 	c.changed.Store(false)
 	c.unseen = true
 	a := &c.adaptive
-	owed := a.handlers
+	before := a.handlers
 	c.mu.Lock()
 	c.watched = c.handlers.count
 	a.handlers = slices.Clone(c.handlers.polled)
 	a.blind = len(a.handlers) < int(c.watched)
 	c.mu.Unlock()
-	for _, h := range owed { // closed or changed on another goroutine
-		if h.polled != nil && h.polled != h.cb.Load() {
-			h.endPolling()
+	var owed []*Handler
+	for _, h := range before {
+		if h.polled != nil && h.polled != h.cb.Load() { // closed or changed on another goroutine
+			owed = append(owed, h)
 		}
 	}
+	endPolling(owed)
 }

@@ -298,6 +298,77 @@ func TestPanicInPollEndKeepsThePairs(t *testing.T) {
 	})
 }
 
+// If two devices fail at it, the others hear of the end all the same, and once.
+func TestPanicInPollEndIsNotTheOthersLoss(t *testing.T) {
+	for name, end := range map[string]func(c *Context, handlers []*Handler){
+		"before a sleep": func(c *Context, _ []*Handler) {
+			openWindow(c, 0)
+			_, _ = c.Poll()
+		},
+		"closed elsewhere": func(c *Context, handlers []*Handler) {
+			elsewhere(func() {
+				for _, h := range handlers {
+					_ = h.Close()
+				}
+			})
+			_, _ = c.TryPoll()
+		},
+		"closed with the Context": func(c *Context, _ []*Handler) { _ = c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachBackend(t, func(t *testing.T, newLoop maker) {
+				c := polling(t, newLoop, longWindow.Max)
+				there := true
+				look := func() bool { return there }
+				broken := func() {
+					if !there {
+						panic("bad")
+					}
+				}
+				var first, last journal
+				var handlers []*Handler
+				for _, cb := range []Callbacks{
+					first.hooks(look),
+					{Read: func() {}, Poll: look, PollEnd: broken},
+					{Read: func() {}, Poll: look, PollEnd: broken},
+					last.hooks(look),
+				} {
+					handlers = append(handlers, watch(t, c, notifier(t).FD(), cb))
+				}
+				block(t, c)
+				there = false
+				defer func() { there = true }()
+				if v := panicOf(func() { end(c, handlers) }); v != "bad" {
+					t.Fatalf("panicked with %v", v)
+				}
+				checkPairs(t, first)
+				checkPairs(t, last)
+				_, _ = c.TryPoll()
+				checkPairs(t, last)
+			})
+		})
+	}
+}
+
+// The loop takes notice of a Close whose PollEnd has panicked.
+func TestPanicInPollEndOfAClose(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := polling(t, newLoop, longWindow.Max)
+		h := watch(t, c, notifier(t).FD(), Callbacks{
+			Read: func() {}, Poll: func() bool { return true }, PollEnd: func() { panic("bad") },
+		})
+		if block(t, c); c.watched != 1 {
+			t.Fatalf("the loop knows of %d handlers", c.watched)
+		}
+		if v := panicOf(func() { _ = h.Close() }); v != "bad" {
+			t.Fatalf("panicked with %v", v)
+		}
+		if turn(t, c); c.watched != 0 {
+			t.Errorf("the loop believes in %d handlers", c.watched)
+		}
+	})
+}
+
 func TestPollingOffByDefault(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		for _, opt := range []Option{WithName("default"), WithPolling(Polling{})} {
