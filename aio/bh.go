@@ -192,7 +192,10 @@ func (c *Context) promote() {
 // reached; then there is nothing left here.
 func (c *Context) runBottomHalves() (progress bool) {
 	for b := c.batch.pop(); b != nil; b = c.batch.pop() {
-		if c.runBottomHalf(b) {
+		switch {
+		case b.state.Load()&wanted == wantedIdle: // cancelled since it was sorted, and scheduled anew
+			c.enqueue(b) // it has kept its queued bit
+		case c.runBottomHalf(b):
 			c.stats.BottomHalves++
 			progress = true
 		}

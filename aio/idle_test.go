@@ -139,6 +139,33 @@ func TestScheduleTakesPrecedenceOverScheduleIdle(t *testing.T) {
 	})
 }
 
+// Whatever it was before, it is idle now, though the loop has come to it already.
+func TestScheduleIdleAfterCancelWaitsForItsChance(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		b := c.NewBottomHalf(ran.note("idle"))
+		must(t, c.ScheduleOnce(func() {
+			b.Cancel()
+			must(t, b.ScheduleIdle())
+		}))
+		must(t, b.Schedule())
+		must(t, c.ScheduleOnce(ran.note("behind it")))
+		turn(t, c)
+		ran.expect(t, "behind it")
+		if !b.Scheduled() {
+			t.Error("not scheduled any more")
+		}
+		if turn(t, c) {
+			t.Error("an idle bottom half is progress")
+		}
+		ran.expect(t, "idle")
+		if s := c.Stats(); s.IdleBottomHalves != 1 || s.BottomHalves != 2 {
+			t.Errorf("counted as %+v", s)
+		}
+	})
+}
+
 // One that is cancelled keeps its place among the idle ones for a while. When it
 // is scheduled then, a sleeping loop has to hear of it.
 func TestScheduleAfterCancelOfAnIdleOneNotifies(t *testing.T) {
