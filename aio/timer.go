@@ -2,7 +2,10 @@
 
 package aio
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Timer calls a function on the home goroutine at a point in time. It is QEMU's
 // QEMUTimer. Its methods may be called from any goroutine; their cost grows with
@@ -57,11 +60,15 @@ func (t *Timer) Mod(deadline time.Duration) error {
 }
 
 // ModAfter is Mod with a deadline of d from now. One beyond the end of time never
-// comes.
+// comes, one before its beginning is over.
 func (t *Timer) ModAfter(d time.Duration) error {
-	deadline := t.list.ctx.Now(t.list.id) + d
-	if d > 0 && deadline < 0 && deadline < d {
+	now := t.list.ctx.Now(t.list.id) // below 0 if a program has set its clock so
+	deadline := now + d
+	switch {
+	case d > 0 && deadline < now:
 		deadline = never
+	case d < 0 && deadline > now:
+		deadline = math.MinInt64
 	}
 	return t.Mod(deadline)
 }

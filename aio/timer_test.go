@@ -237,6 +237,37 @@ func TestTimersAtTheEndsOfTime(t *testing.T) {
 	})
 }
 
+// ModAfter counts from a clock below 0 as from any other, and ends where time does.
+func TestModAfterBelowZero(t *testing.T) {
+	const start, end, hour = math.MinInt64, math.MaxInt64, time.Hour
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		c.VirtualClock().Stop()
+		for _, tc := range []struct{ now, d, want time.Duration }{
+			{-hour, time.Minute, -59 * time.Minute}, {-1, 1, 0}, {-hour, 2 * hour, hour}, {start, end, -1},
+			{-hour, -hour, -2 * hour}, {-hour, start, start}, {start, -1, start}, {start, start, start},
+			{hour, start, start + hour}, {hour, end, end}, {end - 1, 2, end},
+		} {
+			c.VirtualClock().Set(tc.now)
+			timer := c.NewTimer(Virtual, func() {})
+			must(t, timer.ModAfter(tc.d))
+			if got, _ := timer.Deadline(); got != tc.want {
+				t.Errorf("%v after %v: the deadline is %v, want %v", tc.d, tc.now, got, tc.want)
+			}
+			timer.Del()
+		}
+		ran := false
+		c.VirtualClock().Set(-hour)
+		c.VirtualClock().Start()
+		timer := c.NewTimer(Virtual, func() { ran = true })
+		must(t, timer.ModAfter(start))
+		if turn(t, c); !ran {
+			t.Error("it has not expired")
+		}
+		timer.Del()
+	})
+}
+
 func TestTimersFromOtherGoroutines(t *testing.T) {
 	eachClock(t, func(t *testing.T, c *Context, id ClockID) {
 		const producers, each = 4, 50
