@@ -20,6 +20,7 @@ var errorChecks = []check{
 	{name: "failed_modify_changes_nothing", run: failedModifyChangesNothing},
 	{name: "closed_while_registered", run: closedWhileRegistered},
 	{name: "reopened_while_registered", run: reopenedWhileRegistered},
+	{name: "closed_beside_a_duplicate", run: closedBesideADuplicate},
 }
 
 // fails checks that err is a *backend.FDError about fd that wraps errno.
@@ -161,6 +162,36 @@ func reopenedWhileRegistered(h *home) {
 		kept.signal()
 		h.never(1)
 		h.never(3)
+		h.quiet()
+	}
+}
+
+// The same, and a duplicate keeps the file open and ready, so that the Poller may go on
+// to report it, for a while: it has to find out by itself.
+func closedBesideADuplicate(h *home) {
+	for name, reopened := range map[string]bool{"closed": false, "reopened": true} {
+		e, other, stranger := h.eventfd(1), h.eventfd(0), h.eventfd(0)
+		e.dup()
+		h.add(e.fd, backend.In, 1)
+		h.add(other.fd, backend.In, 2)
+		h.expect(1)
+		e.close()
+		if reopened {
+			e.takes(stranger)
+		}
+		for n := 0; len(h.wait(0)) > 0; n++ {
+			if n == 100_000 {
+				h.Fatalf("%s: the Poller spins", name)
+			}
+		}
+		h.quiet()
+		if p, ok := h.p.(backend.Pollable); ok && p.PollFD() == e.fd { // whoever has closed it may do it again
+			h.Errorf("%s: the Poller took the number", name)
+		}
+		other.signal()
+		h.expect(2)
+		h.remove(e.fd)
+		h.remove(other.fd)
 		h.quiet()
 	}
 }

@@ -37,7 +37,9 @@ type Poller struct {
 	// keeps the file open, only a new epoll instance gets rid of its events.
 	orphaned bool
 
-	events []unix.EpollEvent // used by Wait alone
+	// These are used by Wait alone.
+	found  uint32 // counts Waits that found something
+	events []unix.EpollEvent
 	waiter waiter
 }
 
@@ -241,21 +243,45 @@ func (p *Poller) collect(ready []backend.Ready, events []unix.EpollEvent) (int, 
 		}
 	}
 	n += p.collectAlways(ready[n:])
+	if p.found++; p.found%checkPeriod == 0 && p.orphan(events) {
+		stale, p.orphaned = true, true
+	}
 	if stale && p.orphaned {
 		return n, p.rebuild()
 	}
 	return n, nil
 }
 
+// Once in so many Waits that found something, it is checked whether that is still what is
+// registered: seldom enough not to be noticed, soon enough to end a busy loop.
+const checkPeriod = 4096
+
+// orphan reports whether one of the events is of a file whose number was closed, or means
+// another file by now, without Remove, and that some other number keeps open. It would be
+// reported for ever. Edges are not, and would be reported once more by the question.
+func (p *Poller) orphan(events []unix.EpollEvent) bool {
+	for i := range events {
+		key := keyOf(&events[i])
+		s := p.table.Get(key)
+		if s == nil || s.Events&backend.Edge != 0 {
+			continue
+		}
+		switch ctl(p.epfd, unix.EPOLL_CTL_MOD, key, s) {
+		case unix.EBADF, unix.ENOENT, unix.EPERM: // not open; another file; one that cannot wait
+			return true
+		}
+	}
+	return false
+}
+
 // rebuild replaces the epoll instance by one that knows the live registrations
 // only. If it fails, the old one stays until the next Wait. The new one gets a
 // number of its own, so that whoever waits for it finds out.
 func (p *Poller) rebuild() error {
-	fresh, err := sys.EpollCreate1()
+	fresh, err := p.create()
 	if err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
-	sys.Opened(fresh, sys.KindEventpoll)
 	if err := p.populate(fresh); err != nil {
 		_ = unix.Close(fresh)
 		return os.NewSyscallError("epoll_ctl", err)
@@ -263,6 +289,21 @@ func (p *Poller) rebuild() error {
 	old := p.epfd
 	p.epfd, p.orphaned = fresh, false
 	return os.NewSyscallError("close", unix.Close(old))
+}
+
+// create makes an epoll instance whose number is not registered: whoever has closed that
+// by mistake may close it again.
+func (p *Poller) create() (int, error) {
+	epfd, err := sys.EpollCreate1()
+	if err != nil {
+		return -1, err
+	}
+	sys.Opened(epfd, sys.KindEventpoll)
+	if _, registered := p.table.Registered(epfd); registered {
+		defer unix.Close(epfd)
+		return p.create()
+	}
+	return epfd, nil
 }
 
 // populate registers everything with another epoll instance.
