@@ -34,6 +34,9 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 		return false, err
 	}
 	defer c.leave()
+	if c.prepared && c.depth == 1 {
+		return c.iterateBetween(blocking)
+	}
 	c.resume()
 	c.stats.Iterations++
 	c.nowValid = false

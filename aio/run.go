@@ -17,6 +17,9 @@ func (c *Context) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.leave()
+	if c.prepared {
+		defer c.remind(c.accepted, c.taken)
+	}
 	var stop atomic.Bool
 	defer context.AfterFunc(ctx, func() {
 		stop.Store(true)

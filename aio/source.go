@@ -57,6 +57,22 @@ func (c *Context) Prepare() (timeout time.Duration, err error) {
 	return timeout, nil
 }
 
+// iterateBetween is a Poll between Prepare and Check, with all that are nested in it.
+func (c *Context) iterateBetween(blocking bool) (progress bool, err error) {
+	defer c.remind(c.accepted, c.taken)
+	return c.iterate(blocking)
+}
+
+// remind comes after that, also if it has panicked. The foreign loop is about to wait for
+// what Prepare knew. What the Poll has left, and a notify that it has taken, which may have
+// been about a timer or a descriptor, has to end that wait.
+func (c *Context) remind(accepted, taken uint64) {
+	newlyIdle := c.taken != taken && (c.idle.first != nil || c.idleBatch.first != nil)
+	if c.accepted != accepted || c.busy() || newlyIdle {
+		c.Notify()
+	}
+}
+
 // Query appends the descriptors that the foreign loop waits for. They stay the
 // Context's own and may be others in each turn.
 func (c *Context) Query(fds []unix.PollFd) []unix.PollFd {

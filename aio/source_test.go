@@ -1,6 +1,7 @@
 package aio
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -280,5 +281,105 @@ func TestForeignLoopSeesChangesAfterPrepare(t *testing.T) {
 				foreignUntil(t, c, func() bool { return done })
 			})
 		}
+	})
+}
+
+// A Poll after Prepare takes the notify that the foreign loop was to wake up from. If it
+// does not come to everything, the foreign loop has to hear of that.
+func TestForeignLoopHearsOfWhatAPollLeaves(t *testing.T) {
+	panics := func(t *testing.T, c *Context) {
+		t.Helper()
+		if v := panicOf(func() { _, _ = c.TryPoll() }); v != errCause {
+			t.Fatalf("Poll panicked with %v", v)
+		}
+	}
+	bad := func() { panic(errCause) }
+	for name, leave := range map[string]func(t *testing.T, c *Context, effect func()){
+		"a bottom half behind a panic": func(t *testing.T, c *Context, effect func()) {
+			must(t, c.ScheduleOnce(bad))
+			must(t, c.ScheduleOnce(effect))
+			panics(t, c)
+		},
+		"an event behind a panic": func(t *testing.T, c *Context, effect func()) {
+			n := notifier(t)
+			watchNotifier(t, c, n, effect)
+			must(t, n.Set())
+			must(t, c.ScheduleOnce(bad))
+			panics(t, c)
+		},
+		"a timer behind a panic": func(t *testing.T, c *Context, effect func()) {
+			must(t, c.NewTimer(Realtime, effect).Mod(0))
+			must(t, c.ScheduleOnce(bad))
+			panics(t, c)
+		},
+		"a timer that is not due": func(t *testing.T, c *Context, effect func()) {
+			must(t, c.NewTimer(Realtime, effect).ModAfter(time.Millisecond))
+			_, err := c.TryPoll()
+			must(t, err)
+		},
+		"a timer that is not due when Run ends": func(t *testing.T, c *Context, effect func()) {
+			must(t, c.NewTimer(Realtime, effect).ModAfter(time.Millisecond))
+			ctx, stop := context.WithCancel(t.Context())
+			must(t, c.ScheduleOnce(stop))
+			wantError(t, c.Run(ctx), context.Canceled)
+		},
+		"a timer armed for a nested Poll": func(t *testing.T, c *Context, effect func()) {
+			must(t, c.ScheduleOnce(func() {
+				must(t, c.NewTimer(Realtime, effect).ModAfter(time.Millisecond))
+				_, err := c.TryPoll()
+				must(t, err)
+			}))
+			_, err := c.TryPoll()
+			must(t, err)
+		},
+		"an idle bottom half": func(t *testing.T, c *Context, effect func()) {
+			must(t, c.NewBottomHalf(effect).ScheduleIdle())
+			must(t, c.ScheduleOnce(func() {}))
+			_, err := c.TryPoll()
+			must(t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachBackend(t, func(t *testing.T, newLoop maker) {
+				c := newLoop()
+				watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}}) // so that Poll asks the kernel
+				foreign(t, c)
+				done := false
+				timeout, err := c.Prepare()
+				must(t, err)
+				fds := c.Query(nil)
+				leave(t, c, func() { done = true })
+				if !done {
+					waitForeign(t, fds, timeout)
+				}
+				_, err = c.Check(fds)
+				must(t, err)
+				_, err = c.Dispatch()
+				must(t, err)
+				foreignUntil(t, c, func() bool { return done })
+			})
+		})
+	}
+}
+
+// One that leaves nothing does not.
+func TestForeignLoopSleepsOnAfterAPoll(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		r, w := pipe(t)
+		watch(t, c, r, Callbacks{Read: func() { read(r, 1) }})
+		foreign(t, c)
+		_, err := c.Prepare()
+		must(t, err)
+		fds := c.Query(nil)
+		write(t, w, "x")
+		before := c.Stats().NotifiesWritten
+		_, err = c.TryPoll()
+		must(t, err)
+		if n := c.Stats().NotifiesWritten - before; n > 0 {
+			t.Errorf("%d writes", n)
+		}
+		_, err = c.Check(fds)
+		must(t, err)
 	})
 }
