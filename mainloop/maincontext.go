@@ -213,6 +213,9 @@ func (m *MainContext) Prepare() (timeout time.Duration, err error) {
 
 func (m *MainContext) prepare(s *Source) {
 	s.hasty = false
+	if s.fresh.Load() {
+		s.forget(m)
+	}
 	if !s.sight(m) {
 		s.ready = false
 		return
@@ -238,10 +241,20 @@ func (m *MainContext) ask(s *Source) {
 	m.limit(s.patient(timeout))
 }
 
+// forget drops what s was ready for before it was attached.
+func (s *Source) forget(m *MainContext) {
+	s.mu.Lock() // or it might go to another MainContext meanwhile
+	defer s.mu.Unlock()
+	if s.ctx.Load() == m {
+		s.fresh.Store(false)
+		s.ready = false
+	}
+}
+
 // sight reports whether s takes part in the turn. A source does not if it has been
-// detached, or if it is running and must not be entered again.
+// detached, also if it is back already, or if it is running and must not be entered again.
 func (s *Source) sight(m *MainContext) bool {
-	return s.ctx.Load() == m && (s.running.Load() == 0 || s.recurse.Load())
+	return s.ctx.Load() == m && !s.fresh.Load() && (s.running.Load() == 0 || s.recurse.Load())
 }
 
 // limit shortens the turn's timeout.

@@ -64,6 +64,7 @@ type Source struct {
 	readyTime atomic.Int64                // a time.Duration
 	recurse   atomic.Bool
 	destroyed atomic.Bool
+	fresh     atomic.Bool // attached since the last Prepare: what the owner knows of it is from before
 
 	running atomic.Int32 // dispatches under way, counted by the owner
 
@@ -214,12 +215,14 @@ func (s *Source) Attach(m *MainContext) error {
 	if err := m.insert(s, s.priority); err != nil {
 		return err
 	}
+	s.fresh.Store(true)
 	s.ctx.Store(m)
 	m.Wakeup()
 	return nil
 }
 
-// Detach takes the source away from its MainContext. It can be attached again.
+// Detach takes the source away from its MainContext. It can be attached again, and is
+// asked anew then whether it is ready.
 func (s *Source) Detach() error { return s.change(s.detach) }
 
 func (s *Source) detach() {

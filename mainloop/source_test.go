@@ -322,6 +322,53 @@ func TestBadSources(t *testing.T) {
 	wantError(t, openSource(t, nil, "late", Funcs{}).Attach(other), ErrClosed)
 }
 
+// What made a source ready is over when it is detached: attached again, here or elsewhere,
+// it is asked anew.
+func TestDetachedSourceIsNotReadyAnyMore(t *testing.T) {
+	for name, move := range map[string]func(s *Source, here, there *MainContext){
+		"within the turn": func(s *Source, here, _ *MainContext) { must(t, s.Attach(here)) },
+		"into an inner turn of another": func(s *Source, _, there *MainContext) {
+			must(t, s.Attach(there))
+			try(t, there)
+		},
+		"after a panic": func(*Source, *MainContext, *MainContext) { panic("bad") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			here, there := openMain(t), openMain(t)
+			var ran journal
+			fd := openEvent(t)
+			s := openSource(t, here, "s", Funcs{Dispatch: ran.note("s")})
+			_, err := s.AddFD(fd, unix.POLLIN)
+			must(t, err)
+			mover := openSource(t, nil, "mover", Funcs{Prepare: always, Dispatch: func() bool {
+				clearEvent(fd)
+				must(t, s.Detach())
+				move(s, here, there)
+				return false
+			}})
+			must(t, mover.SetPriority(PriorityHigh))
+			must(t, mover.Attach(here))
+			setEvent(t, fd)
+			func() {
+				defer func() {
+					if recover() != nil {
+						mover.Destroy()
+						must(t, s.Attach(there))
+					}
+				}()
+				try(t, here)
+			}()
+			try(t, here)
+			try(t, there)
+			ran.expect(t)
+			setEvent(t, fd)
+			try(t, here)
+			try(t, there)
+			ran.expect(t, "s")
+		})
+	}
+}
+
 func TestDestroyedSourceRefuses(t *testing.T) {
 	m := openMain(t)
 	finalized := 0
