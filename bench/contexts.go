@@ -77,8 +77,10 @@ func contextsSetup(s *site, row string, n int) (runFunc, error) {
 	}, nil
 }
 
-// programSize is the memory of heap and stacks that is in use.
+// programSize is the memory of heap and stacks that is in use. The stacks of goroutines
+// that have ended are free after the second collection.
 func programSize() int64 {
+	runtime.GC()
 	heap := heapInUse()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
