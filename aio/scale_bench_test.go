@@ -141,9 +141,8 @@ func footprint() int64 {
 // What a Context, and a descriptor, may take besides what the kernel keeps. Of the
 // Context 6 KiB are the stacks of two goroutines, which differ with the Go version.
 const (
-	maxParkedContext = 11 << 10
+	maxParkedContext = 10<<10 + 512
 	maxDescriptor    = 256
-	maxPpollMember   = 280 // ppoll keeps the list that it hands to the kernel, too
 )
 
 func init() {
@@ -181,11 +180,7 @@ func measureMemory(backend Backend, mode Mode) error {
 		err = fmt.Errorf("%d bytes per parked Context", many)
 	}
 	perFD, e := bytesPerDescriptor(4000, backend, mode)
-	limit := int64(maxDescriptor)
-	if backend == Ppoll {
-		limit = maxPpollMember
-	}
-	if e == nil && perFD > limit {
+	if e == nil && perFD > maxDescriptor {
 		e = fmt.Errorf("%d bytes per descriptor", perFD)
 	}
 	fmt.Printf("%d bytes per Context, %d per descriptor\n", many, perFD)

@@ -50,7 +50,7 @@ func (c *completions) write(entry []byte) {
 }
 
 func (c *completions) queue() completionQueue {
-	return completionQueue{head: &c.head, tail: &c.tail, entries: c.memory, mask: uint32(len(c.memory)) - 1}
+	return completionQueue{head: &c.head, tail: &c.tail, entries: c.memory}
 }
 
 func checkCQE(t *testing.T, c *CQE, want []byte) {

@@ -39,16 +39,18 @@ type Ring struct {
 
 type submissionQueue struct {
 	head, tail, flags *uint32 // shared with the kernel
-	entries           []SQE
-	mask              uint32
-	next              uint32 // entries below are filled in, those from *tail on not yet published
+	entries           []SQE   // a power of two
+	next              uint32  // entries below are filled in, those from *tail on not yet published
 }
 
 type completionQueue struct {
 	head, tail *uint32 // shared with the kernel
-	entries    []CQE
-	mask       uint32
+	entries    []CQE   // a power of two
 }
+
+// at returns the entry that is published when tail or head is n. No number is out of range.
+func (q *submissionQueue) at(n uint32) *SQE { return &q.entries[n&uint32(len(q.entries)-1)] }
+func (q *completionQueue) at(n uint32) *CQE { return &q.entries[n&uint32(len(q.entries)-1)] }
 
 // New makes a ring of sqEntries submission and cqEntries completion entries (both
 // rounded up to powers of two; cqEntries 0 means twice the first) with the given
@@ -101,11 +103,11 @@ func (r *Ring) mapQueues(p *abi.IOURingParams) error {
 	}
 	r.sq = submissionQueue{
 		head: word(sq, p.SQOffset.Head), tail: word(sq, p.SQOffset.Tail), flags: word(sq, p.SQOffset.Flags),
-		entries: view[SQE](sqes, 0, p.SQEntries), mask: p.SQEntries - 1,
+		entries: view[SQE](sqes, 0, p.SQEntries),
 	}
 	r.cq = completionQueue{
 		head: word(cq, p.CQOffset.Head), tail: word(cq, p.CQOffset.Tail),
-		entries: view[CQE](cq, p.CQOffset.Cqes, p.CQEntries), mask: p.CQEntries - 1,
+		entries: view[CQE](cq, p.CQOffset.Cqes, p.CQEntries),
 	}
 	// The queue is an array of indices into the entries; each place keeps its own.
 	for i, places := 0, view[uint32](sq, p.SQOffset.Array, p.SQEntries); i < len(places); i++ {
@@ -174,7 +176,7 @@ func (r *Ring) Next() *SQE {
 	if r.Queued() == uint32(len(r.sq.entries)) {
 		return nil
 	}
-	e := &r.sq.entries[r.sq.next&r.sq.mask]
+	e := r.sq.at(r.sq.next)
 	r.sq.next++
 	e.Reset()
 	return e
@@ -219,7 +221,7 @@ func (r *Ring) Peek() *CQE {
 	if head == atomic.LoadUint32(r.cq.tail) {
 		return nil
 	}
-	return &r.cq.entries[head&r.cq.mask]
+	return r.cq.at(head)
 }
 
 // Seen gives the entry of the last Peek back to the kernel.

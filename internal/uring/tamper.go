@@ -10,7 +10,7 @@ func (r *Ring) Tamper(deliver func(c *CQE) int) (pump func()) {
 	kernel := Ring{cq: r.cq}
 	size := 4 * len(r.cq.entries)
 	var head, tail uint32
-	r.cq = completionQueue{head: &head, tail: &tail, entries: make([]CQE, size), mask: uint32(size - 1)}
+	r.cq = completionQueue{head: &head, tail: &tail, entries: make([]CQE, size)}
 	return func() {
 		if r.fd < 0 { // closed, and the kernel's queue unmapped
 			return
@@ -21,7 +21,7 @@ func (r *Ring) Tamper(deliver func(c *CQE) int) (pump func()) {
 				return
 			}
 			for range n {
-				r.cq.entries[tail&r.cq.mask] = *c
+				*r.cq.at(tail) = *c
 				tail++
 			}
 			kernel.Seen()
