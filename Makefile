@@ -21,13 +21,13 @@ help: ## list what can be made
 ## REPLAY 1: make kernels prints the table of what the last runs have left behind
 ## RENEW 1: make instructions writes its baseline anew
 ## DURATION time on each backend for make soak (default: 60s)
-## FUZZTIME time for each target of make fuzz (default: 60s)
+## FUZZTIME time, or with an x number of inputs, for each target of make fuzz (default: 500000x)
 QUICK    ?=
 BACKEND  ?=
 SCENARIO ?=
 OUT      ?= bench/out
 COUNT    ?= 200
-FUZZTIME ?= 60s
+FUZZTIME ?= 500000x
 DURATION ?= 60s
 KERNEL   ?=
 SHORT    ?=
@@ -47,13 +47,14 @@ stress: ## run the tests of the core COUNT times, with and without the race dete
 	$(GO) test -timeout 0 -count $(COUNT) -cpu 1,2,4 ./aio ./backend/...
 	CGO_ENABLED=1 $(GO) test -timeout 0 -race -count $(COUNT) -cpu 1,2,4 ./aio ./backend/...
 
-# go test runs one fuzz target of one package at a time.
+# go test runs one fuzz target of one package at a time. Before Go 1.27 it fails now and then
+# when a time is over (go.dev/issue/75804); a number of inputs has no such end.
 fuzz: ## run each fuzz target for FUZZTIME
 	@set -e; for package in $$($(GO) list ./...); do \
 		targets=$$($(GO) test -list '^Fuzz' $$package); \
 		for target in $$(echo "$$targets" | grep '^Fuzz' || true); do \
 			echo "== $$package $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$package; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1000x $$package; \
 		done; done
 
 # Go keeps what fuzzing has found in a cache of the machine. Tests go through what is kept here.
