@@ -135,12 +135,14 @@ func (p *parker) attend() error {
 	}
 	p.fd, p.file = fd, file
 	p.readable.Store(true) // what has happened before
-	p.watcher.Go(func() { p.watch(conn) })
+	p.watcher.Add(1)
+	go p.watch(conn)
 	return nil
 }
 
 // watch passes on that the descriptor has become readable, until it is closed.
 func (p *parker) watch(conn syscall.RawConn) {
+	defer p.watcher.Done()
 	_ = conn.Read(func(uintptr) (done bool) {
 		p.readable.Store(true)
 		p.wake()
