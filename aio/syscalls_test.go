@@ -196,7 +196,7 @@ var runtimesOwn = []string{
 // the runtime and those of the test. Both have descriptors of their own.
 func countTraced(trace string) countedCalls {
 	counted := make(countedCalls)
-	last := make(map[string]string) // call of each thread
+	begun := make(map[string]bool) // threads that have made a call which is not the runtime's
 	during := ""
 	for line := range strings.Lines(trace) {
 		if m := tracedMark.FindStringSubmatch(line); m != nil {
@@ -217,9 +217,11 @@ func countTraced(trace string) countedCalls {
 			continue
 		}
 		thread, call, argument := m[1], m[2], m[3]
-		before := last[thread]
-		last[thread] = call
-		if during == "" || runtimesCall(before, call) || testsCall(call, argument) {
+		if runtimesCall(call, begun[thread]) {
+			continue
+		}
+		begun[thread] = true
+		if during == "" || testsCall(call, argument) {
 			continue
 		}
 		if counted[during] == nil {
@@ -240,8 +242,8 @@ func (c countedCalls) interrupted(during, unfinished string) {
 
 // runtimesCall reports whether call is the runtime's. A thread that it begins asks
 // for its number, among other things.
-func runtimesCall(before, call string) bool {
-	return slices.Contains(runtimesOwn, call) || call == "gettid" && (before == "" || slices.Contains(runtimesOwn, before))
+func runtimesCall(call string, begun bool) bool {
+	return slices.Contains(runtimesOwn, call) || call == "gettid" && !begun
 }
 
 // testsCall reports whether call is made on a descriptor that is not the library's.
