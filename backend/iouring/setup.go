@@ -33,7 +33,8 @@ func New() (*Poller, error) {
 
 // NewUnbound is New for a home goroutine that is not locked to a thread. To complete
 // a request the kernel then interrupts the thread that has submitted it, whatever that
-// does at the moment, so an event costs more than with New.
+// does at the moment, so an event costs more than with New, and a file may be held after
+// Remove until that thread has had a CPU.
 func NewUnbound() (*Poller, error) {
 	c := detect()
 	c.flags, c.unbound = 0, true
