@@ -105,14 +105,15 @@ func (v *VirtualClock) reached(id ClockID, mono, point time.Duration) bool {
 	return !v.stopped && v.read(id, mono) >= point
 }
 
-// read is called with mu held.
+// read is called with mu held. mono was taken before that, perhaps before the clock was
+// stopped and started: it is not to go back then.
 func (v *VirtualClock) read(id ClockID, mono time.Duration) time.Duration {
 	now := v.base
 	if id == VirtualRT {
 		now = v.baseRT
 	}
 	if !v.stopped {
-		now += mono - v.anchor
+		now += max(0, mono-v.anchor)
 	}
 	return now
 }

@@ -1,8 +1,11 @@
 package aio
 
 import (
+	"runtime"
 	"testing"
 	"time"
+
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 func TestClocksCountFromTheirOwnBeginning(t *testing.T) {
@@ -49,6 +52,24 @@ func TestStoppedClockStandsStill(t *testing.T) {
 		for v.Now() == virtual {
 		}
 	})
+}
+
+// Who has read the time, and finds when it has the lock that the clock stood still for a
+// while, does not see it go back.
+func TestStopAndStartDuringAReading(t *testing.T) {
+	v := NewVirtualClock()
+	mono := sys.Monotonic()
+	for _, id := range []ClockID{Virtual, VirtualRT} {
+		before := v.at(id, mono)
+		v.Stop()
+		for start := sys.Monotonic(); sys.Monotonic() < start+time.Millisecond; {
+			runtime.Gosched()
+		}
+		v.Start()
+		if after := v.at(id, mono); after < before {
+			t.Errorf("%v went back by %v", id, before-after)
+		}
+	}
 }
 
 func TestSetAndAdvanceMoveVirtualAlone(t *testing.T) {
