@@ -253,8 +253,9 @@ func (p *Poller) collect(ready []backend.Ready, events []unix.EpollEvent) (int, 
 }
 
 // Once in so many Waits that found something, it is checked whether that is still what is
-// registered: seldom enough not to be noticed, soon enough to end a busy loop.
-const checkPeriod = 4096
+// registered: seldom enough not to be noticed, soon enough to end a busy loop. A prime: where
+// descriptors take turns because there is no room for all, each one's comes.
+const checkPeriod = 4093
 
 // orphan reports whether one of the events is of a file whose number was closed, or means
 // another file by now, without Remove, and that some other number keeps open. It would be

@@ -152,6 +152,28 @@ func TestOrphanMakesANewInstance(t *testing.T) {
 	unix.Close(kept)
 }
 
+// Where descriptors take turns, an orphan may have its turn in every second Wait only.
+func TestOrphanThatTakesTurnsIsFound(t *testing.T) {
+	for _, which := range []int{0, 1} {
+		p := newPoller(t)
+		fds := [2]int{eventfd(t, 1), eventfd(t, 1)}
+		for i, fd := range fds {
+			add(t, p, fd, backend.In, backend.Tag(i))
+		}
+		dup(t, fds[which])
+		unix.Close(fds[which])
+		number := p.epfd
+		for n := 0; p.epfd == number; n++ {
+			if n == 100_000 {
+				t.Fatalf("number %d: the Poller spins", which)
+			}
+			if _, err := p.Wait(make([]backend.Ready, 1), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // The new instance watches the beacon as well.
 func TestOrphanBesideAnAlwaysReadyFile(t *testing.T) {
 	p := newPoller(t)
