@@ -80,11 +80,11 @@ func (a *alwaysReady) find(index uint32) int {
 
 // lightBeacon fails with EMFILE or ENFILE if there is no descriptor left.
 func (p *Poller) lightBeacon() error {
-	fd, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	// Not the number of a descriptor that was closed before Remove, which would remove this one.
+	fd, err := p.unregistered(beacon, sys.KindEventfd)
 	if err != nil {
 		return err
 	}
-	sys.Opened(fd, sys.KindEventfd)
 	p.always.beacon = fd
 	if err := p.watchBeacon(p.epfd); err != nil {
 		p.closeBeacon()
@@ -92,6 +92,8 @@ func (p *Poller) lightBeacon() error {
 	}
 	return nil
 }
+
+func beacon() (int, error) { return unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK) }
 
 func (p *Poller) watchBeacon(epfd int) error {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN}

@@ -295,16 +295,21 @@ func (p *Poller) rebuild() error {
 // create makes an epoll instance whose number is not registered: whoever has closed that
 // by mistake may close it again.
 func (p *Poller) create() (int, error) {
-	epfd, err := sys.EpollCreate1()
+	return p.unregistered(sys.EpollCreate1, sys.KindEventpoll)
+}
+
+// unregistered opens a descriptor whose number is not registered.
+func (p *Poller) unregistered(open func() (int, error), kind string) (int, error) {
+	fd, err := open()
 	if err != nil {
 		return -1, err
 	}
-	sys.Opened(epfd, sys.KindEventpoll)
-	if _, registered := p.table.Registered(epfd); registered {
-		defer unix.Close(epfd)
-		return p.create()
+	sys.Opened(fd, kind)
+	if _, registered := p.table.Registered(fd); registered {
+		defer unix.Close(fd)
+		return p.unregistered(open, kind)
 	}
-	return epfd, nil
+	return fd, nil
 }
 
 // populate registers everything with another epoll instance.

@@ -174,6 +174,27 @@ func TestOrphanThatTakesTurnsIsFound(t *testing.T) {
 	}
 }
 
+// The number of a descriptor that was closed before Remove is not the beacon's: Remove
+// would put it out, and the files that it stands for would never be ready again.
+func TestBeaconTakesNoRegisteredNumber(t *testing.T) {
+	p := newPoller(t)
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(null) })
+	fd := eventfd(t, 0)
+	add(t, p, fd, backend.In, 1)
+	unix.Close(fd)
+	add(t, p, null, backend.In, 2)
+	if err := p.Remove(fd); err != nil {
+		t.Fatal(err)
+	}
+	if got := wait(t, p, 0); len(got) != 1 || got[0].Tag != 2 {
+		t.Errorf("got %v, want tag 2", got)
+	}
+}
+
 // The new instance watches the beacon as well.
 func TestOrphanBesideAnAlwaysReadyFile(t *testing.T) {
 	p := newPoller(t)
