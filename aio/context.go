@@ -59,6 +59,8 @@ type Context struct {
 
 	// The rest belongs to the home goroutine.
 	prepared  bool // a foreign loop is between Prepare and Check
+	between   bool // a Poll or Run is, and reminds it at its end
+	reminded  bool // it was reminded, with the notify that comes after the accepted ones
 	direct    bool // the foreign loop waits for the notifier, which the Poller does not watch
 	edge      bool // the notifier need not be read
 	locked    bool

@@ -34,7 +34,7 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 		return false, err
 	}
 	defer c.leave()
-	if c.prepared && c.depth == 1 {
+	if c.prepared && !c.between {
 		return c.iterateBetween(blocking)
 	}
 	c.resume()

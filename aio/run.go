@@ -17,8 +17,9 @@ func (c *Context) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.leave()
-	if c.prepared {
-		defer c.remind(c.accepted, c.taken)
+	if c.prepared && !c.between {
+		c.comeBetween()
+		defer c.remind(c.accepted, c.taken, c.reminded)
 	}
 	var stop atomic.Bool
 	defer context.AfterFunc(ctx, func() {

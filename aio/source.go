@@ -49,7 +49,7 @@ func (c *Context) Prepare() (timeout time.Duration, err error) {
 		}
 	}
 	timeout = c.timeout()
-	c.prepared = true
+	c.prepared, c.between, c.reminded = true, false, false
 	c.notifyMe.Store(isAsleep)                       // L1
 	if c.gather() || c.busy() || c.notifyPending() { // L2
 		timeout = 0
@@ -59,17 +59,31 @@ func (c *Context) Prepare() (timeout time.Duration, err error) {
 
 // iterateBetween is a Poll between Prepare and Check, with all that are nested in it.
 func (c *Context) iterateBetween(blocking bool) (progress bool, err error) {
-	defer c.remind(c.accepted, c.taken)
+	c.comeBetween()
+	defer c.remind(c.accepted, c.taken, c.reminded)
 	return c.iterate(blocking)
+}
+
+// comeBetween takes back what an earlier Poll has reminded the foreign loop with, or no
+// Poll would sleep any more. Another notify since then stays.
+func (c *Context) comeBetween() {
+	c.between = true
+	if c.reminded && c.notified.Load() == c.accepted+1 {
+		c.accepted++
+		c.unseen = true // so that the Poller is asked
+		_ = c.wait(0)   // an error comes again
+	}
 }
 
 // remind comes after that, also if it has panicked. The foreign loop is about to wait for
 // what Prepare knew. What the Poll has left, and a notify that it has taken, which may have
-// been about a timer or a descriptor, has to end that wait.
-func (c *Context) remind(accepted, taken uint64) {
+// been about a timer or a descriptor, has to end that wait; again, if it has taken that back.
+func (c *Context) remind(accepted, taken uint64, again bool) {
+	c.between = false
 	newlyIdle := c.taken != taken && (c.idle.first != nil || c.idleBatch.first != nil)
-	if c.accepted != accepted || c.busy() || newlyIdle {
-		c.Notify()
+	if again || c.accepted != accepted || c.busy() || newlyIdle {
+		c.reminded = c.notified.CompareAndSwap(c.accepted, c.accepted+1) // else there is another one already
+		c.kick()
 	}
 }
 

@@ -383,3 +383,67 @@ func TestForeignLoopSleepsOnAfterAPoll(t *testing.T) {
 		must(t, err)
 	})
 }
+
+// What one Poll has left for the foreign loop does not keep the next one from sleeping,
+// and reaches the foreign loop all the same. An abandoned turn keeps no Poll either.
+func TestPollAfterPrepareSleepsAgain(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
+		foreign(t, c)
+		timeout, err := c.Prepare()
+		must(t, err)
+		fds := c.Query(nil)
+		c.Notify()
+		done, polls := false, 0
+		must(t, c.NewTimer(Realtime, func() { done = true }).ModAfter(20*time.Millisecond))
+		for ; !done; polls++ {
+			_, err := c.Poll()
+			must(t, err)
+		}
+		if polls > 10 {
+			t.Errorf("%d Polls until a timer", polls)
+		}
+		waitForeign(t, fds, timeout)
+		asked := time.Now()
+		stop := time.AfterFunc(20*time.Millisecond, c.Notify) // another notify ends a Poll
+		defer stop.Stop()
+		for polls = 0; time.Since(asked) < 20*time.Millisecond; polls++ {
+			_, err := c.Poll()
+			must(t, err)
+		}
+		if polls > 10 {
+			t.Errorf("%d Polls until a notify", polls)
+		}
+		waitForeign(t, fds, timeout)
+		_, err = c.Check(fds)
+		must(t, err)
+	})
+}
+
+// The turn may be one that a callback of an outer Poll makes.
+func TestForeignTurnInACallbackHearsOfWhatAPollLeaves(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
+		foreign(t, c)
+		done := false
+		must(t, c.ScheduleOnce(func() {
+			timeout, err := c.Prepare()
+			must(t, err)
+			fds := c.Query(nil)
+			must(t, c.NewTimer(Realtime, func() { done = true }).ModAfter(time.Millisecond))
+			_, err = c.TryPoll()
+			must(t, err)
+			if !done {
+				waitForeign(t, fds, timeout)
+			}
+			_, err = c.Check(fds)
+			must(t, err)
+			_, err = c.Dispatch()
+			must(t, err)
+			foreignUntil(t, c, func() bool { return done })
+		}))
+		turn(t, c)
+	})
+}
