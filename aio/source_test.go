@@ -401,7 +401,7 @@ func TestPollAfterPrepareSleepsAgain(t *testing.T) {
 			_, err := c.Poll()
 			must(t, err)
 		}
-		if polls > 10 {
+		if polls > 100 { // thousands if it does not sleep
 			t.Errorf("%d Polls until a timer", polls)
 		}
 		waitForeign(t, fds, timeout)
@@ -412,7 +412,7 @@ func TestPollAfterPrepareSleepsAgain(t *testing.T) {
 			_, err := c.Poll()
 			must(t, err)
 		}
-		if polls > 10 {
+		if polls > 100 { // thousands if it does not sleep
 			t.Errorf("%d Polls until a notify", polls)
 		}
 		waitForeign(t, fds, timeout)
