@@ -149,10 +149,7 @@ func TestForeignLoopAndPoll(t *testing.T) {
 			arrived := false
 			elsewhere(func() { must(t, c.ScheduleOnce(func() { arrived = true })) })
 			waitForeign(t, fds, timeout) // the notify after the Poll still ends the wait
-			_, err = c.Check(fds)
-			must(t, err)
-			_, err = c.Dispatch()
-			must(t, err)
+			endTurn(t, c, fds)
 			foreignUntil(t, c, func() bool { return arrived })
 		}
 
@@ -160,6 +157,15 @@ func TestForeignLoopAndPoll(t *testing.T) {
 		pollUntil(t, c, func() bool { return len(ran) > 0 }) // without the foreign loop again
 		ran.expect(t, "afterwards")
 	})
+}
+
+// endTurn does what a foreign loop does after its wait.
+func endTurn(t *testing.T, c *Context, fds []unix.PollFd) {
+	t.Helper()
+	_, err := c.Check(fds)
+	must(t, err)
+	_, err = c.Dispatch()
+	must(t, err)
 }
 
 // Where there is one P, a notifier is always about to stop, and a parked loop gets a
@@ -174,10 +180,7 @@ func TestForeignLoopOfAParkedContextIsWokenUp(t *testing.T) {
 		ran := false
 		elsewhere(func() { must(t, c.ScheduleOnce(func() { ran = true })) })
 		waitForeign(t, fds, timeout)
-		_, err = c.Check(fds)
-		must(t, err)
-		_, err = c.Dispatch()
-		must(t, err)
+		endTurn(t, c, fds)
 		foreignUntil(t, c, func() bool { return ran })
 	})
 }
@@ -274,10 +277,7 @@ func TestForeignLoopSeesChangesAfterPrepare(t *testing.T) {
 				fds := c.Query(nil)
 				change(c, func() { done = true })
 				waitForeign(t, fds, timeout)
-				_, err = c.Check(fds)
-				must(t, err)
-				_, err = c.Dispatch()
-				must(t, err)
+				endTurn(t, c, fds)
 				foreignUntil(t, c, func() bool { return done })
 			})
 		}
@@ -352,10 +352,7 @@ func TestForeignLoopHearsOfWhatAPollLeaves(t *testing.T) {
 				if !done {
 					waitForeign(t, fds, timeout)
 				}
-				_, err = c.Check(fds)
-				must(t, err)
-				_, err = c.Dispatch()
-				must(t, err)
+				endTurn(t, c, fds)
 				foreignUntil(t, c, func() bool { return done })
 			})
 		})
@@ -438,10 +435,7 @@ func TestForeignTurnInACallbackHearsOfWhatAPollLeaves(t *testing.T) {
 			if !done {
 				waitForeign(t, fds, timeout)
 			}
-			_, err = c.Check(fds)
-			must(t, err)
-			_, err = c.Dispatch()
-			must(t, err)
+			endTurn(t, c, fds)
 			foreignUntil(t, c, func() bool { return done })
 		}))
 		turn(t, c)
