@@ -66,13 +66,13 @@ corpus: ## keep what make fuzz has found, in testdata/fuzz, where tests run it
 	done
 
 soak: ## everything at once on each backend for DURATION, and nothing may be lost
-	$(GO) run ./soak -duration $(DURATION)
+	$(GO) run ./internal/soak -duration $(DURATION)
 
 model: ## go through all states of the notify protocol (spin, a C compiler)
 	docs/model/check
 
 kernels: ## run the tests on real kernels, in virtual machines (root, apt)
-	$(GO) run ./kernels -jobs 2 $(if $(KERNEL),-kernel $(KERNEL)) $(if $(SHORT),-short) $(if $(REPLAY),-replay) $(if $(PACKAGES),-only $(PACKAGES))
+	$(GO) run ./internal/kernels -jobs 2 $(if $(KERNEL),-kernel $(KERNEL)) $(if $(SHORT),-short) $(if $(REPLAY),-replay) $(if $(PACKAGES),-only $(PACKAGES))
 
 vet: ## run go vet
 	$(GO) vet ./...

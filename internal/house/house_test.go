@@ -57,8 +57,8 @@ var rooms = []room{
 	{path: "mainloop", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
 	{path: "bench", imports: []string{"aio", "backend", "coroutine", "file", "mainloop", "internal"},
 		modules: []string{unix, "golang.org/x/term", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot"}},
-	{path: "soak", imports: []string{"aio", "backend", "mainloop", "internal"}, modules: []string{unix}},
-	{path: "kernels", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
+	{path: "internal/soak", imports: []string{"aio", "backend", "mainloop", "internal"}, modules: []string{unix}},
+	{path: "internal/kernels", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
 	{path: "examples", imports: []string{"aio", "backend", "coroutine", "file", "mainloop"}, modules: []string{unix}},
 }
 
@@ -229,7 +229,7 @@ func TestReadmeNamesFeatures(t *testing.T) {
 func TestLinksLead(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 	comment := regexp.MustCompile(`(?s)<!--.*?-->`)
-	for _, doc := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/security.md", "docs/traps.md", "docs/tuning.md", "docs/model/README.md", "kernels/README.md", "bench/peers/README.md"} {
+	for _, doc := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/security.md", "docs/traps.md", "docs/tuning.md", "docs/model/README.md", "internal/kernels/README.md", "bench/peers/README.md"} {
 		for _, m := range link.FindAllStringSubmatch(comment.ReplaceAllString(read(t, doc), ""), -1) {
 			if _, err := os.Stat(filepath.Join(root, filepath.Dir(doc), m[1])); err != nil {
 				t.Errorf("%s links to %s: %v", doc, m[1], err)

@@ -12,7 +12,7 @@ import (
 // file, and no other.
 func TestWorkflowHasEveryKernel(t *testing.T) {
 	var list struct{ Kernels []struct{ Name string } }
-	if err := json.Unmarshal([]byte(read(t, "kernels/kernels.json")), &list); err != nil {
+	if err := json.Unmarshal([]byte(read(t, "internal/kernels/kernels.json")), &list); err != nil {
 		t.Fatal(err)
 	}
 	var want []string

@@ -17,7 +17,7 @@ import (
 
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/internal/feature"
-	"github.com/aioloop/aioloop/kernels/protocol"
+	"github.com/aioloop/aioloop/internal/kernels/protocol"
 )
 
 func main() {

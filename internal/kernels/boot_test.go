@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aioloop/aioloop/kernels/protocol"
+	"github.com/aioloop/aioloop/internal/kernels/protocol"
 )
 
 // fakeMachine is one whose emulator is a shell script.

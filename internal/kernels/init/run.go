@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/aioloop/aioloop/kernels/protocol"
+	"github.com/aioloop/aioloop/internal/kernels/protocol"
 )
 
 // run runs one job and tells what came of it.

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aioloop/aioloop/kernels/protocol"
+	"github.com/aioloop/aioloop/internal/kernels/protocol"
 )
 
 const module = "github.com/aioloop/aioloop"
@@ -64,7 +64,7 @@ func build(ctx context.Context, dir, arch, suffix string, packages []goPackage, 
 		return "", err
 	}
 	compile := func(args ...string) error { return goCommand(ctx, arch, args...).Run() }
-	if err := compile("build", "-ldflags", "-s -w", "-o", filepath.Join(bin, "init"), module+"/kernels/init"); err != nil {
+	if err := compile("build", "-ldflags", "-s -w", "-o", filepath.Join(bin, "init"), module+"/internal/kernels/init"); err != nil {
 		return "", fmt.Errorf("go build of the init: %w", err)
 	}
 	for _, p := range packages {

@@ -48,7 +48,7 @@ func main() {
 	flag.StringVar(&o.kernels, "kernel", "", "names from kernels.json, with commas between them (default: all)")
 	flag.BoolVar(&o.short, "short", false, "only the kernels of the short form, and the tests with -short")
 	flag.IntVar(&o.jobs, "jobs", 1, "how many guests run at the same time; each has two CPUs")
-	flag.StringVar(&o.cache, "cache", "kernels/.cache", "folder for kernels, programs and logs")
+	flag.StringVar(&o.cache, "cache", "internal/kernels/.cache", "folder for kernels, programs and logs")
 	flag.StringVar(&o.accel, "accel", "", "QEMU's accelerator (default: kvm if a probe boot with it works, else tcg)")
 	flag.StringVar(&o.only, "only", "", "packages to test, with commas between them (default: all)")
 	flag.StringVar(&o.run, "run", "", "regular expression for the tests to run, without benchmarks (default: all)")

@@ -3,8 +3,8 @@
 // Command soak runs everything that a Context can do, all at once and for as long as
 // one likes, and checks that nothing is lost, late, early, repeated or leaked.
 //
-//	go run ./soak -duration 10m
-//	go run ./soak -duration 1m -backend io_uring -seed 42
+//	go run ./internal/soak -duration 10m
+//	go run ./internal/soak -duration 1m -backend io_uring -seed 42
 //
 // The backends that work here are taken one after the other, -duration each. Of each
 // it prints one line. The exit status is 1 if an invariant was violated, and 2 if a

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aioloop/aioloop/kernels/protocol"
+	"github.com/aioloop/aioloop/internal/kernels/protocol"
 )
 
 // guest returns the result of a kernel on which the tests ended as said.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aioloop/aioloop/kernels/protocol"
+	"github.com/aioloop/aioloop/internal/kernels/protocol"
 )
 
 // TestReplay: what a guest has said is read again, and is a failure if it broke off.

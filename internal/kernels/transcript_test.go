@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aioloop/aioloop/kernels/protocol"
+	"github.com/aioloop/aioloop/internal/kernels/protocol"
 )
 
 // console builds what a guest might say: lines of the protocol, and of a job's output.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aioloop/aioloop/kernels/protocol"
+	"github.com/aioloop/aioloop/internal/kernels/protocol"
 )
 
 // transcript is what a guest has said, taken apart.
