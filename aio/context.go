@@ -178,7 +178,7 @@ func newContext(o *options, poller backend.Poller, reason string) *Context {
 		trace: o.trace, virtual: o.virtual,
 		poller:   poller,
 		events:   make([]backend.Ready, firstEvents),
-		adaptive: adaptive{pollRule: newPollRule(o.polling)},
+		adaptive: adaptive{Rule: o.polling.rule()},
 	}
 	if c.virtual == nil {
 		c.virtual = NewVirtualClock()

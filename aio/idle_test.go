@@ -219,7 +219,7 @@ func TestIdleScheduledJustBeforeTheSleep(t *testing.T) {
 			Poll:    func() bool { return false },
 			PollEnd: func() { must(t, b.ScheduleIdle()) },
 		})
-		c.adaptive.window = 20 * time.Microsecond
+		c.adaptive.Window = 20 * time.Microsecond
 		block(t, c)
 		if !ran {
 			turn(t, c)

@@ -57,7 +57,7 @@ func (c *Context) wake(from uint32) {
 	if from == isAwake { // somebody else was faster
 		return
 	}
-	if c.adaptive.Max > 0 {
+	if c.adaptive.Enabled() {
 		c.arrived.Store(int64(sys.Monotonic()))
 	}
 	c.written.Add(1)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/aioloop/aioloop/aio/internal/polling"
 	"github.com/aioloop/aioloop/backend"
 )
 
@@ -114,7 +115,7 @@ type Polling struct {
 }
 
 // PollingRule says what the window of adaptive polling follows from. The rules are
-// compared, in a simulation, in aio/testdata/pollrules.txt.
+// compared, in a simulation, in aio/internal/polling/testdata/pollrules.txt.
 type PollingRule int
 
 // The rules.
@@ -130,3 +131,8 @@ const (
 	// and shrinks when it was woken up later than that.
 	PollQEMU
 )
+
+// rule returns the rule that p asks for.
+func (p Polling) rule() polling.Rule {
+	return polling.NewRule(polling.Config{Max: p.Max, Learned: p.Rule == PollLearned, Grow: p.Grow, Shrink: p.Shrink})
+}

@@ -181,7 +181,7 @@ func TestPanicWhilePolling(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		for _, hook := range []string{"Poll", "PollBegin", "PollReady"} {
 			t.Run(hook, func(t *testing.T) {
-				c := polling(t, newLoop, 10*time.Millisecond)
+				c := newPolling(t, newLoop, 10*time.Millisecond)
 				bad := func(here string) {
 					if hook == here {
 						hook = ""

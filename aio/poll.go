@@ -166,11 +166,11 @@ func (c *Context) leave() {
 func (c *Context) await(blocking bool) error {
 	c.refresh()
 	timeout := time.Duration(0)
-	if blocking && (c.adaptive.Max > 0 || !c.shown()) {
+	if blocking && (c.adaptive.Enabled() || !c.shown()) {
 		timeout = c.timeout()
 	}
 	switch {
-	case timeout != 0 && c.adaptive.Max > 0 && !c.prepared: // or a foreign loop would wait for devices that are silent
+	case timeout != 0 && c.adaptive.Enabled() && !c.prepared: // or a foreign loop would wait for devices that are silent
 		return c.pollAndWait(timeout)
 	case c.adaptive.started:
 		c.stopPolling()

@@ -23,7 +23,7 @@ func nothing() bool { return false }
 
 func TestPollBeginAndEndArePairs(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, 100*µs)
+		c := newPolling(t, newLoop, 100*µs)
 		var ran journal
 		watch(t, c, notifier(t).FD(), ran.hooks(nothing))
 		waitForATimer(t, c, func() bool {
@@ -69,7 +69,7 @@ func checkPairs(t *testing.T, ran journal) {
 
 func TestPollFindsAnEvent(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		var ran journal
 		there := 3 // the device has something at the third look, twice
 		h := watch(t, c, notifier(t).FD(), ran.hooks(func() bool { there--; return there == 0 }))
@@ -94,7 +94,7 @@ func TestPollFindsAnEvent(t *testing.T) {
 // What arrived before the notifications were on again is found by the last Poll.
 func TestLastPollFindsWhatArrivedMeanwhile(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, 100*µs)
+		c := newPolling(t, newLoop, 100*µs)
 		var ran journal
 		ended := false
 		cb := ran.hooks(func() bool { return ended })
@@ -109,7 +109,7 @@ func TestLastPollFindsWhatArrivedMeanwhile(t *testing.T) {
 
 func TestWithoutPollReadyReadIsCalled(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		var ran journal
 		cb := ran.hooks(func() bool { return true })
 		cb.PollReady, cb.PollBegin, cb.PollEnd = nil, nil, nil
@@ -123,7 +123,7 @@ func TestWithoutPollReadyReadIsCalled(t *testing.T) {
 // Poll and the kernel may see the same event: it is one, and causes one call.
 func TestEventSeenTwiceIsDispatchedOnce(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		n := notifier(t)
 		calls := 0
 		take := func() {
@@ -150,7 +150,7 @@ func TestEventSeenTwiceIsDispatchedOnce(t *testing.T) {
 
 func TestCloseAndChangeWhilePolling(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		var old, young journal
 		h := watch(t, c, notifier(t).FD(), old.hooks(func() bool { return true }))
 		block(t, c)
@@ -169,7 +169,7 @@ func TestCloseAndChangeWhilePolling(t *testing.T) {
 
 func TestCloseOnAnotherGoroutineEndsPollingLater(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		var ran journal
 		h := watch(t, c, notifier(t).FD(), ran.hooks(func() bool { return true }))
 		block(t, c)
@@ -191,7 +191,7 @@ func elsewhere(f func()) {
 // A Context that is closed while a device's notifications are off switches them on.
 func TestCloseOfTheContextEndsPolling(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		var ran journal
 		h := watch(t, c, notifier(t).FD(), ran.hooks(func() bool { return true }))
 		block(t, c)
@@ -205,7 +205,7 @@ func TestCloseOfTheContextEndsPolling(t *testing.T) {
 func TestCloseOfTheContextBesideCloseOfAHandler(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		for range 10 {
-			c := polling(t, newLoop, longWindow.Max)
+			c := newPolling(t, newLoop, longWindow.Max)
 			var ends atomic.Int32
 			h := watch(t, c, notifier(t).FD(), Callbacks{
 				Read:    func() {},
@@ -233,7 +233,7 @@ func TestCloseOfTheContextBesideCloseOfAHandler(t *testing.T) {
 
 func TestPanicInPollEndKeepsThePairs(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, 100*µs)
+		c := newPolling(t, newLoop, 100*µs)
 		var ran journal
 		bad := true
 		watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}, Poll: nothing, PollEnd: func() {
@@ -270,7 +270,7 @@ func TestPanicInPollEndIsNotTheOthersLoss(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachBackend(t, func(t *testing.T, newLoop maker) {
-				c := polling(t, newLoop, longWindow.Max)
+				c := newPolling(t, newLoop, longWindow.Max)
 				there := true
 				look := func() bool { return there }
 				broken := func() {
@@ -306,7 +306,7 @@ func TestPanicInPollEndIsNotTheOthersLoss(t *testing.T) {
 // The loop takes notice of a Close whose PollEnd has panicked.
 func TestPanicInPollEndOfAClose(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		h := watch(t, c, notifier(t).FD(), Callbacks{
 			Read: func() {}, Poll: func() bool { return true }, PollEnd: func() { panic("bad") },
 		})

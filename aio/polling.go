@@ -7,19 +7,20 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aioloop/aioloop/aio/internal/polling"
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // adaptive is the state of adaptive polling; it belongs to the home goroutine.
 type adaptive struct {
-	pollRule
+	polling.Rule
 	handlers []*Handler // those with a Poll callback, and those that had one and are owed a PollEnd
 	blind    bool       // some handler can be watched by the kernel only
 	started  bool       // PollBegin was called
 	several  bool       // there is more than one P
 	trusted  int32      // for so many more iterations
 
-	last      pollSample // not learned from yet
+	last      polling.Sample // not learned from yet
 	immediate int        // iterations since then whose event was there at once
 	found     uint       // counts iterations that found something without a sleep
 }
@@ -39,7 +40,7 @@ const (
 // there was one is what the rule learns from. The timeout is not 0.
 func (c *Context) pollAndWait(timeout time.Duration) error {
 	a := &c.adaptive
-	if a.last.blocked > 0 {
+	if a.last.Blocked > 0 {
 		c.adapt()
 	}
 	spun, found := c.pollUserSpace(timeout)
@@ -57,7 +58,7 @@ func (c *Context) pollAndWait(timeout time.Duration) error {
 	case c.peeker == nil && a.blind: // there is no use in learning
 		return c.wait(timeout)
 	}
-	a.last = pollSample{immediate: a.immediate, spun: spun, arrived: spun, blocked: spun}
+	a.last = polling.Sample{Immediate: a.immediate, Spun: spun, Arrived: spun, Blocked: spun}
 	a.immediate = 0
 	if found {
 		return c.collectFound()
@@ -70,7 +71,7 @@ func (c *Context) pollAndWait(timeout time.Duration) error {
 // to be measured. The clock has just been read if it was not.
 func (c *Context) pollUserSpace(timeout time.Duration) (spun time.Duration, found bool) {
 	a := &c.adaptive
-	window := a.window
+	window := a.Window
 	if timeout >= 0 {
 		window = min(window, timeout)
 	}
@@ -200,19 +201,19 @@ func (c *Context) collectFound() error {
 // waitAndSample sleeps, after the loop has spun, and takes down what that teaches.
 func (c *Context) waitAndSample(timeout time.Duration) error {
 	s := &c.adaptive.last
-	start := c.readClock() - s.spun
-	limit, sleeps := s.spun+timeout, c.stats.Sleeps
+	start := c.readClock() - s.Spun
+	limit, sleeps := s.Spun+timeout, c.stats.Sleeps
 	err := c.wait(timeout)
-	s.blocked = c.readClock() - start
+	s.Blocked = c.readClock() - start
 	switch arrived := time.Duration(c.arrived.Load()) - start; {
 	case c.stats.Sleeps == sleeps: // it did not come to that
-		s.arrived = s.blocked
-	case arrived > 0 && arrived <= s.blocked:
-		s.arrived, s.woken = arrived, true
-	case timeout >= 0 && s.blocked >= limit:
-		s.arrived = limit
+		s.Arrived = s.Blocked
+	case arrived > 0 && arrived <= s.Blocked:
+		s.Arrived, s.Woken = arrived, true
+	case timeout >= 0 && s.Blocked >= limit:
+		s.Arrived = limit
 	default:
-		s.arrived = unknown
+		s.Arrived = polling.Unknown
 	}
 	return err
 }
@@ -221,14 +222,14 @@ func (c *Context) waitAndSample(timeout time.Duration) error {
 // to do: the event of the sample has waited long enough.
 func (c *Context) adapt() {
 	a := &c.adaptive
-	before := a.window
-	a.sample(a.last)
-	a.last.blocked = 0
+	before := a.Window
+	a.Learn(a.last)
+	a.last.Blocked = 0
 	switch {
-	case a.window > before:
-		c.emit(TracePollGrow, "", int64(a.window))
-	case a.window < before:
-		c.emit(TracePollShrink, "", int64(a.window))
+	case a.Window > before:
+		c.emit(TracePollGrow, "", int64(a.Window))
+	case a.Window < before:
+		c.emit(TracePollShrink, "", int64(a.Window))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aioloop/aioloop/aio/internal/polling"
 	"github.com/aioloop/aioloop/backend"
 )
 
@@ -21,8 +22,8 @@ const µs = time.Microsecond
 // longWindow is one that an event comes within, however slow the machine is.
 var longWindow = Polling{Max: time.Hour}
 
-// polling returns a Context that polls for w at its next sleep.
-func polling(t *testing.T, newLoop maker, w time.Duration) *Context {
+// newPolling returns a Context that polls for w at its next sleep.
+func newPolling(t *testing.T, newLoop maker, w time.Duration) *Context {
 	needTwoCPUs(t)
 	c := newLoop(WithPolling(longWindow))
 	turn(t, c) // from here on this is the home goroutine, so that Watch does not notify
@@ -32,8 +33,8 @@ func polling(t *testing.T, newLoop maker, w time.Duration) *Context {
 
 // openWindow sets the window for the next iteration.
 func openWindow(c *Context, w time.Duration) {
-	c.adaptive.last = pollSample{} // it would set the window first
-	c.adaptive.window = w
+	c.adaptive.last = polling.Sample{} // it would set the window first
+	c.adaptive.Window = w
 }
 
 // waitForATimer polls until a timer has fired that c has waited for, as done tells. On a
@@ -83,7 +84,7 @@ func TestPollingNeverWithOneCPU(t *testing.T) {
 // the kernel only, so the loop does not poll; io_uring shows it to all.
 func TestPollingNeedsSight(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, 100*µs)
+		c := newPolling(t, newLoop, 100*µs)
 		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
 		must(t, c.NewTimer(Realtime, func() {}).ModAfter(20*time.Millisecond))
 		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
@@ -104,7 +105,7 @@ func TestPollingNeedsSight(t *testing.T) {
 // Trap 18: with deferred task work an event shows only if the loop looks for it.
 func TestTrap18_PollingSeesADescriptor(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, 0)
+		c := newPolling(t, newLoop, 0)
 		if c.peeker == nil {
 			t.Skip("only a Peeker sees descriptors in user space")
 		}
@@ -125,7 +126,7 @@ func TestTrap18_PollingSeesADescriptor(t *testing.T) {
 // loop looks for it in user space.
 func TestTrap18_PollingSeesADescriptorAgain(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, 0)
+		c := newPolling(t, newLoop, 0)
 		if c.peeker == nil {
 			t.Skip("only a Peeker sees descriptors in user space")
 		}
@@ -151,7 +152,7 @@ func TestTrap18_PollingSeesADescriptorAgain(t *testing.T) {
 // An operation is handed to the kernel before the loop looks for its completion.
 func TestPollingSeesAnOperation(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		if c.submitter == nil || c.peeker == nil {
 			t.Skip("this backend runs no operations")
 		}
@@ -167,7 +168,7 @@ func TestPollingSeesAnOperation(t *testing.T) {
 // The window may be longer than the time to the next timer; the loop looks no longer.
 func TestPollingEndsWithATimer(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		fired := false
 		must(t, c.NewTimer(Realtime, func() { fired = true }).ModAfter(5*time.Millisecond))
 		pollUntil(t, c, func() bool { return fired })
@@ -176,7 +177,7 @@ func TestPollingEndsWithATimer(t *testing.T) {
 
 func TestPollingSeesABottomHalf(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		b := c.NewBottomHalf(func() {})
 		looks := 0
 		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}, Poll: func() bool {
@@ -198,7 +199,7 @@ func TestPollingSeesABottomHalf(t *testing.T) {
 // Notifies without a pause must not keep the loop from asking the handlers.
 func TestNotifiesDoNotStarvePolledHandlers(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		found := 0
 		h := watch(t, c, notifier(t).FD(), Callbacks{
 			Read: func() {}, Poll: func() bool { return true }, PollReady: func() { found++ },
@@ -217,7 +218,7 @@ func TestNotifiesDoNotStarvePolledHandlers(t *testing.T) {
 // A timer that a Poll callback arms shortens the sleep that follows.
 func TestTimerArmedByAPollCallback(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, 50*µs)
+		c := newPolling(t, newLoop, 50*µs)
 		fired := false
 		timer := c.NewTimer(Realtime, func() { fired = true })
 		watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}, Poll: func() bool {
@@ -253,11 +254,12 @@ func TestTrap23_ManyIdleHandlersAndABusyOne(t *testing.T) {
 		if s := c.Stats(); c.peeker == nil && s.PollHits+s.PollMisses != 0 {
 			t.Errorf("it polled though it could see nothing: %+v", s)
 		}
-		for range 2 * memory {
+		for range 100 { // more than the rule remembers
+
 			restsFor(t, c, time.Millisecond)
 		}
-		if c.adaptive.window != 0 {
-			t.Errorf("window %v after the traffic has gone", c.adaptive.window)
+		if c.adaptive.Window != 0 {
+			t.Errorf("window %v after the traffic has gone", c.adaptive.Window)
 		}
 	})
 }
@@ -285,20 +287,20 @@ func TestPollingTracesItsWindow(t *testing.T) {
 		until(TracePollEnd, 5*time.Millisecond)
 		until(TracePollShrink, p.Max+5*time.Millisecond) // beyond: it collapses
 		sleep(p.Max + 5*time.Millisecond)
-		if turn(t, c); c.adaptive.window != 0 {
-			t.Errorf("window %v", c.adaptive.window)
+		if turn(t, c); c.adaptive.Window != 0 {
+			t.Errorf("window %v", c.adaptive.Window)
 		}
 	})
 }
 
 // Each test of sampling begins with a loop whose window is closed, and reads what the
 // next iteration that waits would learn.
-func sampled(t *testing.T, newLoop maker, iterate func(c *Context)) pollSample {
+func sampled(t *testing.T, newLoop maker, iterate func(c *Context)) polling.Sample {
 	c := newLoop(WithPolling(Polling{Max: 32 * µs}))
 	turn(t, c)
 	iterate(c)
 	s := c.adaptive.last
-	if s.blocked <= 0 {
+	if s.Blocked <= 0 {
 		t.Fatalf("no sample: %+v", s)
 	}
 	return s
@@ -309,9 +311,9 @@ func TestPollingSamplesATimer(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		var d time.Duration
 		s := sampled(t, newLoop, func(c *Context) {
-			d = waitForATimer(t, c, func() bool { return c.adaptive.last.blocked > 0 })
+			d = waitForATimer(t, c, func() bool { return c.adaptive.last.Blocked > 0 })
 		})
-		if s.woken || s.arrived <= 0 || s.arrived > d || s.blocked < s.arrived {
+		if s.Woken || s.Arrived <= 0 || s.Arrived > d || s.Blocked < s.Arrived {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -331,10 +333,10 @@ func TestPollingSamplesANotify(t *testing.T) {
 				}()
 				block(t, c)
 			})
-			if s.spun != 0 || s.woken && (s.arrived <= 0 || s.blocked < s.arrived) {
+			if s.Spun != 0 || s.Woken && (s.Arrived <= 0 || s.Blocked < s.Arrived) {
 				t.Fatalf("%+v", s)
 			}
-			return s.woken
+			return s.Woken
 		})
 	})
 }
@@ -348,9 +350,9 @@ func TestPollingSamplesADescriptor(t *testing.T) {
 		turn(t, c)
 		must(t, n.Set())
 		block(t, c)
-		if s := c.adaptive.last; c.peeker == nil && s.blocked != 0 {
+		if s := c.adaptive.last; c.peeker == nil && s.Blocked != 0 {
 			t.Errorf("it learns though it cannot poll: %+v", s)
-		} else if c.peeker != nil && (s.arrived != unknown || s.woken) {
+		} else if c.peeker != nil && (s.Arrived != polling.Unknown || s.Woken) {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -359,12 +361,12 @@ func TestPollingSamplesADescriptor(t *testing.T) {
 // Events that are there at once are counted, and cost no sample each.
 func TestPollingCountsWhatIsThereAtOnce(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		for range 10 {
 			c.Notify()
 			block(t, c)
 		}
-		if a := c.adaptive; a.immediate != 10 || a.last.blocked != 0 || c.Stats().PollHits != 10 {
+		if a := c.adaptive; a.immediate != 10 || a.last.Blocked != 0 || c.Stats().PollHits != 10 {
 			t.Errorf("%d counted, %+v, %+v", a.immediate, a.last, c.Stats())
 		}
 	})
@@ -374,7 +376,7 @@ func TestPollingCountsWhatIsThereAtOnce(t *testing.T) {
 // shows only when the kernel is asked.
 func TestNotifiesDoNotStarveDescriptors(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, longWindow.Max)
+		c := newPolling(t, newLoop, longWindow.Max)
 		if c.peeker == nil {
 			t.Skip("only with a Peeker does the loop poll beside such a descriptor")
 		}
@@ -396,16 +398,16 @@ func TestNotifiesDoNotStarveDescriptors(t *testing.T) {
 // so does one that finds its events at once.
 func TestPollingStopsWhenThereIsOneCPU(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c, atOnce := polling(t, newLoop, longWindow.Max), polling(t, newLoop, longWindow.Max)
+		c, atOnce := newPolling(t, newLoop, longWindow.Max), newPolling(t, newLoop, longWindow.Max)
 		for _, c := range []*Context{c, atOnce} {
 			c.Notify()
 			block(t, c) // it knows of several
 		}
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-		c.adaptive.last = pollSample{}
-		waitForATimer(t, c, func() bool { return c.adaptive.last.blocked > 0 })
-		if s := c.adaptive.last; s.spun > time.Millisecond {
-			t.Errorf("it spun for %v", s.spun)
+		c.adaptive.last = polling.Sample{}
+		waitForATimer(t, c, func() bool { return c.adaptive.last.Blocked > 0 })
+		if s := c.adaptive.last; s.Spun > time.Millisecond {
+			t.Errorf("it spun for %v", s.Spun)
 		}
 		hits := func() uint64 {
 			openWindow(atOnce, longWindow.Max)

@@ -188,7 +188,7 @@ func TestForeignLoopOfAParkedContextIsWokenUp(t *testing.T) {
 // What Poll has begun, nobody would end while the foreign loop waits.
 func TestForeignLoopEndsPolling(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, 10*time.Millisecond)
+		c := newPolling(t, newLoop, 10*time.Millisecond)
 		var ran journal
 		looks := 0
 		h := watch(t, c, notifier(t).FD(), ran.hooks(func() bool { looks++; return looks == 1 }))
@@ -207,7 +207,7 @@ func TestForeignLoopEndsPolling(t *testing.T) {
 // foreign loop waits.
 func TestPollAfterPrepareDoesNotPollInUserSpace(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := polling(t, newLoop, 10*time.Millisecond)
+		c := newPolling(t, newLoop, 10*time.Millisecond)
 		var ran journal
 		h := watch(t, c, notifier(t).FD(), ran.hooks(func() bool { return true }))
 		_, err := c.Prepare()

@@ -1,6 +1,4 @@
-//go:build linux
-
-package aio
+package polling
 
 import (
 	_ "embed"

@@ -1,6 +1,4 @@
-//go:build linux
-
-package aio
+package polling
 
 import (
 	"math"
@@ -9,10 +7,12 @@ import (
 	"time"
 )
 
+const µs = time.Microsecond
+
 func TestQEMURule(t *testing.T) {
-	qemu := Polling{Max: 32 * µs}
+	qemu := Config{Max: 32 * µs}
 	for _, tc := range []struct {
-		p                     Polling
+		p                     Config
 		window, blocked, want time.Duration
 	}{
 		{qemu, 0, 10 * µs, 4 * µs},
@@ -23,9 +23,9 @@ func TestQEMURule(t *testing.T) {
 		{qemu, 20 * µs, 30 * µs, 32 * µs}, // never beyond Max
 		{qemu, 16 * µs, 33 * µs, 0},
 		{qemu, 0, time.Second, 0},
-		{Polling{Max: 32 * µs, Grow: 3}, 4 * µs, 20 * µs, 12 * µs},
-		{Polling{Max: 32 * µs, Shrink: 2}, 16 * µs, 100 * µs, 8 * µs},
-		{Polling{Max: 2 * µs}, 0, µs, 2 * µs},
+		{Config{Max: 32 * µs, Grow: 3}, 4 * µs, 20 * µs, 12 * µs},
+		{Config{Max: 32 * µs, Shrink: 2}, 16 * µs, 100 * µs, 8 * µs},
+		{Config{Max: 2 * µs}, 0, µs, 2 * µs},
 	} {
 		if got := tc.p.next(tc.window, tc.blocked); got != tc.want {
 			t.Errorf("%+v: window %v, blocked %v: %v, want %v", tc.p, tc.window, tc.blocked, got, tc.want)
@@ -36,7 +36,7 @@ func TestQEMURule(t *testing.T) {
 // Traffic that comes every 20 µs makes the window big enough; when it goes away,
 // so does the window.
 func TestQEMURuleFollowsTheTraffic(t *testing.T) {
-	p, window := Polling{Max: 32 * µs}, time.Duration(0)
+	p, window := Config{Max: 32 * µs}, time.Duration(0)
 	for range 10 {
 		window = p.next(window, 20*µs)
 	}
@@ -49,36 +49,36 @@ func TestQEMURuleFollowsTheTraffic(t *testing.T) {
 }
 
 func TestPollingRuleIsTheOneAskedFor(t *testing.T) {
-	late := pollSample{arrived: 10 * µs, blocked: 40 * µs, woken: true} // of interest to the learned rule only
-	for rule, opens := range map[PollingRule]bool{PollLearned: true, PollQEMU: false} {
-		r := newPollRule(Polling{Max: 32 * µs, Rule: rule})
-		r.sample(late)
-		if opened := r.window > 0; opened != opens {
-			t.Errorf("rule %v: window %v", rule, r.window)
+	late := Sample{Arrived: 10 * µs, Blocked: 40 * µs, Woken: true} // of interest to the learned rule only
+	for _, learned := range []bool{true, false} {
+		r := NewRule(Config{Max: 32 * µs, Learned: learned})
+		r.Learn(late)
+		if opened := r.Window > 0; opened != learned {
+			t.Errorf("learned %v: window %v", learned, r.Window)
 		}
 	}
 }
 
 // Two kinds of gaps: the window serves the short ones and no more.
 func TestLearnedWindowIsNoLongerThanItPays(t *testing.T) {
-	r := newPollRule(Polling{Max: 32 * µs})
+	r := NewRule(Config{Max: 32 * µs, Learned: true})
 	for range 100 {
-		r.sample(pollSample{arrived: 4 * µs, blocked: 9 * µs, woken: true})
-		r.sample(pollSample{arrived: 300 * µs, blocked: 305 * µs, woken: true})
+		r.Learn(Sample{Arrived: 4 * µs, Blocked: 9 * µs, Woken: true})
+		r.Learn(Sample{Arrived: 300 * µs, Blocked: 305 * µs, Woken: true})
 	}
-	if r.window < 4*µs || r.window > 8*µs {
-		t.Errorf("window %v", r.window)
+	if r.Window < 4*µs || r.Window > 8*µs {
+		t.Errorf("window %v", r.Window)
 	}
 }
 
 // What came at once counts too: it is lost when the window closes.
 func TestLearnedRuleCountsWhatIsThereAtOnce(t *testing.T) {
-	r := newPollRule(Polling{Max: 32 * µs})
+	r := NewRule(Config{Max: 32 * µs, Learned: true})
 	for range 20 {
-		r.sample(pollSample{immediate: 10, arrived: time.Millisecond, blocked: time.Millisecond, woken: true})
+		r.Learn(Sample{Immediate: 10, Arrived: time.Millisecond, Blocked: time.Millisecond, Woken: true})
 	}
-	if r.window == 0 || r.window > µs {
-		t.Errorf("window %v", r.window)
+	if r.Window == 0 || r.Window > µs {
+		t.Errorf("window %v", r.Window)
 	}
 }
 
@@ -115,16 +115,16 @@ func TestWakeupCostIsBelowItsLimits(t *testing.T) {
 func TestLearnedRuleStaysWithinItsLimits(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 7))
 	for _, limit := range []time.Duration{1, 7, 32 * µs, time.Hour, math.MaxInt64} {
-		r := newPollRule(Polling{Max: limit})
+		r := NewRule(Config{Max: limit, Learned: true})
 		for range 5000 {
-			s := pollSample{immediate: random.IntN(3) * random.IntN(math.MaxInt>>23), spun: r.window * time.Duration(random.IntN(2))}
-			s.arrived = s.spun + time.Duration(random.Int64()>>random.IntN(63))/4
-			s.blocked = s.arrived + time.Duration(random.Int64()>>random.IntN(63))/4
-			if s.woken = random.IntN(2) == 0; !s.woken && random.IntN(2) == 0 {
-				s.arrived = unknown
+			s := Sample{Immediate: random.IntN(3) * random.IntN(math.MaxInt>>23), Spun: r.Window * time.Duration(random.IntN(2))}
+			s.Arrived = s.Spun + time.Duration(random.Int64()>>random.IntN(63))/4
+			s.Blocked = s.Arrived + time.Duration(random.Int64()>>random.IntN(63))/4
+			if s.Woken = random.IntN(2) == 0; !s.Woken && random.IntN(2) == 0 {
+				s.Arrived = Unknown
 			}
-			if r.sample(s); r.window < 0 || r.window > limit {
-				t.Fatalf("Max %v: window %v after %+v", limit, r.window, s)
+			if r.Learn(s); r.Window < 0 || r.Window > limit {
+				t.Fatalf("Max %v: window %v after %+v", limit, r.Window, s)
 			}
 			l := r.learned
 			sum := int64(0)
@@ -140,8 +140,8 @@ func TestLearnedRuleStaysWithinItsLimits(t *testing.T) {
 
 func BenchmarkPollRule(b *testing.B) {
 	b.ReportAllocs()
-	r := newPollRule(Polling{Max: 32 * µs})
+	r := NewRule(Config{Max: 32 * µs, Learned: true})
 	for i := 0; b.Loop(); i++ {
-		r.sample(pollSample{arrived: time.Duration(i%40) * µs, blocked: 50 * µs, woken: true})
+		r.Learn(Sample{Arrived: time.Duration(i%40) * µs, Blocked: 50 * µs, Woken: true})
 	}
 }

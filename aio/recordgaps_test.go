@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var record = flag.Bool("record", false, "write testdata/gaps.txt from live traffic")
+var record = flag.Bool("record", false, "write internal/polling/testdata/gaps.txt from live traffic")
 
 const (
 	recordingLength = 400
@@ -31,16 +31,16 @@ const (
 `
 )
 
-// TestRecordGaps records what TestPollRules replays, if it is asked to.
+// TestRecordGaps records what the simulation of package polling replays, if it is asked to.
 func TestRecordGaps(t *testing.T) {
 	if !*record {
-		t.Skip("it writes testdata/gaps.txt, if it is asked to with -record")
+		t.Skip("it writes internal/polling/testdata/gaps.txt, if it is asked to with -record")
 	}
 	needTwoCPUs(t)
 	file := bytes.NewBufferString(recordingHead)
 	fmt.Fprintf(file, "echo: %s\n", recordGaps(t, echoTraffic))
 	fmt.Fprintf(file, "requests: %s\n", recordGaps(t, requestTraffic))
-	must(t, os.WriteFile("testdata/gaps.txt", file.Bytes(), 0o644))
+	must(t, os.WriteFile("internal/polling/testdata/gaps.txt", file.Bytes(), 0o644))
 }
 
 // recordGaps returns how long a loop spins for each event of the traffic.
@@ -56,7 +56,7 @@ func recordGaps(t *testing.T, traffic func(ctx context.Context, t *testing.T, c 
 		}
 	}))
 	must(t, err)
-	c.adaptive.window = longWindow.Max
+	c.adaptive.Window = longWindow.Max
 	traffic(ctx, t, c)
 	if err := c.Run(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)

@@ -1,6 +1,4 @@
-//go:build linux
-
-package aio
+package polling
 
 import (
 	"bytes"
@@ -31,18 +29,18 @@ var wakeups = []time.Duration{1 * µs, 5 * µs, 29 * µs}
 
 const simulatedMax = 32 * µs
 
-// contender is a row of rules; kernel means that its events carry no stamps.
-type contender struct {
+// candidate is a rule under comparison; kernel means that its events carry no stamps.
+type candidate struct {
 	name   string
-	p      Polling
+	config Config
 	kernel bool
 }
 
-var contenders = []contender{
+var candidates = []candidate{
 	{name: "off"},
-	{name: "QEMU", p: Polling{Max: simulatedMax, Rule: PollQEMU}},
-	{name: "learned", p: Polling{Max: simulatedMax}},
-	{name: "learned, no stamps", p: Polling{Max: simulatedMax}, kernel: true},
+	{name: "QEMU", config: Config{Max: simulatedMax}},
+	{name: "learned", config: Config{Max: simulatedMax, Learned: true}},
+	{name: "learned, no stamps", config: Config{Max: simulatedMax, Learned: true}, kernel: true},
 }
 
 // outcome is what a rule has made of a trace.
@@ -66,25 +64,25 @@ func (o *outcome) quantile(percent int) time.Duration { return o.late[len(o.late
 func (o *outcome) spin() float64 { return 100 * float64(o.spun) / float64(o.all) }
 
 // simulate runs the loop on a trace.
-func simulate(who contender, wakeup time.Duration, next traffic) *outcome {
-	rule := newPollRule(who.p)
+func simulate(use candidate, wakeup time.Duration, next traffic) *outcome {
+	rule := NewRule(use.config)
 	var o outcome
 	var now time.Duration
 	immediate := 0
 	for at, ok := next(now); ok; at, ok = next(now) {
 		late, spun := max(now-at, 0), time.Duration(0)
 		if at > now {
-			s := wait(rule.window, at-now, wakeup)
-			s.immediate, immediate = immediate, 0
-			late, spun = s.blocked-s.arrived, s.spun
-			if !s.woken {
+			s := wait(rule.Window, at-now, wakeup)
+			s.Immediate, immediate = immediate, 0
+			late, spun = s.Blocked-s.Arrived, s.Spun
+			if !s.Woken {
 				o.found++
 			}
-			if who.kernel && s.woken {
-				s.arrived, s.woken = unknown, false
+			if use.kernel && s.Woken {
+				s.Arrived, s.Woken = Unknown, false
 			}
-			rule.sample(s)
-			now += s.blocked
+			rule.Learn(s)
+			now += s.Blocked
 		} else {
 			immediate++
 		}
@@ -99,28 +97,32 @@ func simulate(who contender, wakeup time.Duration, next traffic) *outcome {
 }
 
 // wait is one sleep, or spin.
-func wait(window, idle, wakeup time.Duration) pollSample {
+func wait(window, idle, wakeup time.Duration) Sample {
 	if idle <= window {
-		return pollSample{spun: idle, arrived: idle, blocked: idle}
+		return Sample{Spun: idle, Arrived: idle, Blocked: idle}
 	}
 	blocked := idle + wakeup
 	if idle <= window+fallAsleep {
 		blocked = min(blocked, window+fallAsleep)
 	}
-	return pollSample{spun: window, arrived: idle, blocked: blocked, woken: true}
+	return Sample{Spun: window, Arrived: idle, Blocked: blocked, Woken: true}
 }
 
 // TestPollRules compares the rules, and what comes out with testdata/pollrules.txt.
-// go test -run PollRules -update writes that anew.
+// go test -run PollRules -update rewrites that file.
 func TestPollRules(t *testing.T) {
 	got := simulationTable()
 	t.Logf("\n%s", got)
 	const name = "testdata/pollrules.txt"
 	if *update {
-		must(t, os.WriteFile(name, got, 0o644))
+		if err := os.WriteFile(name, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	want, err := os.ReadFile(name)
-	must(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("the rules no longer do what %s says", name)
 	}
@@ -133,15 +135,15 @@ func simulationTable() []byte {
 		simulatedMax, handling, stopsAfter)
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "traffic\twake-up")
-	for _, who := range contenders {
-		fmt.Fprintf(w, "\t%s\tspin", who.name)
+	for _, use := range candidates {
+		fmt.Fprintf(w, "\t%s\tspin", use.name)
 	}
 	fmt.Fprintln(w)
 	for _, trace := range traces {
 		for _, wakeup := range wakeups {
 			fmt.Fprintf(w, "%s\t%v", trace.name, wakeup)
-			for _, who := range contenders {
-				o := simulate(who, wakeup, trace.make())
+			for _, use := range candidates {
+				o := simulate(use, wakeup, trace.make())
 				fmt.Fprintf(w, "\t%s/%s/%s\t%.1f %%", inµs(o.mean()), inµs(o.quantile(50)), inµs(o.quantile(99)), o.spin())
 			}
 			fmt.Fprintln(w)
@@ -166,8 +168,8 @@ func rules(t *testing.T, f func(t *testing.T, wakeup time.Duration, off, qemu, l
 	for _, trace := range traces {
 		for _, wakeup := range wakeups {
 			t.Run(fmt.Sprintf("%s/wakeup=%v", trace.name, wakeup), func(t *testing.T) {
-				f(t, wakeup, simulate(contenders[0], wakeup, trace.make()),
-					simulate(contenders[1], wakeup, trace.make()), simulate(contenders[2], wakeup, trace.make()))
+				f(t, wakeup, simulate(candidates[0], wakeup, trace.make()),
+					simulate(candidates[1], wakeup, trace.make()), simulate(candidates[2], wakeup, trace.make()))
 			})
 		}
 	}
@@ -192,17 +194,17 @@ func TestLearnedRuleSpendsNoMoreThanItGains(t *testing.T) {
 }
 
 func TestLearnedRuleOnConstantGaps(t *testing.T) {
-	for _, who := range contenders[2:] {
+	for _, use := range candidates[2:] {
 		for _, wakeup := range wakeups {
 			for gap := time.Duration(0); gap <= simulatedMax; gap += µs {
-				o := simulate(who, wakeup, every(2000, gap)())
+				o := simulate(use, wakeup, every(2000, gap)())
 				if o.quantile(99) > 0 {
-					t.Errorf("%s, wake-up %v, gap %v: p99 %v", who.name, wakeup, gap, o.quantile(99))
+					t.Errorf("%s, wake-up %v, gap %v: p99 %v", use.name, wakeup, gap, o.quantile(99))
 				}
 			}
 			for _, gap := range []time.Duration{200 * µs, time.Millisecond, 10 * time.Millisecond} {
-				if o := simulate(who, wakeup, every(500, gap)()); o.spun > 0 {
-					t.Errorf("%s, wake-up %v, gap %v: spun for %v", who.name, wakeup, gap, o.spun)
+				if o := simulate(use, wakeup, every(500, gap)()); o.spun > 0 {
+					t.Errorf("%s, wake-up %v, gap %v: spun for %v", use.name, wakeup, gap, o.spun)
 				}
 			}
 		}
@@ -211,15 +213,15 @@ func TestLearnedRuleOnConstantGaps(t *testing.T) {
 
 // Traffic that stops costs a few windows and then nothing.
 func TestLearnedRuleWhenTrafficStops(t *testing.T) {
-	for _, who := range contenders[2:] {
+	for _, use := range candidates[2:] {
 		for _, wakeup := range wakeups {
-			o := simulate(who, wakeup, trace("stops: 500 × 20 µs, then 10 ms"))
+			o := simulate(use, wakeup, trace("stops: 500 × 20 µs, then 10 ms"))
 			if o.spins[stopsAfter-1] == 0 {
 				t.Error("it did not spin while there was traffic")
 			}
 			for i, spun := range o.spins[stopsAfter+6:] {
 				if spun > 0 {
-					t.Fatalf("%s, wake-up %v: spun for %v at the event %d after the last", who.name, wakeup, spun, i+6)
+					t.Fatalf("%s, wake-up %v: spun for %v at the event %d after the last", use.name, wakeup, spun, i+6)
 				}
 			}
 		}
