@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aioloop/aioloop/aio/internal/osthread"
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/goroutine"
 	"github.com/aioloop/aioloop/internal/sys"
@@ -23,7 +24,7 @@ type Context struct {
 	name     string
 	reason   string // why the backend was chosen
 	mode     Mode
-	thread   *Thread // what it asks for its thread, or nil
+	thread   *osthread.Settings // what it asks for its thread, or nil
 	notifier *EventNotifier
 	virtual  *VirtualClock
 	trace    func(TraceEvent)

@@ -84,7 +84,7 @@ func (m Mode) resolve(o *options) Mode {
 	switch {
 	case m != ModeAuto:
 		return m
-	case runtime.GOMAXPROCS(0) == 1 && !o.thread.wanted() && o.canPark():
+	case runtime.GOMAXPROCS(0) == 1 && !o.thread.Wanted() && o.canPark():
 		return ModePark
 	}
 	return ModeThread
@@ -116,7 +116,7 @@ func (o *options) resolveMode() error {
 	switch {
 	case o.mode == ModeThread:
 		return nil
-	case o.thread.wanted():
+	case o.thread.Wanted():
 		return errors.New("aio: WithThread: a loop in park mode has no thread: leave out one of the two")
 	case o.poller != nil:
 		return parkable(o.poller)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/aioloop/aioloop/aio/internal/osthread"
 	"github.com/aioloop/aioloop/aio/internal/polling"
 	"github.com/aioloop/aioloop/backend"
 )
@@ -21,7 +22,7 @@ type options struct {
 	virtual *VirtualClock
 	trace   func(TraceEvent)
 	mode    Mode
-	thread  *Thread
+	thread  *osthread.Settings
 }
 
 // WithName names the Context in errors and traces.

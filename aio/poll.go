@@ -4,6 +4,7 @@ package aio
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
@@ -106,7 +107,7 @@ func (c *Context) settle(g uintptr) error {
 	if c.home.Load() != 0 {
 		return ErrWrongGoroutine
 	}
-	if c.binder() != nil || c.thread.wanted() {
+	if c.binder() != nil || c.thread.Wanted() {
 		if err := c.takeThread(); err != nil {
 			return err
 		}
@@ -121,9 +122,9 @@ func (c *Context) takeThread() (err error) {
 		return ErrCoroutine
 	}
 	runtime.LockOSThread()
-	if c.unset, err = c.thread.setUp(); err != nil {
+	if c.unset, err = c.thread.Apply(); err != nil {
 		runtime.UnlockOSThread()
-		return err
+		return fmt.Errorf("aio: the thread of the loop: %w", err)
 	}
 	c.locked = true
 	if binder := c.binder(); binder != nil {

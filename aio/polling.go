@@ -21,8 +21,8 @@ type adaptive struct {
 	trusted  int32      // for so many more iterations
 
 	last      polling.Sample // not learned from yet
-	immediate int        // iterations since then whose event was there at once
-	found     uint       // counts iterations that found something without a sleep
+	immediate int            // iterations since then whose event was there at once
+	found     uint           // counts iterations that found something without a sleep
 }
 
 const (

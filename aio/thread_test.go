@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/aio/internal/osthread"
 )
 
 // traits is what WithThread can change, of the calling thread.
@@ -117,7 +119,7 @@ func TestThreadThatIsNotPossible(t *testing.T) {
 		}
 	}
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := newLoop(WithMode(ModeThread), WithThread(Thread{CPUs: []int{maxCPUs - 1}, TimerSlack: 1}))
+		c := newLoop(WithMode(ModeThread), WithThread(Thread{CPUs: []int{osthread.MaxCPUs - 1}, TimerSlack: 1}))
 		before := traitsNow(t)
 		for range 2 { // and again: nobody has become the home goroutine
 			_, err := c.Poll()
@@ -136,7 +138,7 @@ func TestThreadThatIsNotPossible(t *testing.T) {
 func TestThreadIsGivenBack(t *testing.T) {
 	for name, opts := range map[string][]Option{
 		"after Close":     {WithThread(Thread{TimerSlack: 1})},
-		"after a refusal": {WithThread(Thread{CPUs: []int{maxCPUs - 1}})},
+		"after a refusal": {WithThread(Thread{CPUs: []int{osthread.MaxCPUs - 1}})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			threads := make(map[int]bool)

@@ -1,0 +1,9 @@
+package osthread
+
+import (
+	"testing"
+
+	"github.com/aioloop/aioloop/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
