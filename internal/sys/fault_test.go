@@ -70,6 +70,18 @@ func TestPpollForEnduresInterrupts(t *testing.T) {
 	}
 }
 
+// Trap 32: a timed sleep is made of slices, and is as long as it should be.
+func TestTrap32_PpollForSleepsInSlices(t *testing.T) {
+	for timeout, least := range map[time.Duration]int{slice: 1, 2*slice + slice/2: 3} {
+		calls := interrupted(t, CallPpoll, 0)
+		before := Monotonic()
+		n, err := PpollFor(nil, timeout)
+		if slept := Monotonic() - before; n != 0 || err != nil || *calls < least || slept < timeout {
+			t.Errorf("PpollFor(%v): %d, %v after %d calls and %v, want %d calls", timeout, n, err, *calls, slept, least)
+		}
+	}
+}
+
 // The calls that are made fail with what is injected, and are not made; afterwards
 // everything is as before.
 func TestInject(t *testing.T) {

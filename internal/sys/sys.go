@@ -54,13 +54,22 @@ func Ppoll(fds []unix.PollFd, timeout *unix.Timespec) (int, error) {
 	return result(r, errno)
 }
 
-// PpollFor is Ppoll with a duration, for ever if it is negative, that goes on
-// with the rest of it after a signal, often one of the Go scheduler's own. After
-// MaxInterrupts of them it returns 0, early.
+// PpollFor is Ppoll with a duration, forever if it is negative. After a signal, often
+// one of the Go scheduler's own, it goes on with the rest. After MaxInterrupts signals
+// it returns 0, early.
+//
+// A process that is stopped in ppoll(2), by SIGSTOP or the freezer, sees no EINTR: the
+// kernel restarts the call with what was left when the stop began. So a timed sleep is
+// made of slices, and a stop delays its end by one slice at most. A sleep without a
+// timeout is one call.
 func PpollFor(fds []unix.PollFd, timeout time.Duration) (int, error) {
 	deadline := Deadline(timeout)
-	for range MaxInterrupts {
-		if n, err := ppollOnce(fds, timeout); err != unix.EINTR {
+	for interrupts := 0; interrupts < MaxInterrupts; {
+		n, err := ppollOnce(fds, min(timeout, slice))
+		switch {
+		case err == unix.EINTR:
+			interrupts++
+		case n > 0 || err != nil || timeout <= slice:
 			return n, err
 		}
 		timeout = Until(deadline)
@@ -70,6 +79,9 @@ func PpollFor(fds []unix.PollFd, timeout time.Duration) (int, error) {
 	}
 	return 0, nil
 }
+
+// slice is the longest timeout that PpollFor gives to the kernel.
+const slice = 100 * time.Millisecond
 
 // MaxInterrupts is how many signals in a row a wait puts up with before it lets its
 // caller look around. So many mean that something is wrong: a filter that answers
