@@ -5,6 +5,8 @@ package aio
 import (
 	"math"
 	"time"
+
+	"github.com/aioloop/aioloop/aio/internal/timerq"
 )
 
 // Timer calls a function on the home goroutine at a point in time. It is QEMU's
@@ -14,18 +16,10 @@ import (
 //
 // A timer that is not pending holds nothing but memory.
 type Timer struct {
-	list *timerList
-	fn   func()
-	name string
-
-	// guarded by list.mu
-	place    int32 // in its heap, or notPending
-	heap     uint8 // index in the list's heaps
-	deadline time.Duration
+	item timerq.Item[timerBody] // all but its Value is guarded by list.mu
 }
 
-// notPending is the place of a timer that is in no heap.
-const notPending = -1
+func (t *Timer) list() *timerList { return t.item.Value.list }
 
 // NewTimer returns a timer on one of the Context's clocks that calls fn when it
 // expires. It panics if fn is nil or if there is no such clock.
@@ -34,13 +28,13 @@ func (c *Context) NewTimer(id ClockID, fn func()) *Timer {
 	if fn == nil {
 		panic("aio: NewTimer: the function is nil")
 	}
-	return &Timer{list: &c.timers[id], fn: fn, place: notPending}
+	return &Timer{timerq.NewItem(timerBody{list: &c.timers[id], fn: fn})}
 }
 
 // Named gives t a name for leak reports and traces, and returns t. It is called
 // before t is armed for the first time.
 func (t *Timer) Named(name string) *Timer {
-	t.name = name
+	t.item.Value.name = name
 	return t
 }
 
@@ -50,19 +44,19 @@ func (t *Timer) Named(name string) *Timer {
 // the next iteration. Timers with the same deadline run in the order in which they
 // were armed. It fails with ErrClosed.
 func (t *Timer) Mod(deadline time.Duration) error {
-	if err := t.list.ctx.closedError(); err != nil {
+	if err := t.list().ctx.closedError(); err != nil {
 		return err
 	}
-	t.list.mu.Lock()
-	sooner := t.list.arm(t, deadline)
-	t.list.mu.Unlock()
-	return t.list.announce(sooner)
+	t.list().mu.Lock()
+	sooner := t.list().arm(t, deadline)
+	t.list().mu.Unlock()
+	return t.list().announce(sooner)
 }
 
 // ModAfter is Mod with a deadline of d from now. One beyond the end of time never
 // comes, one before its beginning is over.
 func (t *Timer) ModAfter(d time.Duration) error {
-	now := t.list.ctx.Now(t.list.id) // below 0 if a program has set its clock so
+	now := t.list().ctx.Now(t.list().id) // below 0 if a program has set its clock so
 	deadline := now + d
 	switch {
 	case d > 0 && deadline < now:
@@ -75,44 +69,44 @@ func (t *Timer) ModAfter(d time.Duration) error {
 
 // ModAnticipate arms t like Mod, unless it is pending with an earlier deadline.
 func (t *Timer) ModAnticipate(deadline time.Duration) error {
-	if err := t.list.ctx.closedError(); err != nil {
+	if err := t.list().ctx.closedError(); err != nil {
 		return err
 	}
-	t.list.mu.Lock()
+	t.list().mu.Lock()
 	sooner := false
-	if t.place == notPending || deadline < t.deadline {
-		sooner = t.list.arm(t, deadline)
+	if !t.item.Pending() || deadline < t.item.Deadline() {
+		sooner = t.list().arm(t, deadline)
 	}
-	t.list.mu.Unlock()
-	return t.list.announce(sooner)
+	t.list().mu.Unlock()
+	return t.list().announce(sooner)
 }
 
 // Del disarms t. On the home goroutine t is then certain not to run, elsewhere it
 // may be running at this moment.
 func (t *Timer) Del() {
-	t.list.mu.Lock()
-	defer t.list.mu.Unlock()
-	t.list.disarm(t)
+	t.list().mu.Lock()
+	defer t.list().mu.Unlock()
+	t.list().disarm(&t.item)
 }
 
 // Pending reports whether t is armed.
 func (t *Timer) Pending() bool {
-	t.list.mu.Lock()
-	defer t.list.mu.Unlock()
-	return t.place != notPending
+	t.list().mu.Lock()
+	defer t.list().mu.Unlock()
+	return t.item.Pending()
 }
 
 // Expired reports whether t is armed with a deadline that is over.
 func (t *Timer) Expired() bool {
-	now := t.list.ctx.Now(t.list.id)
-	t.list.mu.Lock()
-	defer t.list.mu.Unlock()
-	return t.place != notPending && t.deadline <= now
+	now := t.list().ctx.Now(t.list().id)
+	t.list().mu.Lock()
+	defer t.list().mu.Unlock()
+	return t.item.Pending() && t.item.Deadline() <= now
 }
 
 // Deadline returns the point on its clock for which t is armed, and whether it is.
 func (t *Timer) Deadline() (time.Duration, bool) {
-	t.list.mu.Lock()
-	defer t.list.mu.Unlock()
-	return t.deadline, t.place != notPending
+	t.list().mu.Lock()
+	defer t.list().mu.Unlock()
+	return t.item.Deadline(), t.item.Pending()
 }

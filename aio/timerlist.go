@@ -3,78 +3,52 @@
 package aio
 
 import (
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/aioloop/aioloop/aio/internal/timerq"
 )
 
-// timerList are the pending timers of one Context on one clock (QEMU's
-// QEMUTimerList, which is a sorted list; here they are in heaps).
+// timerList holds the pending timers of one Context on one clock (QEMU's QEMUTimerList).
 type timerList struct {
-	ctx  *Context
-	id   ClockID
-	late uint8 // see below
+	ctx *Context
+	// next is the earliest deadline, so that an iteration without an expired timer takes
+	// no lock. It is written under mu.
+	next  atomic.Int64
+	mu    sync.Mutex // guards queue and its items
+	id    ClockID
+	queue timerq.Queue[timerBody]
+}
 
-	// next is the earliest deadline, so that an iteration without an expired timer
-	// takes no lock. It is written under mu.
-	next atomic.Int64
-
-	mu  sync.Mutex // guards the rest, and the fields of its timers
-	seq uint64     // counts arm, to keep timers with one deadline in order
-	// A run takes timers from one heap. Those that are armed for the time of the latest run
-	// or earlier wait in the other one, heaps[late], for the next run, or a timer that arms itself
-	// into the past would run for ever in one iteration.
-	heaps  [2]timerHeap
-	runNow time.Duration // written by the home goroutine
+// timerBody is what a timer does.
+type timerBody struct {
+	list *timerList
+	fn   func()
+	name string
 }
 
 func (l *timerList) init(c *Context, id ClockID) {
-	l.ctx, l.id, l.runNow = c, id, math.MinInt64
+	l.ctx, l.id, l.queue = c, id, timerq.NewQueue[timerBody]()
 	l.next.Store(int64(never))
 }
 
-// arm makes t pending and reports whether it may be the earliest now.
-func (l *timerList) arm(t *Timer, deadline time.Duration) bool {
-	heap := l.late
-	if deadline > l.runNow {
-		heap = 1 - l.late
-	}
-	if heap != t.heap {
-		l.takeOut(t)
-	}
-	l.seq++
-	t.deadline = deadline
-	l.put(heap, timerEntry{deadline: deadline, seq: l.seq, timer: t})
+// arm is called with mu held. It reports whether t may be the earliest now.
+func (l *timerList) arm(t *Timer, deadline time.Duration) (sooner bool) {
+	sooner = l.queue.Arm(&t.item, deadline)
 	l.publish()
-	return t.place == 0
+	return sooner
 }
 
-// put makes e the entry of its timer, which is in that heap or in none.
-func (l *timerList) put(heap uint8, e timerEntry) {
-	h, t := &l.heaps[heap], e.timer
-	if t.heap = heap; t.place == notPending {
-		h.push(e)
-	} else {
-		h.fix(int(t.place), e)
-	}
-}
-
-func (l *timerList) takeOut(t *Timer) {
-	if t.place != notPending {
-		l.heaps[t.heap].remove(int(t.place))
-		t.place = notPending
-	}
-}
-
-func (l *timerList) disarm(t *Timer) {
-	l.takeOut(t)
+// disarm is called with mu held.
+func (l *timerList) disarm(i *timerq.Item[timerBody]) {
+	l.queue.Remove(i)
 	l.publish()
 }
 
 // publish updates next.
 func (l *timerList) publish() {
-	if next := int64(min(l.heaps[0].least(), l.heaps[1].least())); next != l.next.Load() {
+	if next := int64(l.queue.Least()); next != l.next.Load() {
 		l.next.Store(next)
 	}
 }
@@ -112,9 +86,9 @@ func (l *timerList) stopped() bool {
 	return (l.id == Virtual || l.id == VirtualRT) && !l.ctx.virtual.Running()
 }
 
-// run calls what has expired at the time of the call, the earliest first. A nested
-// run is an iteration of its own: timers that the outer one put off may run in it,
-// and then not in the outer one again.
+// run calls what has expired at the time of the call, the earliest first. A nested run is an
+// iteration of its own: it may run timers that the outer one put off, and the outer one
+// does not run them again.
 func (l *timerList) run() (progress bool) {
 	if l.timeout() > 0 {
 		return false
@@ -123,26 +97,24 @@ func (l *timerList) run() (progress bool) {
 		progress = true
 		l.ctx.stats.Timers++
 		if l.ctx.trace != nil {
-			l.ctx.emit(TraceTimer, nameOf(t.name, t.fn), int64(deadline))
+			l.ctx.emit(TraceTimer, nameOf(t.Value.name, t.Value.fn), int64(deadline))
 		}
-		t.fn()
+		t.Value.fn()
 	}
 	return progress
 }
 
-// begin starts a run and takes the first timer out of the heap.
-func (l *timerList) begin(now time.Duration) (*Timer, time.Duration) {
+// begin starts a run and takes its first timer.
+func (l *timerList) begin(now time.Duration) (t *timerq.Item[timerBody], deadline time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.requeue()
-	l.runNow = now
+	l.queue.Begin(now)
 	return l.take()
 }
 
-// expired takes the next timer out of the heap. For the last one, no lock is needed to
-// see that it was that.
-func (l *timerList) expired() (*Timer, time.Duration) {
-	if time.Duration(l.next.Load()) > l.runNow {
+// expired takes the next timer of the run. Without one it takes no lock.
+func (l *timerList) expired() (t *timerq.Item[timerBody], deadline time.Duration) {
+	if time.Duration(l.next.Load()) > l.queue.RunAt() {
 		return nil, 0
 	}
 	l.mu.Lock()
@@ -150,19 +122,17 @@ func (l *timerList) expired() (*Timer, time.Duration) {
 	return l.take()
 }
 
-// take also ends a run whose timer has stopped the clock, or moved it back: the others
-// have to wait.
-func (l *timerList) take() (*Timer, time.Duration) {
-	h := l.heaps[1-l.late]
-	if len(h) == 0 || h[0].deadline > l.runNow || !l.reached(h[0].deadline) {
+// take also ends a run whose timer has stopped the clock or moved it back: the others wait.
+func (l *timerList) take() (t *timerq.Item[timerBody], deadline time.Duration) {
+	t = l.queue.Due()
+	if t == nil || !l.reached(t.Deadline()) {
 		return nil, 0
 	}
-	t := h[0].timer
 	l.disarm(t)
-	return t, t.deadline
+	return t, t.Deadline()
 }
 
-// reached reports whether it is still time for a deadline that was over at runNow.
+// reached reports whether the clock still stands at a deadline of this run, or after it.
 func (l *timerList) reached(deadline time.Duration) bool {
 	if l.id != Virtual && l.id != VirtualRT {
 		return true
@@ -170,28 +140,13 @@ func (l *timerList) reached(deadline time.Duration) bool {
 	return l.ctx.virtual.reached(l.id, l.ctx.readClock(), deadline)
 }
 
-// requeue leaves no timer late. The smaller heap moves into the larger one.
-func (l *timerList) requeue() {
-	if len(l.heaps[l.late]) > len(l.heaps[1-l.late]) {
-		l.late = 1 - l.late
-	}
-	late := &l.heaps[l.late]
-	for _, e := range *late {
-		e.timer.place = notPending
-		l.put(1-l.late, e)
-	}
-	clear(*late)
-	*late = (*late)[:0]
-}
-
 // abandon disarms all timers and returns their names, the earliest first.
 func (l *timerList) abandon() (names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.requeue()
-	for h := &l.heaps[1-l.late]; len(*h) > 0; {
-		t := (*h)[0].timer
-		names = append(names, nameOf(t.name, t.fn))
+	l.queue.Begin(never)
+	for t := l.queue.Due(); t != nil; t = l.queue.Due() {
+		names = append(names, nameOf(t.Value.name, t.Value.fn))
 		l.disarm(t)
 	}
 	return names

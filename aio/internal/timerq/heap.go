@@ -1,39 +1,36 @@
-//go:build linux
-
-package aio
+package timerq
 
 import "time"
 
-// timerHeap is a heap with four children to a node: half as deep as a binary one,
-// and the four lie in two cache lines. The keys are kept beside the pointers, so
-// that a comparison does not fetch the timers.
-type timerHeap []timerEntry
+// heap is a heap with four children a node: half as deep as a binary one, and the four lie
+// in two cache lines. Keys lie beside the pointers, so a comparison fetches no item.
+type heap[V any] []entry[V]
 
-type timerEntry struct {
+type entry[V any] struct {
 	deadline time.Duration
 	seq      uint64
-	timer    *Timer
+	item     *Item[V]
 }
 
-func (e *timerEntry) before(o *timerEntry) bool {
+func (e *entry[V]) before(o *entry[V]) bool {
 	return e.deadline < o.deadline || e.deadline == o.deadline && e.seq < o.seq
 }
 
-// least is the earliest deadline, never if there is none.
-func (h timerHeap) least() time.Duration {
+// least is the earliest deadline, or Never.
+func (h heap[V]) least() time.Duration {
 	if len(h) == 0 {
-		return never
+		return Never
 	}
 	return h[0].deadline
 }
 
-func (h *timerHeap) push(e timerEntry) {
+func (h *heap[V]) push(e entry[V]) {
 	*h = append(*h, e)
 	h.up(len(*h)-1, e)
 }
 
 // fix replaces the entry at i by e.
-func (h timerHeap) fix(i int, e timerEntry) {
+func (h heap[V]) fix(i int, e entry[V]) {
 	if i > 0 && e.before(&h[(i-1)/4]) {
 		h.up(i, e)
 	} else {
@@ -41,10 +38,10 @@ func (h timerHeap) fix(i int, e timerEntry) {
 	}
 }
 
-func (h *timerHeap) remove(i int) {
+func (h *heap[V]) remove(i int) {
 	last := len(*h) - 1
 	e := (*h)[last]
-	(*h)[last] = timerEntry{}
+	(*h)[last] = entry[V]{}
 	*h = (*h)[:last]
 	if i < last {
 		h.fix(i, e)
@@ -52,7 +49,7 @@ func (h *timerHeap) remove(i int) {
 }
 
 // up moves the hole at i towards the root until e fits.
-func (h timerHeap) up(i int, e timerEntry) {
+func (h heap[V]) up(i int, e entry[V]) {
 	for i > 0 {
 		parent := (i - 1) / 4
 		if !e.before(&h[parent]) {
@@ -65,7 +62,7 @@ func (h timerHeap) up(i int, e timerEntry) {
 }
 
 // down moves the hole at i towards the leaves until e fits.
-func (h timerHeap) down(i int, e timerEntry) {
+func (h heap[V]) down(i int, e entry[V]) {
 	for {
 		first := 4*i + 1
 		if first >= len(h) {
@@ -86,7 +83,7 @@ func (h timerHeap) down(i int, e timerEntry) {
 	h.set(i, e)
 }
 
-func (h timerHeap) set(i int, e timerEntry) {
+func (h heap[V]) set(i int, e entry[V]) {
 	h[i] = e
-	e.timer.place = int32(i)
+	e.item.index = int32(i)
 }
