@@ -146,6 +146,8 @@
 //	Watch, descriptor negative or not open    *backend.FDError, EBADF
 //	Watch, descriptor watched already         *backend.FDError, EEXIST
 //	Watch with epoll, a limit is reached      *backend.FDError, ENOSPC, EMFILE, ENFILE
+//	Watch with epoll, epoll descriptors nest  *backend.FDError, ELOOP
+//	    deeper than five, or the loop's own
 //	Watch, Change: neither Read nor Write     ErrNoCallback
 //	WatchNotifier: no notifier, no function   ErrNoCallback
 //	Change or Close of a closed Handler       ErrClosed

@@ -88,11 +88,14 @@ type Handler struct {
 // fd stays the caller's: it must be open for as long as the handler is, and is
 // closed after it. The library does not change its flags; it must be non-blocking
 // if the callbacks use it, because readiness can be spurious. Regular files and
-// /dev/null are always ready.
+// /dev/null are always ready. A device that reports an error until it is set up, such as
+// tun before TUNSETIFF, is watched once more by Change after that, with the same callbacks
+// even; on epoll it is silent before.
 //
 // Any goroutine may call Watch. It fails with ErrNoCallback, ErrClosed, or a
 // *backend.FDError that wraps EBADF (fd is not open) or EEXIST (fd is watched by
 // this Context already); with epoll also ENOSPC (/proc/sys/fs/epoll/max_user_watches),
+// ELOOP (fd is an epoll descriptor of four others, one inside the next, or the loop's own),
 // and EMFILE or ENFILE for the first descriptor that is always ready, which takes one
 // more.
 func (c *Context) Watch(fd int, cb Callbacks) (*Handler, error) {
@@ -169,7 +172,7 @@ func (h *Handler) change(cb *Callbacks) error {
 	switch {
 	case h.muted:
 		err = h.ctx.poller.Add(h.fd, cb.interest(), h.tag)
-	case old.interest() != cb.interest():
+	default:
 		err = h.ctx.poller.Modify(h.fd, cb.interest(), h.tag)
 	}
 	if err != nil {
@@ -237,7 +240,10 @@ func (h *Handler) unmute() {
 // due reports whether there is an event that cb has a callback for. What was collected
 // may be from before a Change.
 func (h *Handler) due(cb *Callbacks) bool {
-	revents, _ := sys.PollNow(h.fd, int16(cb.interest()&^backend.Edge))
+	revents, err := sys.PollNow(h.fd, int16(cb.interest()&^backend.Edge))
+	if err != nil { // unknown: the handler is watched
+		return true
+	}
 	events := backend.Events(uint16(revents))
 	return cb.Read != nil && events&readEvents != 0 || cb.Write != nil && events&writeEvents != 0
 }

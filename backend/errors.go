@@ -75,6 +75,8 @@ func (e *FDError) advice() string {
 		return " (it is not registered)"
 	case unix.EINVAL:
 		return " (these events cannot be asked for)"
+	case unix.ELOOP: // epoll only
+		return " (epoll descriptors nest no deeper than five, and not in a circle: watch what the inner one watches)"
 	case unix.ENOSPC: // epoll only: /proc/sys/fs/epoll/max_user_watches
 		return " (raise the sysctl fs.epoll.max_user_watches)"
 	}

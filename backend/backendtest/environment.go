@@ -19,6 +19,12 @@ import (
 var environmentChecks = []check{
 	{name: "trap20_epoll_pwait2_is_missing", bare: true, run: inFilter(unix.ENOSYS, (*home).shortTimeouts, unix.SYS_EPOLL_PWAIT2)},
 	{name: "trap20_epoll_pwait2_is_forbidden", bare: true, run: inFilter(unix.EPERM, (*home).shortTimeouts, unix.SYS_EPOLL_PWAIT2)},
+	{name: "trap33_epoll_pwait2_fails_with_eacces", bare: true, run: inFilter(unix.EACCES, (*home).shortTimeouts, unix.SYS_EPOLL_PWAIT2)},
+	{name: "trap33_epoll_pwait2_fails_with_einval", bare: true, run: inFilter(unix.EINVAL, (*home).shortTimeouts, unix.SYS_EPOLL_PWAIT2)},
+	{name: "trap33_io_uring_fails_with_eacces", bare: true, run: inFilter(unix.EACCES, (*home).worksOrTellsOfFilter, ioUring...)},
+	{name: "trap33_io_uring_enter_fails_with_eacces", bare: true, run: inFilter(unix.EACCES, (*home).worksOrTellsOfFilter, unix.SYS_IO_URING_ENTER)},
+	{name: "trap33_io_uring_register_fails_with_eopnotsupp", bare: true, run: inFilter(unix.EOPNOTSUPP, (*home).worksOrTellsOfFilter, unix.SYS_IO_URING_REGISTER)},
+	{name: "trap33_epoll_create1_fails_with_eacces", bare: true, run: inFilter(unix.EACCES, (*home).worksOrTellsOfFilter, unix.SYS_EPOLL_CREATE1)},
 	{name: "trap22_io_uring_is_missing", bare: true, run: inFilter(unix.ENOSYS, (*home).worksOrTellsOfFilter, ioUring...)},
 	{name: "trap22_io_uring_is_forbidden", bare: true, run: inFilter(unix.EPERM, (*home).worksOrTellsOfFilter, ioUring...)},
 	{name: "trap22_io_uring_enter_is_forbidden", bare: true, run: inFilter(unix.EPERM, (*home).worksOrTellsOfFilter, unix.SYS_IO_URING_ENTER)},

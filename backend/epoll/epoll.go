@@ -68,7 +68,7 @@ func unavailable(err error) error {
 		u.Causes, u.Advice = []error{backend.ErrFDLimit}, "raise the sysctl fs.file-max"
 	case unix.ENOMEM:
 		u.Causes = []error{backend.ErrMemory}
-	case unix.EPERM, unix.ENOSYS:
+	default: // a filter answers what its author chose
 		u.Causes, u.Advice = []error{backend.ErrSeccomp}, "allow epoll_create1, epoll_ctl and epoll_pwait in the filter"
 	}
 	return u
@@ -113,9 +113,12 @@ func (p *Poller) Add(fd int, events backend.Events, tag backend.Tag) error {
 // register makes a new slot known to the kernel, or lists it as always ready.
 func (p *Poller) register(key fdtable.Key, s *fdtable.Slot[member]) error {
 	err := ctl(p.epfd, unix.EPOLL_CTL_ADD, key, s)
-	if err == unix.EPERM {
+	switch {
+	case err == unix.EPERM:
 		s.X.always = true
 		return p.list(key, s)
+	case err == unix.EINVAL && int(s.FD) == p.epfd: // epoll cannot wait for itself
+		return unix.ELOOP
 	}
 	return err
 }
@@ -129,11 +132,25 @@ func (p *Poller) Modify(fd int, events backend.Events, tag backend.Tag) error {
 	if err != nil {
 		return p.table.Fail("modify", fd, err)
 	}
-	if err := p.change(key, s); err != nil {
+	if err := p.renew(before, key, s); err != nil {
 		p.table.Restore(before) // what the kernel reports, it reports for the old key
 		return p.table.Fail("modify", fd, err)
 	}
 	return nil
+}
+
+// renew is change, except for a file that reported an error when it was added. It may have
+// got its wait queue since, a tun device does with its interface, and EPOLL_CTL_MOD does
+// not wait on it: it is added again.
+func (p *Poller) renew(before fdtable.Slot[member], key fdtable.Key, s *fdtable.Slot[member]) error {
+	if !before.Failing || before.X.always || ctl(p.epfd, unix.EPOLL_CTL_DEL, key, s) != nil {
+		return p.change(key, s)
+	}
+	err := p.register(key, s)
+	if err != nil {
+		_ = ctl(p.epfd, unix.EPOLL_CTL_ADD, before.Key(key.Index), &before)
+	}
+	return err
 }
 
 func (p *Poller) change(key fdtable.Key, s *fdtable.Slot[member]) error {

@@ -50,10 +50,15 @@ func (w *waiter) once(epfd int, events []unix.EpollEvent, timeout time.Duration)
 	return sys.EpollPwait2(epfd, events, &ts)
 }
 
-// refused tells a kernel before 5.11 (ENOSYS) and a seccomp filter that does not
-// know the call (EPERM, ENOSYS) from a failed wait.
+// refused tells a call that is not let through from a failed wait. A kernel before 5.11
+// answers ENOSYS, a seccomp filter whatever its author chose. The other call finds out
+// what else is wrong.
 func (w *waiter) refused(err error) bool {
-	return !w.milliseconds && (err == unix.ENOSYS || err == unix.EPERM)
+	switch err {
+	case nil, unix.EBADF, unix.EFAULT, unix.EINTR:
+		return false
+	}
+	return !w.milliseconds
 }
 
 // milliseconds rounds up: rounded down, the last fraction before a deadline would

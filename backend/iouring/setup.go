@@ -132,7 +132,8 @@ func unavailable(err error) error {
 		u.Op = strings.Replace(call.Syscall, "iouring_", "io_uring_", 1)
 	}
 	switch {
-	case errors.Is(err, unix.ENOSYS): // a kernel before 5.1 or built without it; some filters answer so too
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL):
+		// A kernel before 5.1, built without it, or without a setup flag. Some filters answer so too.
 		u.Causes = []error{backend.ErrKernel}
 		u.Advice = "choose epoll"
 		if filtered() {
@@ -148,8 +149,8 @@ func unavailable(err error) error {
 		u.Causes, u.Advice = []error{backend.ErrFDLimit}, "close descriptors or raise `ulimit -n`"
 	case errors.Is(err, unix.ENFILE):
 		u.Causes, u.Advice = []error{backend.ErrFDLimit}, "raise the sysctl fs.file-max"
-	case errors.Is(err, unix.EINVAL): // a kernel that lacks a setup flag
-		u.Causes, u.Advice = []error{backend.ErrKernel}, "choose epoll"
+	case filtered(): // a filter answers what its author chose
+		u.Causes, u.Advice = []error{backend.ErrSeccomp}, seccompAdvice
 	}
 	return u
 }

@@ -179,7 +179,10 @@ func exactly(fd int, events backend.Events) backend.Events {
 	if events&(backend.Pri|pollRdBand) == 0 {
 		return events
 	}
-	urgent, _ := sys.PollNow(fd, unix.POLLPRI)
+	urgent, err := sys.PollNow(fd, unix.POLLPRI)
+	if err != nil { // RLIMIT_NOFILE is 0: the handler finds out
+		return events &^ pollRdBand
+	}
 	return events&^(backend.Pri|pollRdBand) | backend.Events(uint16(urgent))&backend.Pri
 }
 

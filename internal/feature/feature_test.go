@@ -36,6 +36,21 @@ func TestOnlyConclusiveOutcomesAreRemembered(t *testing.T) {
 	}
 }
 
+// Trap 33: a filter answers with any errno; one about this moment says nothing.
+func TestTrap33_ProbesTakeAnyErrno(t *testing.T) {
+	for errno, want := range map[unix.Errno]Outcome{
+		unix.ENOSYS: NotSupported, unix.EPERM: NotSupported, unix.EINVAL: NotSupported,
+		unix.EACCES: NotSupported, unix.EOPNOTSUPP: NotSupported, unix.ENOTTY: NotSupported,
+		unix.EMFILE: Inconclusive, unix.ENFILE: Inconclusive, unix.ENOMEM: Inconclusive, unix.EINTR: Inconclusive,
+		unix.EAGAIN: Inconclusive, unix.EBUSY: Inconclusive, unix.EBADF: Inconclusive, unix.EFAULT: Inconclusive,
+	} {
+		f := &Feature{Name: "f", Since: "1.0", probe: func() error { return refusal(errno) }}
+		if got, err := f.Check(); got != want || !errors.Is(err, errno) {
+			t.Errorf("%v: %v, %v; want %v", errno, got, err, want)
+		}
+	}
+}
+
 func TestErrorNamesFeatureKernelAndErrno(t *testing.T) {
 	f := &Feature{Name: "epoll_pwait2", Since: "5.11", probe: func() error { return notSupported(unix.ENOSYS) }}
 	_, err := f.Check()

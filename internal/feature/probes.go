@@ -33,13 +33,24 @@ func epollPwait2() error {
 	return refusal(err)
 }
 
-// refusal marks the answers of a kernel that does not have a call (ENOSYS) or an
-// argument (EINVAL), and of a filter (EPERM, ENOSYS), as final.
+// refusal marks an answer as final. A kernel that lacks a call or an argument says
+// ENOSYS or EINVAL, a seccomp filter whatever its author chose.
 func refusal(err error) error {
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM) {
-		return notSupported(err)
+	if err == nil || passing(err) {
+		return err
 	}
-	return err
+	return notSupported(err)
+}
+
+// passing reports whether err may be gone the next time: it is about this process or
+// this moment, not about the kernel.
+func passing(err error) bool {
+	for _, errno := range []unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EAGAIN, unix.EBUSY, unix.EINTR, unix.EBADF, unix.EFAULT} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // setup probes whether a ring can be made with the flags.

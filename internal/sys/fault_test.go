@@ -33,7 +33,7 @@ func TestInterruptsAreEndured(t *testing.T) {
 		make func() error
 	}{
 		{CallEventfdWrite, func() error { return WriteEventfd(fd) }},
-		{CallPpoll, func() error { return CheckPollable(fd) }},
+		{CallPpoll, func() error { _, err := CheckPollable(fd); return err }},
 		{CallEventfdRead, func() error { _, err := ReadEventfd(fd); return err }},
 	} {
 		calls := interrupted(t, c.call, 100)

@@ -186,15 +186,29 @@ func Gettid() int {
 
 // CheckPollable reports why fd cannot be polled: EBADF for a number that is not
 // open (or was opened with O_PATH), nil otherwise. Every backend asks this, so
-// that they agree on what a bad descriptor is.
-func CheckPollable(fd int) error {
+// that they agree on what a bad descriptor is. failing says that the file reports an
+// error; it is true if that is unknown.
+func CheckPollable(fd int) (failing bool, err error) {
 	if fd < 0 || fd > maxFD {
-		return unix.EBADF
+		return false, unix.EBADF
 	}
 	revents, err := PollNow(fd, 0)
-	if err == nil && revents&unix.POLLNVAL != 0 {
+	switch {
+	case err == unix.EINVAL: // RLIMIT_NOFILE is 0: poll(2) takes no descriptor at all
+		return true, checkOpen(fd)
+	case err == nil && revents&unix.POLLNVAL != 0:
 		err = unix.EBADF
 	}
+	return revents&unix.POLLERR != 0, err
+}
+
+// checkOpen is CheckPollable without poll(2).
+func checkOpen(fd int) error {
+	flags, _, errno := unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_GETFL, 0)
+	if errno == 0 && flags&unix.O_PATH != 0 {
+		errno = unix.EBADF
+	}
+	_, err := result(0, errno)
 	return err
 }
 

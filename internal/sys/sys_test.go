@@ -80,12 +80,33 @@ func TestCheckPollable(t *testing.T) {
 	}
 	defer unix.Close(path)
 	for _, fd := range []int{-1, math.MinInt32, 1 << 30, math.MaxInt32, math.MaxInt, path} {
-		if err := CheckPollable(fd); err != unix.EBADF {
+		if _, err := CheckPollable(fd); err != unix.EBADF {
 			t.Errorf("fd %d: %v, want EBADF", fd, err)
 		}
 	}
-	if err := CheckPollable(2); err != nil {
+	if _, err := CheckPollable(2); err != nil {
 		t.Errorf("standard error: %v", err)
+	}
+}
+
+// Trap 35: without poll(2), under a limit of 0, the answers are the same.
+func TestTrap35_CheckPollableWithoutPoll(t *testing.T) {
+	path, err := unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(path)
+	defer Inject(func(c Call) (f Fault) {
+		if c == CallPpoll {
+			f.Errno = unix.EINVAL
+		}
+		return f
+	})()
+	for fd, want := range map[int]error{-1: unix.EBADF, 1 << 30: unix.EBADF, path: unix.EBADF, 2: nil} {
+		failing, err := CheckPollable(fd)
+		if err != want || failing != (fd >= 0) {
+			t.Errorf("fd %d: failing %v, %v; want %v", fd, failing, err, want)
+		}
 	}
 }
 
@@ -124,7 +145,7 @@ func TestWaitsWithAndWithoutSleep(t *testing.T) {
 }
 
 func TestPollNowAllocatesNothing(t *testing.T) {
-	if n := testing.AllocsPerRun(100, func() { _ = CheckPollable(2) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = CheckPollable(2) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -150,15 +150,16 @@ func (r *Ring) Has(features uint32) bool { return r.features&features == feature
 func (r *Ring) SetUp(flags uint32) bool { return r.flags&flags == flags }
 
 // Permitted tries the calls that the ring will need: a filter may allow to make a
-// ring and then forbid to use it. The kernel's own refusals are expected: nothing
-// can be submitted to a disabled ring, and no buffers are registered.
+// ring and then forbid to use it, with an errno of its author's choice. The kernel's own
+// refusals are expected: EBADFD, because nothing can be submitted to a disabled ring, and
+// ENXIO, because no buffers are registered.
 func (r *Ring) Permitted() error {
 	_, err := sys.IoUringEnter(r.fd, 0, 0, 0, nil, 0)
-	if err == unix.EPERM || err == unix.ENOSYS {
+	if err != nil && err != unix.EBADFD && err != unix.EINTR {
 		return os.NewSyscallError("io_uring_enter", err)
 	}
 	err = abi.IOURingRegister(r.fd, abi.IORING_UNREGISTER_BUFFERS, nil, 0)
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
+	if err != nil && !errors.Is(err, unix.ENXIO) && !errors.Is(err, unix.EINTR) {
 		return os.NewSyscallError("io_uring_register", errors.Unwrap(err))
 	}
 	return nil

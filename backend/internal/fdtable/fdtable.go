@@ -30,7 +30,11 @@ type Slot[X any] struct {
 	generation uint32 // counts Add, Modify and Remove
 	X          X
 	Live       bool // false from Remove on
+	Failing    bool // the file reported an error at the last Add or Modify: it may have no wait queue yet
 }
+
+// Key returns the key of a slot at index.
+func (s *Slot[X]) Key(index uint32) Key { return Key{index, s.generation} }
 
 // Table maps descriptors to slots. Its own mutex guards everything in it and may
 // be held across a system call only if that call cannot sleep.
@@ -50,9 +54,10 @@ func New[X any](name string) *Table[X] {
 }
 
 // Add checks the arguments as backend.Poller.Add promises and makes a slot. The
-// caller holds the lock and, if the kernel refuses, calls Drop.
+// caller holds the lock and, if the kernel refuses, calls Remove and Free.
 func (t *Table[X]) Add(fd int, events backend.Events, tag backend.Tag) (Key, *Slot[X], error) {
-	if err := t.check(fd, events); err != nil {
+	failing, err := t.check(fd, events)
+	if err != nil {
 		return Key{}, nil, err
 	}
 	if _, exists := t.slot(fd); exists {
@@ -60,7 +65,7 @@ func (t *Table[X]) Add(fd int, events backend.Events, tag backend.Tag) (Key, *Sl
 	}
 	i := t.unused()
 	s := &t.slots[i]
-	*s = Slot[X]{FD: int32(fd), Events: events, Tag: tag, Live: true, generation: s.generation + 1}
+	*s = Slot[X]{FD: int32(fd), Events: events, Tag: tag, Live: true, Failing: failing, generation: s.generation + 1}
 	t.byFD[int32(fd)] = i
 	t.Touch()
 	return Key{i, s.generation}, s, nil
@@ -68,7 +73,8 @@ func (t *Table[X]) Add(fd int, events backend.Events, tag backend.Tag) (Key, *Sl
 
 // Modify checks the arguments, replaces events and tag and begins a new generation.
 func (t *Table[X]) Modify(fd int, events backend.Events, tag backend.Tag) (Key, *Slot[X], error) {
-	if err := t.check(fd, events); err != nil {
+	failing, err := t.check(fd, events)
+	if err != nil {
 		return Key{}, nil, err
 	}
 	i, exists := t.slot(fd)
@@ -76,7 +82,7 @@ func (t *Table[X]) Modify(fd int, events backend.Events, tag backend.Tag) (Key, 
 		return Key{}, nil, unix.ENOENT
 	}
 	s := &t.slots[i]
-	s.Events, s.Tag = events, tag
+	s.Events, s.Tag, s.Failing = events, tag, failing
 	s.generation++
 	t.Touch()
 	return Key{i, s.generation}, s, nil
@@ -134,7 +140,7 @@ func (t *Table[X]) At(index uint32) *Slot[X] {
 }
 
 // KeyAt returns the current key of the slot at index.
-func (t *Table[X]) KeyAt(index uint32) Key { return Key{index, t.slots[index].generation} }
+func (t *Table[X]) KeyAt(index uint32) Key { return t.slots[index].Key(index) }
 
 // Len returns the number of live registrations.
 func (t *Table[X]) Len() int { return len(t.byFD) }
@@ -189,12 +195,12 @@ func (t *Table[X]) NoRoom() error {
 	return fmt.Errorf("%s: wait: no room for an event: %w", t.name, unix.EINVAL)
 }
 
-func (t *Table[X]) check(fd int, events backend.Events) error {
+func (t *Table[X]) check(fd int, events backend.Events) (failing bool, err error) {
 	if t.closed {
-		return backend.ErrClosed
+		return false, backend.ErrClosed
 	}
 	if err := events.Check(); err != nil {
-		return err
+		return false, err
 	}
 	return sys.CheckPollable(fd)
 }
