@@ -32,6 +32,9 @@ type nativeOp struct {
 // goroutine when it has completed, with the number of bytes or the errno. It is
 // called on the home goroutine. op.Buf belongs to the operation until then.
 //
+// done gets EAGAIN if the kernel cannot make a worker thread for the operation within a
+// second: raise pids.max (TasksMax= in systemd).
+//
 // It fails with errors.ErrUnsupported on a backend that only reports readiness:
 // of the three only io_uring runs operations.
 func (c *Context) Submit(op backend.Operation, done func(n int, err error)) error {

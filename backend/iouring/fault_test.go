@@ -363,10 +363,9 @@ func TestFlushWhileTheKernelTakesNothing(t *testing.T) {
 	}
 }
 
-// What the kernel has cancelled of its own accord is submitted again, but not for ever.
+// What the kernel has cancelled by itself is submitted again.
 func TestWhatTheKernelCancelsIsSubmittedAgain(t *testing.T) {
 	p := openVariant(t, func(*config) {})
-	p.ops.moves = false
 	p.ops.begin(backend.Operation{}, 1)
 	p.ops.complete(userData(kindOperation, fdtable.Key{Generation: p.ops.slots[0].generation}), -int32(unix.ECANCELED))
 	if len(p.ops.lost) != 1 || len(p.ops.done) != 0 {
@@ -378,10 +377,62 @@ func TestWhatTheKernelCancelsIsSubmittedAgain(t *testing.T) {
 	if n := p.Completions(done); n != 1 || done[0] != (backend.Completion{Tag: 1}) {
 		t.Errorf("completed as %v", done[:n])
 	}
-	p.ops.begin(backend.Operation{}, 2)
-	p.ops.slots[0].again = maxAgain
-	p.ops.complete(userData(kindOperation, fdtable.Key{Generation: p.ops.slots[0].generation}), -int32(unix.ECANCELED))
-	if n := p.Completions(done); n != 1 || done[0].Err() != unix.ECANCELED {
-		t.Errorf("after %d times: %v", maxAgain, done[:n])
+}
+
+// Trap 38: an operation for which the kernel can make no worker thread ends after a
+// bounded time, and not with the ECANCELED of the kernel, which no caller asked for.
+func TestTrap38_OperationThatIsLostAgainAndAgain(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		every  time.Duration // between two losses
+		thread int           // that submits it again; 0: this one
+		ends   bool
+	}{
+		{"no worker thread", 50 * time.Millisecond, 0, true},
+		{"lost now and then", 2 * shortLife, 0, false},
+		{"the thread has ended", 50 * time.Millisecond, 1 << 30, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := openVariant(t, func(*config) {})
+			var now time.Duration
+			defer sys.Inject(func(c sys.Call) (f sys.Fault) {
+				if c == sys.CallMonotonic {
+					f.Skew = now
+				}
+				return f
+			})()
+			key := p.ops.begin(backend.Operation{}, 2)
+			op := &p.ops.slots[key.Index]
+			losses := 0
+			for op.live && losses < 1000 {
+				losses++
+				p.ops.complete(userData(kindOperation, key), -int32(unix.ECANCELED))
+				p.ops.lost = nil // submitted again
+				op.submitted, op.thread = sys.Monotonic(), c.thread
+				if c.thread == 0 {
+					op.thread = sys.Gettid()
+				}
+				now += c.every
+			}
+			done := make([]backend.Completion, 2)
+			switch n := p.Completions(done); {
+			case !c.ends && n != 0:
+				t.Errorf("it has completed as %v after %d losses", done[:n], losses)
+			case c.ends && (n != 1 || done[0].Err() != unix.EAGAIN || now < giveUpAfter || now > 2*giveUpAfter):
+				t.Errorf("%v after %v, want EAGAIN after %v", done[:n], now, giveUpAfter)
+			}
+			op.live, p.ops.live = false, 0
+		})
+	}
+}
+
+// A lost operation is paused for, and only then: the home goroutine does not spin.
+func TestTrap38_LostOperationsAreSubmittedInPauses(t *testing.T) {
+	calls := failing(t, sys.CallPpoll, 0, 0)
+	for i, o := range []operations{{}, {lost: []uint32{0}}, {slow: true}, {slow: true, lost: []uint32{0}}} {
+		*calls = 0
+		if o.pause(); (*calls > 0) != (i == 3) {
+			t.Errorf("lost %v, slow %v: %d calls of ppoll", o.lost, o.slow, *calls)
+		}
 	}
 }

@@ -20,6 +20,7 @@ func (p *Poller) Flush() error {
 	if err := p.bound(); err != nil {
 		return err
 	}
+	p.ops.pause()
 	p.table.Lock()
 	defer p.table.Unlock()
 	if p.table.Closed() {

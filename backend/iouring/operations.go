@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 	"unsafe"
 
 	abi "github.com/iceber/iouring-go/syscall"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/backend/internal/fdtable"
+	"github.com/aioloop/aioloop/internal/sys"
 	"github.com/aioloop/aioloop/internal/uring"
 )
 
@@ -21,10 +23,8 @@ type operations struct {
 	live  int
 	done  []backend.Completion
 
-	// The kernel cancels what was submitted by a thread that has ended. A home
-	// goroutine that moves between threads submits it again.
-	moves bool
-	lost  []uint32 // slots of those
+	lost []uint32 // slots of those that the kernel has cancelled by itself, see lose
+	slow bool     // the last of them has been lost many times in a row
 }
 
 // operation holds on to what the kernel may still read or write.
@@ -35,12 +35,22 @@ type operation struct {
 	generation uint32
 	live       bool
 	cancelled  bool // by the caller
-	again      int  // how often it was submitted again
+
+	losses    int           // in a row
+	lostSince time.Duration // when the first of them was
+	submitted time.Duration // when it was submitted again
+	thread    int           // by which thread
 }
 
-// maxAgain bounds how often an operation is submitted again on a ring whose home
-// goroutine stays on its thread: a file may mean it.
-const maxAgain = 10
+// An operation that is lost within shortLife, again and again, is submitted immediately at
+// first, then once in a pause. After more than quickLosses and giveUpAfter it fails. The
+// kernel itself takes 50 ms to find out that it can make no worker thread.
+const (
+	shortLife   = time.Second
+	quickLosses = 10
+	pause       = time.Millisecond
+	giveUpAfter = time.Second
+)
 
 var opcodes = [...]uint8{
 	backend.OpNop:   abi.IORING_OP_NOP,
@@ -88,7 +98,7 @@ func prepareOperation(e *uring.SQE, op backend.Operation) {
 func (o *operations) begin(what backend.Operation, tag backend.Tag) fdtable.Key {
 	i := o.unused()
 	op := &o.slots[i]
-	op.what, op.tag, op.live, op.cancelled, op.again = what, tag, true, false, 0
+	op.what, op.tag, op.live, op.cancelled, op.losses = what, tag, true, false, 0
 	op.generation++
 	if len(what.Buf) > 0 {
 		op.pin.Pin(unsafe.SliceData(what.Buf))
@@ -109,9 +119,6 @@ func (o *operations) unused() uint32 {
 
 // complete releases the buffer and queues the result for Completions. A completion
 // that belongs to no operation under way is dropped.
-//
-// The kernel cancels what it has queued for its worker threads when a signal for the
-// home thread, such as the Go scheduler's, comes while it makes the first of them.
 func (o *operations) complete(data uint64, result int32) {
 	i := uint32(data)
 	if int(i) >= len(o.slots) {
@@ -121,16 +128,43 @@ func (o *operations) complete(data uint64, result int32) {
 	if !op.live || data != userData(kindOperation, fdtable.Key{Index: i, Generation: op.generation}) {
 		return
 	}
-	if result == -int32(unix.ECANCELED) && !op.cancelled && (o.moves || op.again < maxAgain) {
-		op.again++
-		o.lost = append(o.lost, i)
-		return
+	if result == -int32(unix.ECANCELED) && !op.cancelled {
+		if o.lose(i, op) {
+			return
+		}
+		result = -int32(unix.EAGAIN)
 	}
 	op.pin.Unpin()
 	op.what, op.live = backend.Operation{}, false
 	o.live--
 	o.free = append(o.free, i)
 	o.done = append(o.done, backend.Completion{Tag: op.tag, Result: result})
+}
+
+// lose lists an operation that the kernel has cancelled by itself, to be submitted again.
+// It returns false if that is in vain. The kernel does so in three cases. The thread that
+// submitted it has ended; the home goroutine of an unbound ring moves between threads. A
+// signal, such as the Go scheduler's, came while the kernel made the first of its worker
+// threads. Or it can make none, because of pids.max for example.
+func (o *operations) lose(i uint32, op *operation) bool {
+	now := sys.Monotonic()
+	if op.losses == 0 || now-op.submitted > shortLife || !sys.ThreadExists(op.thread) {
+		op.losses, op.lostSince = 0, now
+	}
+	op.losses++
+	o.slow = op.losses > quickLosses
+	if o.slow && now-op.lostSince > giveUpAfter {
+		return false
+	}
+	o.lost = append(o.lost, i)
+	return true
+}
+
+// pause keeps the home goroutine from spinning while the kernel can start nothing.
+func (o *operations) pause() {
+	if o.slow && len(o.lost) > 0 {
+		_, _ = sys.PpollFor(nil, pause)
+	}
 }
 
 // resubmit submits what the kernel has cancelled on its own. The caller holds the
@@ -150,6 +184,7 @@ func (p *Poller) resubmit() (complete bool, err error) {
 			}
 			prepareOperation(e, op.what)
 			e.SetUserData(data)
+			op.submitted, op.thread = sys.Monotonic(), sys.Gettid()
 		}
 		o.lost = o.lost[:last]
 	}

@@ -87,7 +87,6 @@ func open(c config) (*Poller, error) {
 		multishot: c.multishot,
 		extArg:    c.extArg && ring.Has(uring.FeatExtArg),
 		table:     fdtable.New[request](Name),
-		ops:       operations{moves: c.unbound},
 	}, nil
 }
 

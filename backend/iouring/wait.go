@@ -36,6 +36,7 @@ func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error)
 		if err := p.endure(timeout); err != nil || timeout == 0 {
 			return 0, err
 		}
+		p.ops.pause()
 		timeout = sys.Until(deadline) // a signal, or completions that are nobody's
 	}
 	return 0, nil // the caller looks around and comes back

@@ -184,6 +184,11 @@ func Gettid() int {
 	return int(tid)
 }
 
+// ThreadExists reports whether the process has a thread with that id.
+func ThreadExists(tid int) bool {
+	return unix.Tgkill(unix.Getpid(), tid, 0) != unix.ESRCH
+}
+
 // CheckPollable reports why fd cannot be polled: EBADF for a number that is not
 // open (or was opened with O_PATH), nil otherwise. Every backend asks this, so
 // that they agree on what a bad descriptor is. failing says that the file reports an

@@ -1,0 +1,124 @@
+package aio
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+)
+
+const cgroupPids = "/sys/fs/cgroup/pids"
+
+// errNoCgroup is why a child has tested nothing.
+var errNoCgroup = errors.New("skipped: no cgroup of pids that can be written to")
+
+// Trap 38: a native operation in a container that may start no more threads (pids.max,
+// TasksMax=) completes, and with EAGAIN.
+func TestTrap38_OperationWithoutAWorkerThread(t *testing.T) {
+	for _, m := range []Mode{ModeThread, ModePark} {
+		t.Run(m.String(), func(t *testing.T) {
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), childEnv+"=no workers", "AIOLOOP_TEST_MODE="+m.String())
+			out, err := cmd.CombinedOutput()
+			switch {
+			case bytes.Contains(out, []byte("skipped:")), bytes.Contains(out, []byte("failed to create new OS thread")):
+				t.Skipf("skipped: %s", out)
+			case err != nil:
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
+}
+
+func init() { children["no workers"] = operateWithoutWorkers }
+
+func operateWithoutWorkers() error {
+	dir := fmt.Sprintf("%s/aioloop-%d", cgroupPids, os.Getpid())
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("%w: %v", errNoCgroup, err)
+	}
+	defer os.Remove(dir)
+	if err := joinCgroup(dir); err != nil {
+		return fmt.Errorf("%w: %v", errNoCgroup, err)
+	}
+	defer joinCgroup(cgroupPids)
+	var m Mode
+	if err := m.Set(os.Getenv("AIOLOOP_TEST_MODE")); err != nil {
+		return err
+	}
+	c, err := New(WithBackend(IOUring), WithMode(m))
+	if err != nil {
+		return fmt.Errorf("skipped: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() {
+		_ = c.Run(ctx)
+		ended <- c.Close()
+	}()
+	err = fsyncWithoutWorkers(ctx, c, dir)
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+func joinCgroup(dir string) error { return os.WriteFile(dir+"/cgroup.procs", []byte("0"), 0o644) }
+
+func fsyncWithoutWorkers(ctx context.Context, c *Context, dir string) error {
+	file, err := os.CreateTemp("", "")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	makeThreads(12)
+	current, err := os.ReadFile(dir + "/pids.current")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(dir+"/pids.max", current, 0o644); err != nil {
+		return err
+	}
+	defer os.WriteFile(dir+"/pids.max", []byte("max"), 0o644)
+	fd := int(file.Fd())
+	done := make(chan error, 1)
+	err = c.Do(ctx, func() error {
+		return c.Submit(backend.Operation{Code: backend.OpFsync, FD: fd}, func(_ int, err error) { done <- err })
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case err = <-done:
+	case <-time.After(patience):
+		return errors.New("no completion")
+	}
+	if err != unix.EAGAIN {
+		return fmt.Errorf("the operation ends with %v, want EAGAIN", err)
+	}
+	return nil
+}
+
+// makeThreads has the runtime make the threads that it may need later.
+func makeThreads(n int) {
+	var all, ended sync.WaitGroup
+	all.Add(n)
+	for range n {
+		ended.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			all.Done()
+			all.Wait()
+		})
+	}
+	ended.Wait()
+}
