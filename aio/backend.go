@@ -146,9 +146,16 @@ func (m Mode) backends() []Backend {
 // openIfGood passes over an io_uring without DEFER_TASKRUN: there, completions
 // interrupt the home thread while it runs, and epoll is the faster of the two.
 func (b Backend) openIfGood(m Mode) (backend.Poller, error) {
-	if b == IOUring && m == ModeThread && feature.IOUring.Works() && !feature.DeferTaskrun.Works() {
+	if b == IOUring && m == ModeThread && feature.IOUring.Works() && lacks(feature.DeferTaskrun) {
 		_, err := feature.DeferTaskrun.Check()
 		return nil, &backend.UnavailableError{Backend: iouring.Name, Op: "auto", Err: err, Causes: []error{backend.ErrKernel}}
 	}
 	return b.openExactly(m)
+}
+
+// lacks reports whether the kernel does not offer f. A probe for which there was no memory
+// does not tell: New waits for it, or says that it is missing.
+func lacks(f *feature.Feature) bool {
+	outcome, _ := f.Check()
+	return outcome == feature.NotSupported
 }

@@ -196,8 +196,8 @@ func (h *home) useUpDescriptors() (fill []*descriptor) {
 	}
 }
 
-// noLockedMemory can fail before Linux 5.12 only: since then rings are charged to
-// the memory cgroup. So on newer kernels this proves that nothing else needs it.
+// noLockedMemory fails where rings count as locked memory: before Linux 5.12, and on newer
+// kernels, 6.18 for one, again. In between they are charged to the memory cgroup.
 func (h *home) noLockedMemory() {
 	h.must("setrlimit", unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{}))
 	h.dropLockPrivilege()

@@ -67,7 +67,11 @@ func (p *Poller) exchange() error {
 	// polls that do not fit end them.
 	c.cq = min(max(c.cq, 2*uint32(p.table.Len())), maxCompletionEntries)
 	c.flags = abi.IORING_SETUP_COOP_TASKRUN | abi.IORING_SETUP_TASKRUN_FLAG
-	fresh, err := openRing(c)
+	var fresh *uring.Ring
+	err := patiently(func() (err error) {
+		fresh, err = openRing(c)
+		return err
+	})
 	if err != nil {
 		return err
 	}

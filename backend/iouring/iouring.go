@@ -386,6 +386,7 @@ func (p *Poller) Close() error {
 	if p.ops.live > 0 {
 		p.abandonOperations()
 	}
+	defer memory.returned()
 	return p.ring.Close()
 }
 

@@ -16,10 +16,10 @@ import (
 
 // Sizes of the two queues, in entries. A full submission queue costs a system
 // call more, a full completion queue makes the kernel allocate; neither loses
-// anything. Together they take 26 KiB of kernel memory.
+// anything. Together they take 3 pages, which count as locked memory of the user.
 const (
-	submissionEntries = 128
-	completionEntries = 1024
+	submissionEntries = 64
+	completionEntries = 256
 
 	maxCompletionEntries = 65536 // the kernel's limit, IORING_MAX_CQ_ENTRIES
 )
@@ -27,18 +27,29 @@ const (
 // New returns an empty Poller. It fails with a *backend.UnavailableError that says
 // what stands in the way. Operations run with the credentials of the thread that
 // submits them, see docs/security.md.
-func New() (*Poller, error) {
-	return open(detect())
-}
+//
+// Where the user's limit of locked memory is reached it waits up to a quarter of a second
+// for the memory of closed rings.
+func New() (*Poller, error) { return openPatiently(detect) }
 
 // NewUnbound is New for a home goroutine that is not locked to a thread. To complete
 // a request the kernel then interrupts the thread that has submitted it, whatever that
 // does at the moment, so an event costs more than with New, and a file may be held after
 // Remove until that thread has had a CPU.
 func NewUnbound() (*Poller, error) {
-	c := detect()
-	c.flags, c.unbound = 0, true
-	return open(c)
+	return openPatiently(func() config {
+		c := detect()
+		c.flags, c.unbound = 0, true
+		return c
+	})
+}
+
+func openPatiently(detect func() config) (p *Poller, err error) {
+	err = patiently(func() error {
+		p, err = open(detect())
+		return err
+	})
+	return p, err
 }
 
 // config is what to make of the kernel's abilities. Tests take some of them away.
@@ -141,9 +152,9 @@ func unavailable(err error) error {
 		}
 	case errors.Is(err, unix.EPERM):
 		u.Causes, u.Advice = forbidden()
-	case errors.Is(err, unix.ENOMEM): // before 5.12 rings count as locked memory
+	case errors.Is(err, unix.ENOMEM): // a ring counts as locked memory of the user, except on 5.12 to 6.13
 		u.Causes = []error{backend.ErrMemlock, backend.ErrMemory}
-		u.Advice = "raise `ulimit -l` (LimitMEMLOCK= in systemd)"
+		u.Advice = "raise `ulimit -l` (LimitMEMLOCK= in systemd; 12 KiB a loop, counted over all processes of the user), have fewer loops, or choose epoll"
 	case errors.Is(err, unix.EMFILE):
 		u.Causes, u.Advice = []error{backend.ErrFDLimit}, "close descriptors or raise `ulimit -n`"
 	case errors.Is(err, unix.ENFILE):

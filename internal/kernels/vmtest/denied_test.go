@@ -74,8 +74,8 @@ func TestTrap22_IOUringDisabledBySysctl(t *testing.T) {
 	}
 }
 
-// TestTrap22_SmallMemlock: before Linux 5.12 rings were charged to RLIMIT_MEMLOCK, of
-// which an unprivileged user had 64 KiB. Whether this kernel does is found by trying
+// TestTrap22_SmallMemlock: before Linux 5.12, and again on newer kernels, rings count as
+// locked memory, of which an unprivileged user once had 64 KiB. Whether this kernel does is found by trying
 // one that does not fit.
 func TestTrap22_SmallMemlock(t *testing.T) {
 	needVM(t)
