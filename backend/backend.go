@@ -139,7 +139,8 @@ type Queryable interface {
 	// Query appends all registered descriptors, with the events to wait for.
 	Query(fds []unix.PollFd) []unix.PollFd
 	// Collect is Wait for descriptors that somebody else has waited for: fds is
-	// what Query has returned, with the revents that ppoll(2) has filled in.
+	// what Query has returned, with the revents that ppoll(2) has filled in. It clears
+	// the POLLNVAL of a descriptor that was removed, and then closed, since Query.
 	Collect(ready []Ready, fds []unix.PollFd) int
 }
 

@@ -358,15 +358,15 @@ func (m *MainContext) check(s *Source, fds []PollFD) {
 		s.ready = true
 	}
 	own := fds[s.first:s.last]
-	for i := range own {
-		if own[i].Revents&unix.POLLNVAL != 0 {
-			m.fail(s, int(own[i].Fd), unix.EBADF)
-		}
-	}
 	if s.funcs.Check != nil {
 		ready, err := s.funcs.Check(own)
 		m.fail(s, -1, err)
 		s.ready = s.ready || ready
+	}
+	for i := range own { // what Check has not cleared: it knows what was removed since Query
+		if own[i].Revents&unix.POLLNVAL != 0 {
+			m.fail(s, int(own[i].Fd), unix.EBADF)
+		}
 	}
 	m.fail(s, -1, s.judge())
 }

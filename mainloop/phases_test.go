@@ -389,3 +389,33 @@ func TestErrorsOfSources(t *testing.T) {
 	fails.Destroy()
 	try(t, m)
 }
+
+// A handler that another goroutine closes, and then its descriptor, while the loop waits
+// leaves the loop in peace.
+func TestHandlerAndDescriptorAreClosedWhileTheLoopWaits(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b aio.Backend) {
+		m, c := openMain(t), openAIO(t, b)
+		must(t, NewAIOSource("aio", c).Attach(m))
+		fd, err := sys.NewEventfd()
+		must(t, err)
+		h, err := c.Watch(fd, aio.Callbacks{Read: func() { t.Error("the handler is called") }})
+		must(t, err)
+		try(t, m)
+		must(t, m.Acquire())
+		defer m.Release()
+		_, err = m.Prepare()
+		must(t, err)
+		fds, err := m.Query(nil)
+		must(t, err)
+		elsewhere(func() {
+			must(t, h.Close())
+			must(t, unix.Close(fd))
+		})
+		_, err = sys.PpollFor(fds, 0)
+		must(t, err)
+		_, err = m.Check(fds)
+		must(t, err)
+		_, err = m.Dispatch()
+		must(t, err)
+	})
+}

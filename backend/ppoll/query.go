@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 var _ backend.Queryable = (*Poller)(nil)
@@ -22,11 +23,13 @@ func (p *Poller) Query(fds []unix.PollFd) []unix.PollFd {
 	return fds
 }
 
-// Collect implements backend.Queryable. Only Query and Wait change the poll set. If
+// Collect implements backend.Queryable. It clears the POLLNVAL of what has left the set
+// since Query: Remove and then close(2), on another goroutine, is no error. Only Query and Wait change the poll set. If
 // Wait has done so since Query, in a nested iteration, the answers of the foreign
 // loop are old, and perhaps about another file with the same number; the next turn
 // brings new ones.
 func (p *Poller) Collect(ready []backend.Ready, fds []unix.PollFd) int {
+	p.forgive(fds)
 	if p.queried != p.version || len(fds) != len(p.set) {
 		return 0
 	}
@@ -39,4 +42,24 @@ func (p *Poller) Collect(ready []backend.Ready, fds []unix.PollFd) int {
 		}
 	}
 	return p.collect(ready, n)
+}
+
+// forgive clears POLLNVAL, except where a registered descriptor is still not open.
+func (p *Poller) forgive(fds []unix.PollFd) {
+	for i := range fds {
+		if fds[i].Revents&unix.POLLNVAL != 0 && !p.lost(int(fds[i].Fd)) {
+			fds[i].Revents = 0
+		}
+	}
+}
+
+// lost reports whether fd was closed while it is registered.
+func (p *Poller) lost(fd int) bool {
+	p.table.Lock()
+	defer p.table.Unlock()
+	if _, registered := p.table.Registered(fd); !registered {
+		return false
+	}
+	_, err := sys.CheckPollable(fd)
+	return err == unix.EBADF
 }

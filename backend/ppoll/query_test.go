@@ -129,3 +129,44 @@ func TestQueryAfterClose(t *testing.T) {
 		t.Errorf("got %+v", fds)
 	}
 }
+
+// What another goroutine removes and then closes, while the foreign loop waits, is no error;
+// what is closed without Remove is.
+func TestCollectForgivesWhatWasRemovedAndClosed(t *testing.T) {
+	p := New()
+	ready := make([]backend.Ready, 4)
+	for name, c := range map[string]struct {
+		change func(fd int)
+		want   int16
+	}{
+		"removed, then closed":             {func(fd int) { _ = p.Remove(fd); unix.Close(fd) }, 0},
+		"closed":                           {func(fd int) { unix.Close(fd) }, unix.POLLNVAL},
+		"removed, closed, and added again": {func(fd int) { _ = p.Remove(fd); reopen(t, fd); add(t, p, fd, 2) }, 0},
+	} {
+		fd, err := sys.NewEventfd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(t, p, fd, 1)
+		fds := p.Query(nil)
+		c.change(fd)
+		fds[0].Revents = unix.POLLNVAL // closed for a moment at least
+		n := p.Collect(ready, fds)
+		if fds[0].Revents != c.want || n > 0 != (c.want != 0) {
+			t.Errorf("%s: %d events, revents %#x; want %#x", name, n, fds[0].Revents, c.want)
+		}
+		if c.want == 0 && name != "removed, then closed" {
+			unix.Close(fd)
+		}
+		_ = p.Remove(fd)
+		p.Query(nil)
+	}
+}
+
+// reopen makes the number mean another file.
+func reopen(t *testing.T, fd int) {
+	t.Helper()
+	if err := unix.Dup3(openEvent(t, false), fd, unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+}
