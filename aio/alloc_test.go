@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/gate"
 )
 
 // The steady state allocates nothing. Each case is one operation, and whatever the
@@ -33,7 +34,7 @@ func TestNoAllocations(t *testing.T) {
 		},
 		"written notify": func(t *testing.T, c *Context) func() {
 			return func() {
-				c.notifyMe.Store(isAsleep) // as if it slept
+				c.gate.Announce(gate.Asleep) // as if it slept
 				c.Notify()
 				_, _ = c.Poll()
 			}
@@ -65,7 +66,7 @@ func TestNoAllocations(t *testing.T) {
 			return func() { _ = timer.ModAfter(1 << 40); _, _ = c.TryPoll() }
 		},
 		"native operation": func(t *testing.T, c *Context) func() {
-			if c.submitter == nil {
+			if c.port.submitter == nil {
 				t.Skip("this backend runs no operations")
 			}
 			done := func(int, error) {}

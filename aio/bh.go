@@ -5,7 +5,6 @@ package aio
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // BottomHalf is a function that any goroutine can ask the loop to call. It is
@@ -38,9 +37,6 @@ const (
 	wantedNow                     // it is scheduled
 	wanted     = wantedIdle | wantedNow
 )
-
-// idlePeriod is the longest that an idle bottom half waits (QEMU's 10 ms).
-const idlePeriod = 10 * time.Millisecond
 
 // NewBottomHalf returns a bottom half that calls fn on the home goroutine each
 // time that it was scheduled. Any goroutine may call it. It panics if fn is nil.
@@ -83,7 +79,7 @@ func (b *BottomHalf) Schedule() error {
 	case before&wantedNow == 0: // it may lie among the idle ones, and need not wait any more
 		b.ctx.Notify()
 	} // else whoever put it there notifies
-	return b.ctx.closedError()
+	return b.ctx.home.closedError()
 }
 
 // ScheduleIdle asks for one run at the end of an iteration that found nothing else
@@ -101,7 +97,7 @@ func (b *BottomHalf) ScheduleIdle() error {
 	if before&queued == 0 {
 		b.ctx.enqueue(b)
 	}
-	return b.ctx.closedError()
+	return b.ctx.home.closedError()
 }
 
 // Cancel takes back what was scheduled and has not begun to run. Any goroutine
@@ -126,99 +122,20 @@ func (c *Context) ScheduleOnce(fn func()) error {
 	if fn == nil {
 		panic("aio: ScheduleOnce: the function is nil")
 	}
-	if c.closed() {
+	if c.home.closed() {
 		return ErrClosed
 	}
 	b := oneShots.Get().(*BottomHalf)
 	b.ctx, b.fn, b.once = c, fn, true
 	b.state.Store(queued | wantedNow)
 	c.enqueue(b)
-	return c.closedError()
+	return c.home.closedError()
 }
 
 var oneShots = sync.Pool{New: func() any { return new(BottomHalf) }}
 
-// enqueue hands b to the home goroutine. What is in the queue needs no other sign
-// that there was a notify: the loop looks into it before it sleeps.
-func (c *Context) enqueue(b *BottomHalf) {
-	c.queue.push(b) // N1 and N2 in one
-	c.kick()        // N3
-}
-
-// gather sorts what was scheduled into the lists of the home goroutine. It reports
-// whether there was anything. An iteration asks several times, mostly in vain.
-func (c *Context) gather() bool {
-	if c.queue.quiet() && c.idle.first == nil && c.idleBatch.first == nil {
-		return false
-	}
-	if c.idleBatch.first != nil { // runIdle polls, or has panicked: they wait for their next chance
-		c.idle, c.idleBatch = c.idleBatch, bhList{}
-	}
-	before := c.taken
-	for b := c.queue.take(); b != nil; {
-		newer := b.link
-		c.taken++
-		c.sort(b)
-		b = newer
-	}
-	if c.idle.first != nil {
-		c.promote()
-	}
-	return c.taken != before
-}
-
-func (c *Context) sort(b *BottomHalf) {
-	if b.state.Load()&wanted != wantedIdle {
-		c.batch.append(b)
-		return
-	}
-	if c.idle.first == nil {
-		c.idleSince = c.readClock()
-	}
-	c.idle.append(b)
-}
-
-// promote moves idle bottom halves that were scheduled once more, not idly.
-func (c *Context) promote() {
-	idle, since := c.idle, c.idleSince
-	c.idle = bhList{}
-	for b := idle.pop(); b != nil; b = idle.pop() {
-		c.sort(b)
-		c.idleSince = since
-	}
-}
-
-// runBottomHalves runs the batch. A nested Poll runs what the outer one has not
-// reached; then there is nothing left here.
-func (c *Context) runBottomHalves() (progress bool) {
-	for b := c.batch.pop(); b != nil; b = c.batch.pop() {
-		switch {
-		case b.state.Load()&wanted == wantedIdle: // cancelled since it was sorted, and scheduled anew
-			c.enqueue(b) // it has kept its queued bit
-		case c.runBottomHalf(b):
-			c.stats.BottomHalves++
-			progress = true
-		}
-	}
-	return progress
-}
-
-// runIdle runs idle bottom halves if nothing else happened or if they have waited
-// long enough. One that schedules itself again runs in a later iteration.
-func (c *Context) runIdle(progress bool) {
-	if c.idle.first == nil || progress && c.readClock()-c.idleSince < idlePeriod {
-		return
-	}
-	c.idleBatch, c.idle = c.idle, bhList{}
-	for b := c.idleBatch.pop(); b != nil; b = c.idleBatch.pop() {
-		if c.runBottomHalf(b) {
-			c.stats.IdleBottomHalves++
-		}
-	}
-}
-
-// runBottomHalf calls b's function unless it was cancelled or is held back.
-func (c *Context) runBottomHalf(b *BottomHalf) bool {
+// run calls b's function unless it was cancelled or is held back.
+func (b *BottomHalf) run() bool {
 	if b.guard != nil {
 		if !b.guard.enter() {
 			b.guard.holdBack(b)
@@ -226,12 +143,12 @@ func (c *Context) runBottomHalf(b *BottomHalf) bool {
 		}
 		defer b.guard.leave()
 	}
-	// Whoever schedules b from here on finds it not queued.
+	// A Schedule from here on finds b not queued.
 	if b.state.Swap(0)&wanted == 0 || b.deleted.Load() { // S2
 		return false
 	}
-	if c.trace != nil {
-		c.emit(TraceBottomHalf, nameOf(b.name, b.fn), 0)
+	if b.ctx.trace != nil {
+		b.ctx.trace.emit(TraceBottomHalf, nameOf(b.name, b.fn), 0)
 	}
 	fn := b.fn
 	if b.once {
@@ -241,8 +158,8 @@ func (c *Context) runBottomHalf(b *BottomHalf) bool {
 	return true
 }
 
-// free gives a one-shot bottom half back. It has left the queue, so no producer
-// refers to it any more.
+// free gives a one-shot bottom half back. It has left the queue, so no producer refers to
+// it.
 func (b *BottomHalf) free() {
 	b.ctx, b.fn, b.name = nil, nil, ""
 	oneShots.Put(b)

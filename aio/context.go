@@ -5,14 +5,9 @@ package aio
 import (
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
-	"time"
 
-	"github.com/aioloop/aioloop/aio/internal/osthread"
 	"github.com/aioloop/aioloop/backend"
-	"github.com/aioloop/aioloop/internal/goroutine"
-	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/gate"
 )
 
 // Context is an event loop: QEMU's AioContext. See the package documentation for
@@ -21,100 +16,35 @@ import (
 // A Context is made with New, driven with Run, Poll or TryPoll, and ended with
 // Close. Nothing is lost if it is made on one goroutine and driven on another.
 type Context struct {
-	name     string
-	reason   string // why the backend was chosen
-	mode     Mode
-	thread   *osthread.Settings // what it asks for its thread, or nil
-	notifier *EventNotifier
-	virtual  *VirtualClock
-	trace    func(TraceEvent)
+	name    string
+	reason  string // why the backend was chosen
+	virtual *VirtualClock
+	trace   tracer
 
-	// The Poller and the abilities that it has.
-	poller    backend.Poller
-	peeker    backend.Peeker
-	submitter backend.Submitter
-	pollable  backend.Pollable
-	queryable backend.Queryable
-	parker    *parker // nil in thread mode
+	// Each part is explained where its type is, in a file of its own. Only that file
+	// touches its fields.
+	port   port
+	home   home
+	ending ending
+	table  handlerTable
+	timers timers
 
-	// state says whether the loop is idle, inside Poll, or closed; home is the
-	// goroutine that polls, 0 before the first Poll.
-	home    atomic.Uintptr
-	state   atomic.Uint32
-	changed atomic.Bool // handlers has changed since the last refresh
+	_ cacheLinePad // keeps what notifiers write off the loop's cache lines
 
-	mu       sync.Mutex // guards the next two but for find, and Handler.muted; taken before the Poller's own
-	handlers handlerTable
-	ended    chan struct{} // closed by Close; made when it is first asked for
+	gate   gate.Gate
+	waker  waker
+	halves halves // its first field is the last that notifiers write, a pad follows it
 
-	timers [clocks]timerList
-
-	_ cacheLinePad // what notifiers write lies in lines of its own
-
-	// The notify protocol, see notify.go.
-	notified atomic.Uint64 // counts notifies
-	notifyMe atomic.Uint32 // whether the loop sleeps or is about to, and where: whoever clears this wakes it up
-	arrived  atomic.Int64  // Realtime of the last such notify, for adaptive polling
-	written  atomic.Uint64 // counts those notifies
-	queue    bhQueue       // its second half is the home goroutine's, on a line of its own
-
-	// The rest belongs to the home goroutine.
-	prepared  bool // a foreign loop is between Prepare and Check
-	between   bool // a Poll or Run is, and reminds it at its end
-	reminded  bool // it was reminded, with the notify that comes after the accepted ones
-	direct    bool // the foreign loop waits for the notifier, which the Poller does not watch
-	edge      bool // the notifier need not be read
-	locked    bool
-	unseen    bool         // the Poller has not waited since handlers changed
-	nowValid  bool         // now is
-	depth     int32        // of nested Polls
-	watched   int32        // handlers, as of the last refresh
-	unset     func() error // undoes what was done to the thread, or nil
-	yielder   *yielder     // among the yielders, nil if there is none
-	accepted  uint64       // the value of notified when the loop last looked
-	taken     uint64       // counts bottom halves taken from queue
-	batch     bhList       // bottom halves of this iteration that have not run yet
-	idle      bhList
-	idleBatch bhList // idle ones that run now, and have not run yet
-	idleSince time.Duration
-	ready     handlerList // handlers with events that were not dispatched yet
-	events    []backend.Ready
-	adaptive  adaptive
-	now       time.Duration // Realtime, valid if nowValid
-	native
-	stats Stats
+	turn       foreignTurn
+	watch      stopwatch
+	ready      readyList
+	spin       spin
+	operations operations
+	stats      counters
 }
 
-// cacheLinePad keeps fields written by different CPUs out of each other's lines.
+// cacheLinePad keeps fields written by different CPUs out of each other's cache lines.
 type cacheLinePad [64]byte
-
-// What notifyMe holds.
-const (
-	isAwake  uint32 = iota
-	isAsleep        // in the kernel, or a foreign loop is on its behalf
-	isParked
-)
-
-// What state holds.
-const (
-	stateIdle uint32 = iota
-	statePolling
-	stateBorrowed // another goroutine reads what belongs to the home goroutine
-	stateClosed
-)
-
-// firstEvents is how many events a Wait can return at first; the room doubles
-// when it is filled, up to maxEvents.
-const (
-	firstEvents = 4
-	maxEvents   = 1024
-)
-
-// notifierTag is the tag of the Context's own notifier, notifierEvents what it is
-// watched for.
-var notifierTag = backend.MakeTag(0, 0)
-
-const notifierEvents = backend.In | backend.Edge
 
 // New returns a Context. It fails if the chosen backend is not available, with an
 // error that matches backend.ErrUnavailable and says what to change; if the
@@ -135,10 +65,9 @@ func New(opts ...Option) (*Context, error) {
 	if err != nil {
 		return nil, errors.Join(err, notifier.Close())
 	}
-	c := newContext(&o, poller, reason)
-	c.notifier = notifier
-	if err := errors.Join(poller.Add(notifier.FD(), notifierEvents, notifierTag), c.parker.attend()); err != nil {
-		return nil, errors.Join(fmt.Errorf("aio: %w", err), c.parker.close(), poller.Close(), notifier.Close())
+	c := newContext(&o, poller, reason, notifier)
+	if err := errors.Join(poller.Add(notifier.FD(), notifierEvents, notifierTag), c.port.startWatcher()); err != nil {
+		return nil, errors.Join(fmt.Errorf("aio: %w", err), c.port.close(), notifier.Close())
 	}
 	c.virtual.join(c)
 	return c, nil
@@ -173,32 +102,21 @@ func (o *options) discard() error {
 	return o.poller.Close()
 }
 
-func newContext(o *options, poller backend.Poller, reason string) *Context {
+func newContext(o *options, poller backend.Poller, reason string, notifier *EventNotifier) *Context {
 	c := &Context{
-		name: o.name, reason: reason, mode: o.mode, thread: o.thread,
+		name: o.name, reason: reason,
 		trace: o.trace, virtual: o.virtual,
-		poller:   poller,
-		events:   make([]backend.Ready, firstEvents),
-		adaptive: adaptive{Rule: o.polling.rule()},
+		port: newPort(poller, o.mode),
+		home: newHome(o.thread),
+		spin: newSpin(o.polling),
 	}
 	if c.virtual == nil {
 		c.virtual = NewVirtualClock()
 	}
-	c.peeker, _ = poller.(backend.Peeker)
-	c.submitter, _ = poller.(backend.Submitter)
-	c.pollable, _ = poller.(backend.Pollable)
-	c.queryable, _ = poller.(backend.Queryable)
-	if e, ok := poller.(backend.EdgeTriggered); ok {
-		c.edge = e.EdgeTriggered()
-	}
-	if o.mode == ModePark {
-		c.parker = newParker(poller, c.pollable, c.edge)
-	}
-	c.queue.init()
-	c.handlers.init()
-	for id := range c.timers {
-		c.timers[id].init(c, ClockID(id))
-	}
+	c.waker.init(notifier, c.spin.enabled())
+	c.halves.init()
+	c.table.init()
+	c.timers.init(c)
 	return c
 }
 
@@ -206,61 +124,14 @@ func newContext(o *options, poller backend.Poller, reason string) *Context {
 func (c *Context) Name() string { return c.name }
 
 // Backend returns the live backend and why it was chosen.
-func (c *Context) Backend() BackendInfo { return BackendInfo{c.poller.Name(), c.reason} }
+func (c *Context) Backend() BackendInfo { return BackendInfo{c.port.Name(), c.reason} }
 
 // Mode returns ModeThread or ModePark.
-func (c *Context) Mode() Mode { return c.mode }
-
-// closed reports whether Close was called.
-func (c *Context) closed() bool { return c.state.Load() == stateClosed }
-
-func (c *Context) closedError() error {
-	if c.closed() {
-		return ErrClosed
+func (c *Context) Mode() Mode {
+	if c.port.parks() {
+		return ModePark
 	}
-	return nil
-}
-
-// maySleep reports whether the loop, or a foreign one on its behalf, may be asleep
-// while the caller changes something, or be about to with a timeout from before.
-func (c *Context) maySleep() bool { return !c.onHome() || c.prepared }
-
-// onHome reports whether the caller is the home goroutine.
-func (c *Context) onHome() bool {
-	return c.home.Load() == uintptr(goroutine.Current())
-}
-
-// pollerError puts an error of the Poller into the terms of this package.
-func (c *Context) pollerError(err error) error {
-	if err == nil || err == ErrClosed {
-		return err
-	}
-	if errors.Is(err, backend.ErrClosed) {
-		return ErrClosed
-	}
-	return fmt.Errorf("aio: %w", err)
-}
-
-// handlersChanged makes the loop take notice of a change, also if it is asleep.
-func (c *Context) handlersChanged() {
-	c.changed.Store(true) // N1
-	if c.maySleep() {
-		c.Notify()
-	}
-}
-
-// readClock returns Realtime, read once for each time that the loop has slept.
-func (c *Context) readClock() time.Duration {
-	if !c.nowValid {
-		c.now, c.nowValid = sys.Monotonic(), true
-	}
-	return c.now
-}
-
-func (c *Context) emit(point TracePoint, name string, value int64) {
-	if c.trace != nil {
-		c.trace(TraceEvent{Point: point, At: sys.Monotonic(), Name: name, Value: value})
-	}
+	return ModeThread
 }
 
 // Close ends the Context and releases its descriptors. It may be called from any
@@ -272,73 +143,29 @@ func (c *Context) emit(point TracePoint, name string, value int64) {
 // ErrClosed. If the home goroutine was locked to its thread and calls Close, it
 // is unlocked.
 func (c *Context) Close() error {
-	if before := c.transition(stateClosed); before == stateClosed {
-		return ErrClosed
-	} else if before == statePolling {
-		return ErrPolling
+	if err := c.home.close(); err != nil {
+		return err
 	}
-	c.end()
+	c.ending.end()
 	c.virtual.leave(c)
 	leaks := c.leaks()
-	err := errors.Join(c.parker.close(), c.poller.Close(), c.notifier.Close())
-	if c.locked && c.onHome() {
-		err = errors.Join(err, c.letGo())
+	err := errors.Join(c.port.close(), c.waker.close())
+	if c.home.mine() {
+		err = errors.Join(err, c.home.releaseThread())
 	}
-	endPolling(c.adaptive.handlers) // a device that is left must not stay silent
+	c.spin.abandon() // a device that is left must not stay silent
 	if leaks.empty() {
 		return err
 	}
 	return errors.Join(leaks, err)
 }
 
-// end wakes up those who wait for ending.
-func (c *Context) end() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended == nil {
-		c.ended = alreadyEnded
-	} else {
-		close(c.ended)
-	}
-}
-
-// ending returns a channel that Close closes.
-func (c *Context) ending() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended == nil {
-		c.ended = make(chan struct{})
-	}
-	return c.ended
-}
-
-// alreadyEnded is the channel of those that nobody has asked for before Close.
-var alreadyEnded = func() chan struct{} {
-	ended := make(chan struct{})
-	close(ended)
-	return ended
-}()
-
 // leaks names what is left and lets go of it.
 func (c *Context) leaks() *LeakError {
-	var e LeakError
-	c.mu.Lock()
-	for _, h := range c.handlers.all() {
-		e.Handlers = append(e.Handlers, fmt.Sprintf("fd %d: %s", h.fd, h.name()))
-		h.cb.Store(nil)
+	return &LeakError{
+		Handlers:     c.table.abandon(),
+		BottomHalves: c.halves.abandon(&c.watch),
+		Timers:       c.timers.abandon(),
+		Operations:   c.operations.abandon(),
 	}
-	c.mu.Unlock()
-	c.gather()
-	for _, list := range []*bhList{&c.batch, &c.idle} {
-		for b := list.pop(); b != nil; b = list.pop() {
-			if b.Scheduled() && !b.awaited {
-				e.BottomHalves = append(e.BottomHalves, nameOf(b.name, b.fn))
-			}
-		}
-	}
-	for i := range c.timers {
-		e.Timers = append(e.Timers, c.timers[i].abandon()...)
-	}
-	e.Operations = c.abandonOperations()
-	return &e
 }

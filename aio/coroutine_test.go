@@ -25,7 +25,7 @@ func tryInACoroutine(t *testing.T, c *Context) {
 			_, err = c.TryPoll()
 		}
 	})
-	locks := c.binder() != nil || c.thread.Wanted()
+	locks := c.port.binder() != nil || c.home.thread.Wanted()
 	for range 2 {
 		err, _ := next()
 		if locks {

@@ -109,7 +109,7 @@ func TestDoWhenTheContextIsClosed(t *testing.T) {
 			err := c.Do(context.Background(), func() error { t.Error("ran"); return nil })
 			wantError(t, err, ErrClosed)
 		})
-		eventually(t, "it is scheduled", func() bool { return !c.queue.empty() })
+		eventually(t, "it is scheduled", func() bool { return !c.halves.queue.empty() })
 		must(t, c.Close()) // nothing is lost: the caller of Do hears of it
 		group.Wait()
 		wantError(t, c.Do(context.Background(), func() error { t.Error("ran"); return nil }), ErrClosed)
@@ -130,7 +130,7 @@ func TestDoOfAFunctionThatDoesNotReturn(t *testing.T) {
 				t.Errorf("result %d", n)
 			}
 		})
-		eventually(t, "it is scheduled", func() bool { return !c.queue.empty() })
+		eventually(t, "it is scheduled", func() bool { return !c.halves.queue.empty() })
 		if v := panicOf(func() { _, _ = c.Poll() }); v != "bad" {
 			t.Errorf("Poll panicked with %v", v)
 		}

@@ -74,7 +74,7 @@ var foreignDriven sync.Map
 
 func (d driver) drives(t testing.TB, c *Context) {
 	if d == bySource {
-		if c.adaptive.Enabled() {
+		if c.spin.enabled() {
 			t.Skip("it is about polling in user space, which there is none of while a foreign loop waits")
 		}
 		foreignDriven.Store(c, true)

@@ -106,7 +106,7 @@ func TestFaultsLoseNothing(t *testing.T) {
 				var calls atomic.Int64
 				g := newGame(t, c)
 				g.crowded = name == "short batches" || name == "all at once"
-				parked := c.parker != nil && c.peeker == nil
+				parked := c.port.parker != nil && c.port.peeker == nil
 				inject(t, func(c sys.Call) sys.Fault {
 					calls.Add(1)
 					f := fault(r, c)
@@ -218,7 +218,7 @@ func (g *game) pollUntilOver(t *testing.T) {
 	defer alarm.Stop()
 	for (g.playing.Load() > 0 || g.fired < moves) && !hung.Load() {
 		if g.crowded {
-			g.c.events = g.c.events[:1]
+			g.c.port.events = g.c.port.events[:1]
 		}
 		if _, err := iterate(g.c, true); err != nil {
 			var errno unix.Errno
@@ -251,7 +251,7 @@ func TestErrorThatStaysComesOutOfPoll(t *testing.T) {
 					}
 					return f
 				})
-				if c.parker != nil {
+				if c.port.parker != nil {
 					must(t, n.Set()) // a parked loop asks only then
 				}
 				var err error
@@ -366,7 +366,7 @@ func TestNotifyWithAFullCounterWakesUp(t *testing.T) {
 			}
 			<-over
 		}
-		if writes == 0 && c.parker == nil { // a parked loop may be woken up without a write
+		if writes == 0 && c.port.parker == nil { // a parked loop may be woken up without a write
 			t.Error("no notify was written")
 		}
 	})
@@ -433,7 +433,7 @@ func TestHostClockJumpsBackwards(t *testing.T) {
 			var over atomic.Bool
 			var jumper sync.WaitGroup
 			jumper.Go(func() {
-				for c.notifyMe.Load() == isAwake {
+				for c.gate.Kicked() {
 					if over.Load() { // the machine is so slow that the loop did not sleep
 						return
 					}
@@ -553,7 +553,7 @@ func TestFullBatchIsNotTheLast(t *testing.T) {
 			}
 			within(t, "all events", func() {
 				for ran < (round+1)*n {
-					c.events = c.events[:1]
+					c.port.events = c.port.events[:1]
 					block(t, c)
 				}
 			})

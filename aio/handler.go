@@ -73,7 +73,7 @@ type Handler struct {
 	tag backend.Tag
 	cb  atomic.Pointer[Callbacks] // nil when closed
 
-	muted bool // not known to the Poller, guarded by ctx.mu
+	muted bool // not known to the Poller, guarded by the table
 
 	// The rest belongs to the home goroutine.
 	pending   backend.Events // collected and not dispatched
@@ -104,16 +104,16 @@ func (c *Context) Watch(fd int, cb Callbacks) (*Handler, error) {
 	}
 	h := &Handler{ctx: c, fd: fd}
 	h.cb.Store(&cb)
-	c.mu.Lock()
-	err := c.handlers.add(h, func() error {
-		if c.handlers.mutes(fd) { // the Poller does not know
-			return &backend.FDError{Backend: c.poller.Name(), Op: "add", FD: fd, Err: unix.EEXIST}
+	c.table.Lock()
+	err := c.table.add(h, func() error {
+		if c.table.mutes(fd) { // the Poller does not know
+			return &backend.FDError{Backend: c.port.Name(), Op: "add", FD: fd, Err: unix.EEXIST}
 		}
-		return c.poller.Add(fd, cb.interest(), h.tag)
+		return c.port.Add(fd, cb.interest(), h.tag)
 	})
-	c.mu.Unlock()
+	c.table.Unlock()
 	if err != nil {
-		return nil, c.pollerError(err)
+		return nil, c.port.error(err)
 	}
 	c.handlersChanged()
 	return h, nil
@@ -132,7 +132,7 @@ func (c *Context) WatchNotifier(n *EventNotifier, f func()) (*Handler, error) {
 	}
 	defer n.release()
 	read := f
-	if !c.edge {
+	if !c.port.tellsOnce() {
 		read = func() {
 			if set, _ := n.TestAndClear(); set {
 				f()
@@ -153,11 +153,11 @@ func (h *Handler) Change(cb Callbacks) error {
 		return err
 	}
 	c := h.ctx
-	c.mu.Lock()
+	c.table.Lock()
 	err := h.change(&cb)
-	c.mu.Unlock()
+	c.table.Unlock()
 	if err != nil {
-		return c.pollerError(err)
+		return c.port.error(err)
 	}
 	c.handlersChanged()
 	return nil
@@ -171,16 +171,16 @@ func (h *Handler) change(cb *Callbacks) error {
 	var err error
 	switch {
 	case h.muted:
-		err = h.ctx.poller.Add(h.fd, cb.interest(), h.tag)
+		err = h.ctx.port.Add(h.fd, cb.interest(), h.tag)
 	default:
-		err = h.ctx.poller.Modify(h.fd, cb.interest(), h.tag)
+		err = h.ctx.port.Modify(h.fd, cb.interest(), h.tag)
 	}
 	if err != nil {
 		return err
 	}
-	h.unmute()
+	h.ctx.table.unmute(h)
 	h.cb.Store(cb)
-	h.ctx.handlers.file(h)
+	h.ctx.table.file(h)
 	return nil
 }
 
@@ -191,50 +191,41 @@ func (h *Handler) change(cb *Callbacks) error {
 // second Close fails with ErrClosed.
 func (h *Handler) Close() error {
 	c := h.ctx
-	c.mu.Lock()
+	c.table.Lock()
 	cb := h.cb.Swap(nil)
 	if cb == nil {
-		c.mu.Unlock()
+		c.table.Unlock()
 		return ErrClosed
 	}
-	c.handlers.remove(h)
+	c.table.remove(h)
 	var err error
 	if !h.muted {
-		err = c.poller.Remove(h.fd)
+		err = c.port.Remove(h.fd)
 	}
-	h.unmute()
+	h.ctx.table.unmute(h)
 	var owed *Callbacks
-	if c.onHome() {
+	if c.home.mine() {
 		owed = h.owed() // under the lock: the Context may be closed elsewhere, and takes it first
 	}
-	c.mu.Unlock()
+	c.table.Unlock()
 	c.handlersChanged()
 	owed.end() // last: it may panic
-	return c.pollerError(err)
+	return c.port.error(err)
 }
 
 // mute takes a descriptor away from the Poller: it reports a hang-up that there is
 // no callback for, and would do so in each iteration. Change brings it back.
 func (h *Handler) mute() {
 	c := h.ctx
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.table.Lock()
+	defer c.table.Unlock()
 	cb := h.cb.Load()
 	if cb == nil || h.muted || h.due(cb) {
 		return
 	}
-	h.muted = true
-	c.handlers.muted++
-	_ = c.poller.Remove(h.fd)
-	c.emit(traceHandlerMuted, h.name(), int64(h.fd))
-}
-
-// unmute is called with ctx.mu held.
-func (h *Handler) unmute() {
-	if h.muted {
-		h.muted = false
-		h.ctx.handlers.muted--
-	}
+	c.table.mute(h)
+	_ = c.port.Remove(h.fd)
+	c.trace.emit(traceHandlerMuted, h.name(), int64(h.fd))
 }
 
 // due reports whether there is an event that cb has a callback for. What was collected
@@ -252,7 +243,7 @@ func (h *Handler) due(cb *Callbacks) bool {
 // long as it holds.
 func (h *Handler) tellsOnce() bool {
 	cb := h.cb.Load()
-	return h.ctx.edge && cb != nil && cb.Edge
+	return h.ctx.port.tellsOnce() && cb != nil && cb.Edge
 }
 
 func (h *Handler) name() string {
@@ -313,7 +304,7 @@ func (h *Handler) callPollReady() bool {
 	if cb == nil || cb.PollReady == nil {
 		return h.callRead()
 	}
-	h.ctx.stats.PollReadies++
+	h.ctx.stats.count(statPollReadies)
 	cb.PollReady()
 	return true
 }
@@ -323,7 +314,7 @@ func (h *Handler) callRead() bool {
 	if cb == nil || cb.Read == nil {
 		return false
 	}
-	h.ctx.stats.Reads++
+	h.ctx.stats.count(statReads)
 	cb.Read()
 	return true
 }
@@ -333,7 +324,7 @@ func (h *Handler) callWrite() bool {
 	if cb == nil || cb.Write == nil {
 		return false
 	}
-	h.ctx.stats.Writes++
+	h.ctx.stats.count(statWrites)
 	cb.Write()
 	return true
 }

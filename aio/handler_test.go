@@ -349,7 +349,7 @@ func TestEdgeHandlerIsCalledPerChange(t *testing.T) {
 			}
 		}
 		settled := ran
-		if !c.edge {
+		if !c.port.edge {
 			return // by level: "there may be more calls than that"
 		}
 		settle(t, c)

@@ -3,7 +3,9 @@
 package aio
 
 import (
+	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/aioloop/aioloop/backend"
@@ -12,13 +14,16 @@ import (
 // handlerTable finds the handler of an event. Index 0 is the Context's own
 // notifier. An index that is used again gets a new generation.
 //
-// The home goroutine finds handlers without a lock. All else is guarded by Context.mu.
+// The home goroutine finds handlers without a lock. The lock guards all else, and
+// Handler.muted. Lock order: the table's, then the Poller's.
 type handlerTable struct {
-	slots atomic.Pointer[[]handlerSlot] // replaced by a longer one when all are used
-	used  uint32                        // slots that have been used
-	free  uint32                        // index of the first slot that is free again, 0 if none is
-	count int32                         // open handlers
-	muted int32                         // those of them that the Poller does not know
+	sync.Mutex
+	changed atomic.Bool                   // since the last view
+	slots   atomic.Pointer[[]handlerSlot] // replaced by a longer one when all are used
+	used    uint32                        // slots that have been used
+	free    uint32                        // index of the first slot that is free again, 0 if none is
+	count   int32                         // open handlers
+	muted   int32                         // those of them that the Poller does not know
 	// polled are the handlers with a Poll callback; only the kernel knows about
 	// the readiness of the others.
 	polled []*Handler
@@ -34,6 +39,20 @@ type handlerSlot struct {
 var noSlots []handlerSlot
 
 func (t *handlerTable) init() { t.slots.Store(&noSlots) }
+
+// change makes the loop take a new view. Any goroutine may call it.
+func (t *handlerTable) change() { t.changed.Store(true) }
+
+// view returns the number of open handlers and those with a Poll callback.
+func (t *handlerTable) view() (open int32, polled []*Handler) {
+	t.changed.Store(false)
+	t.Lock()
+	defer t.Unlock()
+	return t.count, slices.Clone(t.polled)
+}
+
+// stale reports whether there was a change since the last view.
+func (t *handlerTable) stale() bool { return t.changed.Load() }
 
 // add gives h a tag and makes it known if register succeeds. It can be found while
 // register is still under way, since it may have an event by then.
@@ -71,8 +90,8 @@ func (t *handlerTable) release(i uint32) {
 	s.nextFree, t.free = t.free, i
 }
 
-// grow makes room for a quarter more handlers. Whoever looks into the shorter table meanwhile
-// finds there what has an event by now.
+// grow makes room for a quarter more handlers. The home goroutine may still look into the
+// shorter table: all handlers with an event so far are in it.
 func (t *handlerTable) grow() {
 	now := *t.slots.Load()
 	longer := make([]handlerSlot, len(now)+len(now)/4+4)
@@ -101,7 +120,7 @@ func (t *handlerTable) remove(h *Handler) {
 	t.count--
 }
 
-// find returns nil for a handler that is closed, whoever has its index now. The home
+// find returns nil for a handler that is closed, even if another has its index. The home
 // goroutine calls it.
 func (t *handlerTable) find(tag backend.Tag) *Handler {
 	slots := *t.slots.Load()
@@ -113,6 +132,30 @@ func (t *handlerTable) find(tag backend.Tag) *Handler {
 		return nil
 	}
 	return h
+}
+
+// abandon closes all handlers and names them.
+func (t *handlerTable) abandon() (names []string) {
+	t.Lock()
+	defer t.Unlock()
+	for _, h := range t.all() {
+		names = append(names, fmt.Sprintf("fd %d: %s", h.fd, h.name()))
+		h.cb.Store(nil)
+	}
+	return names
+}
+
+// mute and unmute record whether the Poller knows h. The caller holds the lock.
+func (t *handlerTable) mute(h *Handler) {
+	h.muted = true
+	t.muted++
+}
+
+func (t *handlerTable) unmute(h *Handler) {
+	if h.muted {
+		h.muted = false
+		t.muted--
+	}
 }
 
 // mutes reports whether fd has a handler that is muted.

@@ -79,7 +79,7 @@ func newLoopOn(t testing.TB, b Backend, opts ...Option) *Context {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closeLoop(t, c) })
-	if c.parker != nil {
+	if c.port.parker != nil {
 		eventually(t, "the watcher waits", watchersWait)
 	}
 	return c
@@ -184,7 +184,7 @@ func eventually(t testing.TB, what string, done func() bool) {
 // asleep waits until c sleeps, or is so near to it that only a notify can stop it.
 func asleep(t testing.TB, c *Context) {
 	t.Helper()
-	eventually(t, "the loop sleeps", func() bool { return c.notifyMe.Load() != isAwake })
+	eventually(t, "the loop sleeps", func() bool { return !c.gate.Kicked() })
 }
 
 // start runs c on a goroutine of its own and returns a function that ends it,

@@ -176,9 +176,9 @@ func TestScheduleAfterCancelOfAnIdleOneNotifies(t *testing.T) {
 		b := c.NewBottomHalf(func() { ran = true })
 		lieIdle(t, b, &ran)
 		b.Cancel()
-		c.accept()
+		c.gate.Accept()
 		must(t, b.Schedule())
-		if c.notified.Load() == c.accepted {
+		if c.gate.Notifies() == c.gate.Accepted() {
 			t.Error("the loop was not notified")
 		}
 		if turn(t, c); !ran {
@@ -219,7 +219,7 @@ func TestIdleScheduledJustBeforeTheSleep(t *testing.T) {
 			Poll:    func() bool { return false },
 			PollEnd: func() { must(t, b.ScheduleIdle()) },
 		})
-		c.adaptive.Window = 20 * time.Microsecond
+		c.spin.rule.Window = 20 * time.Microsecond
 		block(t, c)
 		if !ran {
 			turn(t, c)

@@ -19,7 +19,7 @@ import (
 func eachNative(t *testing.T, test func(t *testing.T, c *Context)) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
-		if c.submitter == nil {
+		if c.port.submitter == nil {
 			wantError(t, c.Submit(backend.Operation{}, func(int, error) {}), errors.ErrUnsupported)
 			t.Skip("this backend runs no operations, and says so")
 		}
@@ -131,7 +131,7 @@ func TestSubmitFromACompletion(t *testing.T) {
 		}
 		must(t, c.Submit(backend.Operation{}, again))
 		pollUntil(t, c, func() bool { return left == 0 })
-		if n := len(c.ops); n > 2 {
+		if n := len(c.operations.slots); n > 2 {
 			t.Errorf("%d places in the table for one operation at a time", n)
 		}
 	})

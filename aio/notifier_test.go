@@ -64,14 +64,14 @@ func TestEventNotifierAtItsLimit(t *testing.T) {
 		_, err := unix.Write(n.FD(), full)
 		must(t, err)
 		block(t, c)
-		if c.edge { // it was not read, so it is still full
+		if c.port.edge { // it was not read, so it is still full
 			must(t, n.Set())
 			block(t, c)
 			if ran != 2 {
 				t.Errorf("%d calls", ran)
 			}
 		}
-		if set, err := n.TestAndClear(); set != c.edge || err != nil {
+		if set, err := n.TestAndClear(); set != c.port.edge || err != nil {
 			t.Errorf("set %v, %v", set, err)
 		}
 	})

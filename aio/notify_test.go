@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/aioloop/aioloop/internal/gate"
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
@@ -79,7 +80,7 @@ func TestOneSleepIsEndedByOneWrite(t *testing.T) {
 			var begun atomic.Bool // one has seen that the loop is about to sleep
 			for range producers {
 				group.Go(func() {
-					for c.notifyMe.Load() == isAwake && !begun.Load() {
+					for c.gate.Kicked() && !begun.Load() {
 						runtime.Gosched()
 					}
 					begun.Store(true)
@@ -347,7 +348,7 @@ func TestTrap16_NotifyRacesClose(t *testing.T) {
 			}
 			for range 3 {
 				turn(t, c)
-				c.notifyMe.Store(isAsleep) // as if it slept: the notifiers write
+				c.gate.Announce(gate.Asleep) // as if it slept: the notifiers write
 			}
 			first.Wait()
 			must(t, c.Close())
@@ -385,7 +386,7 @@ func TestNotifyAfterCloseDoesNothing(t *testing.T) {
 		turn(t, c)
 		must(t, c.Close())
 		canaries := openCanaries(t)
-		c.notifyMe.Store(isAsleep) // a notifier that has seen the loop asleep, long ago
+		c.gate.Announce(gate.Asleep) // a notifier that has seen the loop asleep, long ago
 		c.Notify()
 		checkCanaries(t, canaries)
 	})

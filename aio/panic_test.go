@@ -72,7 +72,7 @@ func (s *scene) populate(phase string) {
 	a, b := sockets(s.t)
 	write(s.t, b, "x")
 	watch(s.t, s.c, a, Callbacks{Edge: true, Read: expect("edge read"), Write: expect("edge write")})
-	if s.c.submitter != nil {
+	if s.c.port.submitter != nil {
 		done := expect("completion")
 		must(s.t, s.c.Submit(backend.Operation{}, func(int, error) { done() }))
 	}
@@ -86,12 +86,12 @@ func (s *scene) check() {
 	}
 	for what, n := range s.want {
 		// By level, a handler that does not read runs again and again.
-		if got := s.ran[what]; got == 0 || got > n && s.c.edge {
+		if got := s.ran[what]; got == 0 || got > n && s.c.port.edge {
 			s.t.Errorf("%s ran %d times, want %d", what, got, n)
 		}
 	}
-	if s.c.depth != 0 || s.c.state.Load() != stateIdle {
-		s.t.Errorf("the loop believes to be inside Poll: depth %d", s.c.depth)
+	if s.c.home.depth != 0 || s.c.home.state.Load() != stateIdle {
+		s.t.Errorf("the loop believes to be inside Poll: depth %d", s.c.home.depth)
 	}
 }
 
@@ -100,7 +100,7 @@ func eachMisbehaviour(t *testing.T, test func(t *testing.T, s *scene, setUp func
 		for name, setUp := range misbehaviours {
 			t.Run(name, func(t *testing.T) {
 				s := &scene{t: t, c: newLoop(), ran: map[string]int{}, want: map[string]int{}}
-				if name == "completion" && s.c.submitter == nil {
+				if name == "completion" && s.c.port.submitter == nil {
 					t.Skip("this backend runs no operations")
 				}
 				test(t, s, func(bad func()) {

@@ -31,6 +31,8 @@ type parker struct {
 	edge     bool          // the alarm need not be read
 	alarm    alarm
 
+	yielder *yielder // the home goroutine's, nil while it does not run
+
 	fd      int      // the descriptor that is watched, -1 before the first sleep
 	file    *os.File // a duplicate of it, in the hands of the runtime's poller
 	watcher sync.WaitGroup
@@ -40,50 +42,37 @@ func newParker(p backend.Poller, pollable backend.Pollable, edge bool) *parker {
 	return &parker{poller: p, pollable: pollable, edge: edge, token: make(chan struct{}, 1), fd: -1, alarm: alarm{fd: -1}}
 }
 
-// park is the Wait of park mode.
-func (c *Context) park(timeout time.Duration) (n int, err error) {
-	deadline := sys.Deadline(timeout)
-	for p := c.parker; ; {
-		if err := p.alarm.open(p.poller, timeout); err != nil {
-			return 0, err
+// park is the Wait of park mode. Only that the Poller's descriptor *becomes* readable wakes
+// the loop, so it asks for what is there before it sleeps.
+func (c *Context) park(timeout time.Duration) (events []backend.Ready, err error) {
+	for deadline := sys.Deadline(timeout); ; timeout = sys.Until(deadline) {
+		if err := c.port.prepareToPark(timeout); err != nil {
+			return nil, err
 		}
-		if n, err := c.askFirst(); n > 0 || err != nil || c.busy() {
-			return n, err
+		if !c.port.unasked() {
+			if err := c.port.sleepParked(timeout); err != nil {
+				return nil, err
+			}
 		}
-		if err := p.alarm.set(timeout); err != nil {
-			return 0, err
+		if c.port.unasked() {
+			events, err = c.port.ask()
+			c.operations.reap(&c.port)
 		}
-		c.yield()
-		<-p.token
-		c.resume()
-		if p.readable.Load() {
-			n, err = p.ask(c.events)
-			c.reap()
-		}
-		timeout = sys.Until(deadline)
-		if n > 0 || err != nil || timeout == 0 || c.busy() || c.notifyMe.Load() == isAwake {
-			return n, err
+		if len(events) > 0 || err != nil || c.operations.busy() || c.gate.Kicked() || sys.Until(deadline) == 0 {
+			return events, err
 		} // else it was the token of an earlier event
 	}
 }
 
-// askFirst collects what the Poller knows before the loop goes to sleep, since only
-// that the descriptor *becomes* readable wakes it up.
-func (c *Context) askFirst() (n int, err error) {
-	p := c.parker
-	for {
-		if err := errors.Join(p.attend(), p.pollable.Flush()); err != nil {
-			return 0, err
-		}
-		if !c.unseen && !p.readable.Load() && (c.peeker == nil || !c.peeker.Peek()) {
-			return 0, nil
-		}
-		c.unseen = false
-		n, err = p.ask(c.events)
-		if c.reap(); n > 0 || err != nil || c.busy() {
-			return n, err
-		}
+// sleep waits for the token, or the timeout.
+func (p *parker) sleep(timeout time.Duration) error {
+	if err := p.alarm.set(timeout); err != nil {
+		return err
 	}
+	p.yield()
+	<-p.token
+	p.resume()
+	return nil
 }
 
 // ask collects what the Poller knows, but for the alarm's going off. If the Poller has

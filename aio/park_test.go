@@ -168,7 +168,7 @@ func TestParkedLoopFollowsAnInstanceWithAnOldNumber(t *testing.T) {
 	eachParked(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		turn(t, c)
-		first := c.pollable.PollFD()
+		first := c.port.pollable.PollFD()
 		var r, w [2]int
 		for i := range r { // all of them now, before there are numbers to take
 			r[i], w[i] = pipe(t)
@@ -217,13 +217,13 @@ func TestAlarmIsNoEvent(t *testing.T) {
 	eachParked(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		turn(t, c)
-		p := c.parker
+		p := c.port.parker
 		must(t, p.alarm.open(p.poller, 1))
 		must(t, p.pollable.Flush())
 		p.readable.Store(false)
 		must(t, p.alarm.set(1))
 		eventually(t, "the watcher sees the alarm", p.readable.Load)
-		if n, err := p.ask(c.events); n != 0 || err != nil {
+		if n, err := p.ask(c.port.events); n != 0 || err != nil {
 			t.Errorf("%d events, %v", n, err)
 		}
 	})

@@ -133,7 +133,7 @@ func TestEventSeenTwiceIsDispatchedOnce(t *testing.T) {
 		watch(t, c, n.FD(), Callbacks{
 			Read: take,
 			Poll: func() bool {
-				if calls == 0 && c.adaptive.started {
+				if calls == 0 && c.spin.started {
 					_ = n.Set()
 					return true
 				}
@@ -310,14 +310,14 @@ func TestPanicInPollEndOfAClose(t *testing.T) {
 		h := watch(t, c, notifier(t).FD(), Callbacks{
 			Read: func() {}, Poll: func() bool { return true }, PollEnd: func() { panic("bad") },
 		})
-		if block(t, c); c.watched != 1 {
-			t.Fatalf("the loop knows of %d handlers", c.watched)
+		if block(t, c); c.port.watched != 1 {
+			t.Fatalf("the loop knows of %d handlers", c.port.watched)
 		}
 		if v := panicOf(func() { _ = h.Close() }); v != "bad" {
 			t.Fatalf("panicked with %v", v)
 		}
-		if turn(t, c); c.watched != 0 {
-			t.Errorf("the loop believes in %d handlers", c.watched)
+		if turn(t, c); c.port.watched != 0 {
+			t.Errorf("the loop believes in %d handlers", c.port.watched)
 		}
 	})
 }

@@ -33,8 +33,8 @@ func newPolling(t *testing.T, newLoop maker, w time.Duration) *Context {
 
 // openWindow sets the window for the next iteration.
 func openWindow(c *Context, w time.Duration) {
-	c.adaptive.last = polling.Sample{} // it would set the window first
-	c.adaptive.Window = w
+	c.spin.last = polling.Sample{} // it would set the window first
+	c.spin.rule.Window = w
 }
 
 // waitForATimer polls until a timer has fired that c has waited for, as done tells. On a
@@ -88,7 +88,7 @@ func TestPollingNeedsSight(t *testing.T) {
 		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
 		must(t, c.NewTimer(Realtime, func() {}).ModAfter(20*time.Millisecond))
 		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
-		if polled := c.Stats().PollMisses > 0; polled != (c.peeker != nil) {
+		if polled := c.Stats().PollMisses > 0; polled != (c.port.peeker != nil) {
 			t.Errorf("polled: %v", polled)
 		}
 		must(t, h.Close())
@@ -106,7 +106,7 @@ func TestPollingNeedsSight(t *testing.T) {
 func TestTrap18_PollingSeesADescriptor(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newPolling(t, newLoop, 0)
-		if c.peeker == nil {
+		if c.port.peeker == nil {
 			t.Skip("only a Peeker sees descriptors in user space")
 		}
 		n := notifier(t)
@@ -127,7 +127,7 @@ func TestTrap18_PollingSeesADescriptor(t *testing.T) {
 func TestTrap18_PollingSeesADescriptorAgain(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newPolling(t, newLoop, 0)
-		if c.peeker == nil {
+		if c.port.peeker == nil {
 			t.Skip("only a Peeker sees descriptors in user space")
 		}
 		r, w := pipe(t)
@@ -153,7 +153,7 @@ func TestTrap18_PollingSeesADescriptorAgain(t *testing.T) {
 func TestPollingSeesAnOperation(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newPolling(t, newLoop, longWindow.Max)
-		if c.submitter == nil || c.peeker == nil {
+		if c.port.submitter == nil || c.port.peeker == nil {
 			t.Skip("this backend runs no operations")
 		}
 		ran := false
@@ -251,15 +251,15 @@ func TestTrap23_ManyIdleHandlersAndABusyOne(t *testing.T) {
 				t.Fatalf("%d calls after %d sets", ran, i)
 			}
 		}
-		if s := c.Stats(); c.peeker == nil && s.PollHits+s.PollMisses != 0 {
+		if s := c.Stats(); c.port.peeker == nil && s.PollHits+s.PollMisses != 0 {
 			t.Errorf("it polled though it could see nothing: %+v", s)
 		}
 		for range 100 { // more than the rule remembers
 
 			restsFor(t, c, time.Millisecond)
 		}
-		if c.adaptive.Window != 0 {
-			t.Errorf("window %v after the traffic has gone", c.adaptive.Window)
+		if c.spin.rule.Window != 0 {
+			t.Errorf("window %v after the traffic has gone", c.spin.rule.Window)
 		}
 	})
 }
@@ -287,8 +287,8 @@ func TestPollingTracesItsWindow(t *testing.T) {
 		until(TracePollEnd, 5*time.Millisecond)
 		until(TracePollShrink, p.Max+5*time.Millisecond) // beyond: it collapses
 		sleep(p.Max + 5*time.Millisecond)
-		if turn(t, c); c.adaptive.Window != 0 {
-			t.Errorf("window %v", c.adaptive.Window)
+		if turn(t, c); c.spin.rule.Window != 0 {
+			t.Errorf("window %v", c.spin.rule.Window)
 		}
 	})
 }
@@ -299,7 +299,7 @@ func sampled(t *testing.T, newLoop maker, iterate func(c *Context)) polling.Samp
 	c := newLoop(WithPolling(Polling{Max: 32 * µs}))
 	turn(t, c)
 	iterate(c)
-	s := c.adaptive.last
+	s := c.spin.last
 	if s.Blocked <= 0 {
 		t.Fatalf("no sample: %+v", s)
 	}
@@ -311,7 +311,7 @@ func TestPollingSamplesATimer(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		var d time.Duration
 		s := sampled(t, newLoop, func(c *Context) {
-			d = waitForATimer(t, c, func() bool { return c.adaptive.last.Blocked > 0 })
+			d = waitForATimer(t, c, func() bool { return c.spin.last.Blocked > 0 })
 		})
 		if s.Woken || s.Arrived <= 0 || s.Arrived > d || s.Blocked < s.Arrived {
 			t.Errorf("%+v", s)
@@ -326,7 +326,7 @@ func TestPollingSamplesANotify(t *testing.T) {
 		eventually(t, "the loop knows when the notify came", func() bool {
 			s := sampled(t, newLoop, func(c *Context) {
 				go func() {
-					for c.notifyMe.Load() == isAwake {
+					for c.gate.Kicked() {
 						runtime.Gosched()
 					}
 					c.Notify()
@@ -350,9 +350,9 @@ func TestPollingSamplesADescriptor(t *testing.T) {
 		turn(t, c)
 		must(t, n.Set())
 		block(t, c)
-		if s := c.adaptive.last; c.peeker == nil && s.Blocked != 0 {
+		if s := c.spin.last; c.port.peeker == nil && s.Blocked != 0 {
 			t.Errorf("it learns though it cannot poll: %+v", s)
-		} else if c.peeker != nil && (s.Arrived != polling.Unknown || s.Woken) {
+		} else if c.port.peeker != nil && (s.Arrived != polling.Unknown || s.Woken) {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -366,7 +366,7 @@ func TestPollingCountsWhatIsThereAtOnce(t *testing.T) {
 			c.Notify()
 			block(t, c)
 		}
-		if a := c.adaptive; a.immediate != 10 || a.last.Blocked != 0 || c.Stats().PollHits != 10 {
+		if a := c.spin; a.immediate != 10 || a.last.Blocked != 0 || c.Stats().PollHits != 10 {
 			t.Errorf("%d counted, %+v, %+v", a.immediate, a.last, c.Stats())
 		}
 	})
@@ -377,7 +377,7 @@ func TestPollingCountsWhatIsThereAtOnce(t *testing.T) {
 func TestNotifiesDoNotStarveDescriptors(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newPolling(t, newLoop, longWindow.Max)
-		if c.peeker == nil {
+		if c.port.peeker == nil {
 			t.Skip("only with a Peeker does the loop poll beside such a descriptor")
 		}
 		n := notifier(t)
@@ -404,9 +404,9 @@ func TestPollingStopsWhenThereIsOneCPU(t *testing.T) {
 			block(t, c) // it knows of several
 		}
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-		c.adaptive.last = polling.Sample{}
-		waitForATimer(t, c, func() bool { return c.adaptive.last.Blocked > 0 })
-		if s := c.adaptive.last; s.Spun > time.Millisecond {
+		c.spin.last = polling.Sample{}
+		waitForATimer(t, c, func() bool { return c.spin.last.Blocked > 0 })
+		if s := c.spin.last; s.Spun > time.Millisecond {
 			t.Errorf("it spun for %v", s.Spun)
 		}
 		hits := func() uint64 {

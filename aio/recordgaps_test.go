@@ -56,7 +56,7 @@ func recordGaps(t *testing.T, traffic func(ctx context.Context, t *testing.T, c 
 		}
 	}))
 	must(t, err)
-	c.adaptive.Window = longWindow.Max
+	c.spin.rule.Window = longWindow.Max
 	traffic(ctx, t, c)
 	if err := c.Run(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)

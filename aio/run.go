@@ -17,9 +17,8 @@ func (c *Context) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.leave()
-	if c.prepared && !c.between {
-		c.comeBetween()
-		defer c.remind(c.accepted, c.taken, c.reminded)
+	if c.turn.outside() {
+		defer c.leaveTurn(c.enterTurn())
 	}
 	var stop atomic.Bool
 	defer context.AfterFunc(ctx, func() {
@@ -44,9 +43,9 @@ func (c *Context) Do(ctx context.Context, fn func() error) error {
 	if fn == nil {
 		panic("aio: Do: the function is nil")
 	}
-	if c.onHome() {
+	if c.home.mine() {
 		switch {
-		case c.closed():
+		case c.home.closed():
 			return ErrClosed
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -56,7 +55,7 @@ func (c *Context) Do(ctx context.Context, fn func() error) error {
 	call := &call{ctx: ctx, fn: fn, done: make(chan struct{})}
 	b := c.NewBottomHalf(call.run)
 	b.awaited = true
-	if err := c.yielding(b.Schedule); err != nil {
+	if err := c.port.yielding(b.Schedule); err != nil {
 		return call.abandon(err)
 	}
 	select {
@@ -64,7 +63,7 @@ func (c *Context) Do(ctx context.Context, fn func() error) error {
 		return call.err
 	case <-ctx.Done():
 		return call.abandon(context.Cause(ctx))
-	case <-c.ending():
+	case <-c.ending.signal():
 		return call.abandon(ErrClosed)
 	}
 }

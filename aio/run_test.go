@@ -57,7 +57,7 @@ func TestRunDoesNotMissItsEnd(t *testing.T) {
 			var group sync.WaitGroup
 			group.Go(func() {
 				for range i * 10 {
-					_ = c.written.Load()
+					_ = c.waker.written.Load()
 				}
 				cancel()
 			})
@@ -108,7 +108,7 @@ func TestCloseIsRefusedThroughoutRun(t *testing.T) {
 		for range 2000 {
 			wantError(t, c.Close(), ErrPolling)
 		}
-		must(t, c.Do(t.Context(), func() error { c.batch = bhList{}; return nil }))
+		must(t, c.Do(t.Context(), func() error { c.halves.batch = bhList{}; return nil }))
 	})
 }
 

@@ -39,31 +39,34 @@ func (c *Context) Stats() Stats {
 }
 
 func (c *Context) snapshot() Stats {
-	s := c.stats
-	s.NotifiesWritten = c.written.Load()
-	// A notify can have been written whose bottom half has not been taken yet.
-	s.NotifiesElided = max(c.notified.Load()+c.taken, s.NotifiesWritten) - s.NotifiesWritten
-	return s
+	n := &c.stats
+	written := c.waker.wakeups()
+	return Stats{
+		Iterations: n.of(statIterations), Sleeps: n.of(statSleeps), Wakeups: n.of(statWakeups),
+		NotifiesWritten: written,
+		// A notify can have been written whose bottom half was not gathered yet.
+		NotifiesElided: max(c.gate.Notifies()+c.halves.count(), written) - written,
+		PollHits:       n.of(statPollHits), PollMisses: n.of(statPollMisses),
+		BottomHalves: n.of(statBottomHalves), IdleBottomHalves: n.of(statIdleBottomHalves),
+		Reads: n.of(statReads), Writes: n.of(statWrites), PollReadies: n.of(statPollReadies),
+		Timers: n.of(statTimers), Completions: n.of(statCompletions),
+	}
 }
 
-// whileStill runs f while nothing in the Context that belongs to the home
-// goroutine changes.
+// whileStill runs f while nothing that belongs to the home goroutine changes.
 func (c *Context) whileStill(f func()) {
 	for patience := time.Millisecond; ; patience *= 2 {
 		switch {
-		case c.onHome():
+		case c.home.mine() || c.home.closed():
 			f()
 			return
-		case c.state.CompareAndSwap(stateIdle, stateBorrowed):
-			defer c.state.Store(stateIdle)
-			f()
-			return
-		case c.state.Load() == stateClosed:
+		case c.home.borrow():
+			defer c.home.giveBack()
 			f()
 			return
 		case c.doWithin(patience, f):
 			return
-		} // the loop has ended, or nobody polls it any more, before it came to f; or it takes long
+		} // the loop has ended, or no goroutine polls it any more, before it came to f; or it takes long
 	}
 }
 

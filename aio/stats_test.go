@@ -69,7 +69,7 @@ func TestStatsWhenTheLoopStops(t *testing.T) {
 		asked := false
 		watchNotifier(t, c, n, func() { // handlers come after bottom halves
 			go func() { answered <- c.Stats() }()
-			eventually(t, "the loop is asked", func() bool { return !c.queue.empty() })
+			eventually(t, "the loop is asked", func() bool { return !c.halves.queue.empty() })
 			asked = true
 		})
 		for !asked {

@@ -99,7 +99,7 @@ func sleepThroughAStop() (err error) {
 		}()
 	}
 	for _, c := range loops {
-		for c.notifyMe.Load() == isAwake {
+		for c.gate.Kicked() {
 			time.Sleep(time.Millisecond)
 		}
 	}

@@ -112,9 +112,9 @@ func (s *stage) openThread() int {
 // untilAsleep waits until c sleeps in the kernel, in park mode until nothing is left
 // to be done before it is parked.
 func (s *stage) untilAsleep(c *Context) {
-	waitFor(func() bool { return c.notifyMe.Load() != isAwake })
-	if c.parker != nil {
-		home := c.home.Load()
+	waitFor(func() bool { return !c.gate.Kicked() })
+	if c.port.parker != nil {
+		home := c.home.goroutine.Load()
 		waitFor(func() bool { return !stopsSoon(home) })
 		return
 	}

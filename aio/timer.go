@@ -28,7 +28,7 @@ func (c *Context) NewTimer(id ClockID, fn func()) *Timer {
 	if fn == nil {
 		panic("aio: NewTimer: the function is nil")
 	}
-	return &Timer{timerq.NewItem(timerBody{list: &c.timers[id], fn: fn})}
+	return &Timer{timerq.NewItem(timerBody{list: c.timers.on(id), fn: fn})}
 }
 
 // Named gives t a name for leak reports and traces, and returns t. It is called
@@ -44,7 +44,7 @@ func (t *Timer) Named(name string) *Timer {
 // the next iteration. Timers with the same deadline run in the order in which they
 // were armed. It fails with ErrClosed.
 func (t *Timer) Mod(deadline time.Duration) error {
-	if err := t.list().ctx.closedError(); err != nil {
+	if err := t.list().ctx.home.closedError(); err != nil {
 		return err
 	}
 	t.list().mu.Lock()
@@ -69,7 +69,7 @@ func (t *Timer) ModAfter(d time.Duration) error {
 
 // ModAnticipate arms t like Mod, unless it is pending with an earlier deadline.
 func (t *Timer) ModAnticipate(deadline time.Duration) error {
-	if err := t.list().ctx.closedError(); err != nil {
+	if err := t.list().ctx.home.closedError(); err != nil {
 		return err
 	}
 	t.list().mu.Lock()

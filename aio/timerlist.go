@@ -21,6 +21,48 @@ type timerList struct {
 	queue timerq.Queue[timerBody]
 }
 
+// timers are the lists of all clocks.
+type timers struct {
+	lists [clocks]timerList
+}
+
+func (t *timers) init(c *Context) {
+	for id := range t.lists {
+		t.lists[id].init(c, ClockID(id))
+	}
+}
+
+func (t *timers) on(id ClockID) *timerList { return &t.lists[id] }
+
+// timeout returns the time until the earliest deadline of all, or never.
+func (t *timers) timeout() time.Duration {
+	timeout := never
+	for i := range t.lists {
+		if t.lists[i].armed() {
+			timeout = min(timeout, t.lists[i].timeout())
+		}
+	}
+	return timeout
+}
+
+// run calls what has expired, clock by clock.
+func (t *timers) run() (progress bool) {
+	for i := range t.lists {
+		if t.lists[i].armed() {
+			progress = t.lists[i].run() || progress
+		}
+	}
+	return progress
+}
+
+// abandon disarms all timers and returns their names.
+func (t *timers) abandon() (names []string) {
+	for i := range t.lists {
+		names = append(names, t.lists[i].abandon()...)
+	}
+	return names
+}
+
 // timerBody is what a timer does.
 type timerBody struct {
 	list *timerList
@@ -56,10 +98,10 @@ func (l *timerList) publish() {
 // announce ends Mod: a loop that is asleep must not sleep longer than to the new
 // earliest deadline.
 func (l *timerList) announce(sooner bool) error {
-	if sooner && l.ctx.maySleep() {
+	if sooner && l.ctx.mayBeAsleep() {
 		l.ctx.Notify()
 	}
-	return l.ctx.closedError()
+	return l.ctx.home.closedError()
 }
 
 // armed reports whether any timer is pending.
@@ -72,7 +114,7 @@ func (l *timerList) timeout() time.Duration {
 	if next == never || l.stopped() {
 		return never
 	}
-	now := l.ctx.nowAt(l.id, l.ctx.readClock())
+	now := l.ctx.nowAt(l.id, l.ctx.watch.read())
 	if next <= now {
 		return 0
 	}
@@ -93,11 +135,11 @@ func (l *timerList) run() (progress bool) {
 	if l.timeout() > 0 {
 		return false
 	}
-	for t, deadline := l.begin(l.ctx.nowAt(l.id, l.ctx.readClock())); t != nil; t, deadline = l.expired() {
+	for t, deadline := l.begin(l.ctx.nowAt(l.id, l.ctx.watch.read())); t != nil; t, deadline = l.expired() {
 		progress = true
-		l.ctx.stats.Timers++
+		l.ctx.stats.count(statTimers)
 		if l.ctx.trace != nil {
-			l.ctx.emit(TraceTimer, nameOf(t.Value.name, t.Value.fn), int64(deadline))
+			l.ctx.trace.emit(TraceTimer, nameOf(t.Value.name, t.Value.fn), int64(deadline))
 		}
 		t.Value.fn()
 	}
@@ -137,7 +179,7 @@ func (l *timerList) reached(deadline time.Duration) bool {
 	if l.id != Virtual && l.id != VirtualRT {
 		return true
 	}
-	return l.ctx.virtual.reached(l.id, l.ctx.readClock(), deadline)
+	return l.ctx.virtual.reached(l.id, l.ctx.watch.read(), deadline)
 }
 
 // abandon disarms all timers and returns their names, the earliest first.

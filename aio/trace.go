@@ -5,6 +5,8 @@ package aio
 import (
 	"fmt"
 	"time"
+
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // TracePoint is a place in the loop that can be observed with WithTrace.
@@ -43,4 +45,13 @@ type TraceEvent struct {
 	At    time.Duration // Realtime clock
 	Name  string        // of the bottom half, handler or timer
 	Value int64
+}
+
+// tracer is the hook of WithTrace, or nil.
+type tracer func(TraceEvent)
+
+func (f tracer) emit(point TracePoint, name string, value int64) {
+	if f != nil {
+		f(TraceEvent{Point: point, At: sys.Monotonic(), Name: name, Value: value})
+	}
 }

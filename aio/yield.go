@@ -71,20 +71,22 @@ func aboutToYield() bool {
 }
 
 // resume and yield say that the home goroutine of a parked loop runs, or not.
-func (c *Context) resume() {
-	if c.parker != nil && c.yielder == nil {
-		c.yielder = aboutToStop(c.home.Load())
+func (p *parker) resume() {
+	if p != nil && p.yielder == nil {
+		p.yielder = aboutToStop(uintptr(goroutine.Current()))
 	}
 }
 
-func (c *Context) yield() {
-	c.yielder.leave()
-	c.yielder = nil
+func (p *parker) yield() {
+	if p != nil {
+		p.yielder.leave()
+		p.yielder = nil
+	}
 }
 
 // yielding calls f for a goroutine that waits for the loop right afterwards.
-func (c *Context) yielding(f func() error) error {
-	if c.parker == nil {
+func (p *parker) yielding(f func() error) error {
+	if p == nil {
 		return f()
 	}
 	defer aboutToStop(uintptr(goroutine.Current())).leave()

@@ -72,6 +72,6 @@ func TestSleepingLoopIsNoYielder(t *testing.T) {
 		c := newLoop()
 		start(t, c)
 		asleep(t, c)
-		eventually(t, "the place is left", func() bool { return !stopsSoon(c.home.Load()) })
+		eventually(t, "the place is left", func() bool { return !stopsSoon(c.home.goroutine.Load()) })
 	})
 }

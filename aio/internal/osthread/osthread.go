@@ -50,18 +50,17 @@ func (t *Settings) Wanted() bool {
 }
 
 // Apply changes the calling thread, to which the caller is locked. undo changes it back on
-// the same thread; it is nil if there was nothing to do. After an error the thread is as
-// it was.
+// the same thread. After an error the thread is as it was.
 func (t *Settings) Apply() (undo func() error, err error) {
-	if !t.Wanted() {
-		return nil, nil
-	}
 	var undos []func() error
 	undo = func() (err error) {
 		for i := len(undos) - 1; i >= 0; i-- {
 			err = errors.Join(err, undos[i]())
 		}
 		return err
+	}
+	if !t.Wanted() {
+		return undo, nil
 	}
 	for _, step := range []func() (undo func() error, err error){t.setAffinity, t.setTimerSlack, t.setNice, t.setRealtime} {
 		back, err := step()

@@ -1,0 +1,49 @@
+//go:build linux
+
+package aio
+
+import "github.com/aioloop/aioloop/backend"
+
+// ask asks the Poller without sleeping.
+func (c *Context) ask() error {
+	events, err := c.port.ask()
+	if c.turn.foreign() { // it may have taken the event that the foreign loop waits for
+		c.retract()
+	}
+	return c.collect(events, err)
+}
+
+// collect ends a Wait: it hands the events to their handlers and takes what has completed.
+func (c *Context) collect(events []backend.Ready, err error) error {
+	for _, e := range events {
+		c.deliver(e)
+	}
+	c.operations.reap(&c.port)
+	if c.turn.foreign() && err == nil {
+		err = c.port.flush() // the foreign loop is about to wait for what was just taken
+	}
+	return c.port.error(err)
+}
+
+// deliver hands an event to its handler, which runs later.
+func (c *Context) deliver(e backend.Ready) {
+	if e.Tag == notifierTag {
+		if !c.port.tellsOnce() { // a level-triggered Poller would report it forever
+			c.waker.clear()
+		}
+		return
+	}
+	h := c.table.find(e.Tag)
+	if h == nil || !h.tellsOnce() {
+		c.port.hold()
+	}
+	if h != nil {
+		h.pending |= e.Events
+		c.ready.append(h)
+	}
+}
+
+// busy reports whether there is something to run.
+func (c *Context) busy() bool {
+	return c.halves.busy() || !c.ready.empty() || c.operations.busy()
+}

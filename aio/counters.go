@@ -1,0 +1,29 @@
+//go:build linux
+
+package aio
+
+// counters are what Stats reports of the home goroutine.
+type counters [statsEnd]uint64
+
+// counter names one of them.
+type counter uint8
+
+const (
+	statIterations counter = iota
+	statSleeps
+	statWakeups
+	statPollHits
+	statPollMisses
+	statBottomHalves
+	statIdleBottomHalves
+	statReads
+	statWrites
+	statPollReadies
+	statTimers
+	statCompletions
+	statsEnd
+)
+
+func (c *counters) count(k counter) { c[k]++ }
+
+func (c *counters) of(k counter) uint64 { return c[k] }

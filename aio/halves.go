@@ -1,0 +1,130 @@
+//go:build linux
+
+package aio
+
+import "time"
+
+// halves are the scheduled bottom halves. Any goroutine pushes; the rest belongs to the
+// home goroutine, which gathers the queue into lists: batch for this iteration, idle for
+// one that has nothing else to do.
+type halves struct {
+	queue     bhQueue
+	gathered  uint64 // counts what left the queue
+	batch     bhList // of this iteration, not run yet
+	idle      bhList
+	idleBatch bhList        // idle ones of this iteration, not run yet
+	idleSince time.Duration // when idle was empty last
+}
+
+// idlePeriod is the longest that an idle bottom half waits (QEMU's 10 ms).
+const idlePeriod = 10 * time.Millisecond
+
+func (s *halves) init() { s.queue.init() }
+
+// push adds b, which is in no queue. Any goroutine may call it.
+func (s *halves) push(b *BottomHalf) { s.queue.push(b) }
+
+// count returns how many bottom halves have left the queue.
+func (s *halves) count() uint64 { return s.gathered }
+
+// pushed reports whether anything was pushed since the last gather.
+func (s *halves) pushed() bool { return !s.queue.empty() }
+
+// busy reports whether there is a bottom half to run in this iteration.
+func (s *halves) busy() bool { return s.batch.first != nil }
+
+// idling reports whether there is an idle bottom half.
+func (s *halves) idling() bool { return s.idle.first != nil || s.idleBatch.first != nil }
+
+// gather sorts what was scheduled into the lists, and reports whether there was anything.
+// An iteration asks several times, mostly in vain.
+func (s *halves) gather(w *stopwatch) bool {
+	if s.queue.quiet() && !s.idling() {
+		return false
+	}
+	if s.idleBatch.first != nil { // nested in runIdle, or it panicked: put its rest back
+		s.idle, s.idleBatch = s.idleBatch, bhList{}
+	}
+	before := s.gathered
+	for b := s.queue.take(); b != nil; {
+		newer := b.link
+		s.gathered++
+		s.sort(b, w)
+		b = newer
+	}
+	if s.idle.first != nil {
+		s.promote(w)
+	}
+	return s.gathered != before
+}
+
+func (s *halves) sort(b *BottomHalf, w *stopwatch) {
+	if b.state.Load()&wanted != wantedIdle {
+		s.batch.append(b)
+		return
+	}
+	if s.idle.first == nil {
+		s.idleSince = w.read()
+	}
+	s.idle.append(b)
+}
+
+// promote moves idle bottom halves that were scheduled again, not idly.
+func (s *halves) promote(w *stopwatch) {
+	idle, since := s.idle, s.idleSince
+	s.idle = bhList{}
+	for b := idle.pop(); b != nil; b = idle.pop() {
+		s.sort(b, w)
+		s.idleSince = since
+	}
+}
+
+// timeout returns how long the idle bottom halves may wait, or never.
+func (s *halves) timeout(w *stopwatch) time.Duration {
+	if s.idle.first == nil {
+		return never
+	}
+	return max(idlePeriod-(w.read()-s.idleSince), 0)
+}
+
+// run runs the batch. A nested Poll runs what the outer one has not reached; the outer one
+// then finds nothing left.
+func (s *halves) run(n *counters) (progress bool) {
+	for b := s.batch.pop(); b != nil; b = s.batch.pop() {
+		switch {
+		case b.state.Load()&wanted == wantedIdle: // cancelled since it was sorted, and scheduled again
+			b.ctx.enqueue(b) // it has kept its queued bit
+		case b.run():
+			n.count(statBottomHalves)
+			progress = true
+		}
+	}
+	return progress
+}
+
+// runIdle runs the idle bottom halves if there was no progress, or if they have waited long
+// enough. One that schedules itself again runs in a later iteration.
+func (s *halves) runIdle(progress bool, w *stopwatch, n *counters) {
+	if s.idle.first == nil || progress && s.timeout(w) > 0 {
+		return
+	}
+	s.idleBatch, s.idle = s.idle, bhList{}
+	for b := s.idleBatch.pop(); b != nil; b = s.idleBatch.pop() {
+		if b.run() {
+			n.count(statIdleBottomHalves)
+		}
+	}
+}
+
+// abandon takes all bottom halves out of the lists and names those that would have run.
+func (s *halves) abandon(w *stopwatch) (names []string) {
+	s.gather(w)
+	for _, list := range []*bhList{&s.batch, &s.idle} {
+		for b := list.pop(); b != nil; b = list.pop() {
+			if b.Scheduled() && !b.awaited {
+				names = append(names, nameOf(b.name, b.fn))
+			}
+		}
+	}
+	return names
+}

@@ -1,0 +1,183 @@
+//go:build linux
+
+package aio
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/aioloop/aioloop/aio/internal/osthread"
+	"github.com/aioloop/aioloop/internal/goroutine"
+)
+
+// home is the goroutine that the loop belongs to, and whether it polls.
+//
+//	        enter                        borrow
+//	     ┌─────────▶ polling           ┌─────────▶ borrowed: another goroutine
+//	idle ┤             │          idle ┤              │      reads what is home's
+//	     └◀────────────┘               └◀─────────────┘
+//	        leave
+//	idle ───────────▶ closed
+//	        close
+type home struct {
+	goroutine atomic.Uintptr // 0 before the first enter
+	state     atomic.Uint32
+
+	// The rest belongs to the home goroutine.
+	depth  int32 // of nested enters
+	thread *osthread.Settings
+	undo   func() error // undoes what was done to the thread; nil if it is not locked to it
+}
+
+// What home.state holds.
+const (
+	stateIdle uint32 = iota
+	statePolling
+	stateBorrowed
+	stateClosed
+)
+
+func newHome(t *osthread.Settings) home { return home{thread: t} }
+
+// mine reports whether the caller is the home goroutine.
+func (h *home) mine() bool { return h.goroutine.Load() == uintptr(goroutine.Current()) }
+
+// taken reports whether there is a home goroutine.
+func (h *home) taken() bool { return h.goroutine.Load() != 0 }
+
+func (h *home) closed() bool { return h.state.Load() == stateClosed }
+
+func (h *home) closedError() error {
+	if h.closed() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// enter makes sure that the caller is the home goroutine, and the only one.
+func (h *home) enter(p *port) error {
+	g, now := uintptr(goroutine.Current()), h.goroutine.Load()
+	switch {
+	case now == g && h.depth > 0:
+		h.depth++
+		return nil
+	case now != g && now != 0: // checked before state, which belongs to the home goroutine
+		return h.refuse()
+	}
+	if !h.state.CompareAndSwap(stateIdle, statePolling) {
+		if err := h.enterSlowly(); err != nil {
+			return err
+		}
+	}
+	if now != g {
+		if err := h.moveIn(g, p); err != nil {
+			h.state.Store(stateIdle)
+			return err
+		}
+	}
+	h.depth = 1
+	return nil
+}
+
+// refuse says what is wrong on a goroutine that is not the home goroutine.
+func (h *home) refuse() error {
+	if h.closed() {
+		return ErrClosed
+	}
+	return ErrWrongGoroutine
+}
+
+func (h *home) enterSlowly() error {
+	switch h.transition(statePolling) {
+	case stateClosed:
+		return ErrClosed
+	case statePolling:
+		return ErrWrongGoroutine
+	}
+	return nil
+}
+
+// transition leaves stateIdle for another state, and waits while another goroutine reads
+// the counters. It returns the state that it found; one other than stateIdle stays.
+func (h *home) transition(to uint32) (before uint32) {
+	for !h.state.CompareAndSwap(stateIdle, to) {
+		if before = h.state.Load(); before == statePolling || before == stateClosed {
+			return before
+		}
+		runtime.Gosched()
+	}
+	return stateIdle
+}
+
+// outermost reports whether the next leave is the last.
+func (h *home) outermost() bool { return h.depth == 1 }
+
+// leave ends an enter.
+func (h *home) leave() {
+	if h.depth--; h.depth == 0 {
+		h.state.Store(stateIdle)
+	}
+}
+
+// borrow keeps the loop from polling until give. It fails unless the loop is idle.
+func (h *home) borrow() bool { return h.state.CompareAndSwap(stateIdle, stateBorrowed) }
+
+func (h *home) giveBack() { h.state.Store(stateIdle) }
+
+// close keeps the loop from ever polling again.
+func (h *home) close() error {
+	switch h.transition(stateClosed) {
+	case stateClosed:
+		return ErrClosed
+	case statePolling:
+		return ErrPolling
+	}
+	return nil
+}
+
+// moveIn makes g the home goroutine, unless there is one.
+func (h *home) moveIn(g uintptr, p *port) error {
+	if h.taken() {
+		return ErrWrongGoroutine
+	}
+	if p.binder() != nil || h.thread.Wanted() {
+		if err := h.lockThread(p); err != nil {
+			return err
+		}
+	}
+	h.goroutine.Store(g)
+	return nil
+}
+
+// lockThread locks the home goroutine to its thread, and sets that up.
+func (h *home) lockThread(p *port) error {
+	if goroutine.IsCoroutine() {
+		return ErrCoroutine
+	}
+	runtime.LockOSThread()
+	undo, err := h.thread.Apply()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("aio: the thread of the loop: %w", err)
+	}
+	h.undo = undo
+	if binder := p.binder(); binder != nil {
+		if err := binder.Bind(); err != nil {
+			return errors.Join(p.error(err), h.releaseThread())
+		}
+	}
+	return nil
+}
+
+// releaseThread undoes lockThread. The home goroutine calls it.
+func (h *home) releaseThread() error {
+	if h.undo == nil {
+		return nil
+	}
+	defer runtime.UnlockOSThread()
+	undo := h.undo
+	h.undo = nil
+	return undo()
+}

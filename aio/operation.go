@@ -1,0 +1,141 @@
+//go:build linux
+
+package aio
+
+import (
+	"fmt"
+
+	"github.com/aioloop/aioloop/backend"
+)
+
+// operations are the native operations that the Poller runs. They belong to the home
+// goroutine.
+type operations struct {
+	slots    []operation // by the index of their tags
+	free     uint32      // 1 + the index of the first free slot, 0 if there is none
+	inFlight int32       // submitted, and not called back yet
+
+	completed []backend.Completion // [next:] have not been called back yet
+	next      int
+}
+
+// operation is one under way, and its callback.
+type operation struct {
+	done       func(n int, err error)
+	code       backend.OpCode
+	fd         int
+	generation uint32
+	nextFree   uint32 // like operations.free, while the slot is free
+}
+
+// busy reports whether there is a completion to call back for.
+func (o *operations) busy() bool { return o.next < len(o.completed) }
+
+// underWay reports whether the Poller may complete something.
+func (o *operations) underWay() bool { return o.inFlight > 0 }
+
+// Submit starts a native operation of the backend and calls done on the home goroutine when
+// it has completed, with the number of bytes or the errno. The home goroutine calls Submit.
+// op.Buf belongs to the operation until then.
+//
+// done gets EAGAIN if the kernel cannot make a worker thread for the operation within a
+// second: raise pids.max (TasksMax= in systemd).
+//
+// It fails with errors.ErrUnsupported on a backend that only reports readiness: of the
+// three only io_uring runs operations.
+func (c *Context) Submit(op backend.Operation, done func(n int, err error)) error {
+	switch {
+	case done == nil:
+		panic("aio: Submit: the function is nil")
+	case c.home.closed():
+		return ErrClosed
+	case c.home.taken() && !c.home.mine():
+		return ErrWrongGoroutine
+	}
+	if err := c.operations.submit(&c.port, op, done); err != nil {
+		return c.port.error(err)
+	}
+	if c.turn.foreign() { // it starts with the next Wait, which the foreign loop must not put off
+		c.Notify()
+	}
+	return nil
+}
+
+func (o *operations) submit(p *port, op backend.Operation, done func(n int, err error)) error {
+	i := o.unused()
+	slot := &o.slots[i]
+	if err := p.submit(op, backend.MakeTag(i, slot.generation)); err != nil {
+		return err
+	}
+	o.free = slot.nextFree
+	slot.done, slot.code, slot.fd = done, op.Code, op.FD
+	o.inFlight++
+	return nil
+}
+
+// unused returns the index of the first free slot, and makes one if there is none.
+func (o *operations) unused() uint32 {
+	if o.free == 0 {
+		o.slots = append(o.slots, operation{})
+		o.free = uint32(len(o.slots))
+	}
+	return o.free - 1
+}
+
+// reap takes what has completed from the Poller; run calls back.
+func (o *operations) reap(p *port) {
+	if o.inFlight == 0 {
+		return
+	}
+	if o.next == len(o.completed) {
+		o.completed, o.next = o.completed[:0], 0
+	}
+	for {
+		used := len(o.completed)
+		o.completed = append(o.completed, make([]backend.Completion, 16)...)
+		n := p.completions(o.completed[used:])
+		o.completed = o.completed[:used+n]
+		if n < 16 {
+			return
+		}
+	}
+}
+
+// run calls back for each completion, in order. A nested run goes on where it stands.
+func (o *operations) run(n *counters, trace tracer) (progress bool) {
+	for o.busy() {
+		done := o.completed[o.next]
+		o.next++
+		callback := o.release(done.Tag.Index())
+		n.count(statCompletions)
+		trace.emit(TraceCompletion, "", int64(done.Result))
+		if err := done.Err(); err != nil {
+			callback(0, err)
+		} else {
+			callback(int(done.Result), nil)
+		}
+		progress = true
+	}
+	return progress
+}
+
+// release frees a slot and returns its callback.
+func (o *operations) release(i uint32) (callback func(n int, err error)) {
+	slot := &o.slots[i]
+	callback, slot.done = slot.done, nil
+	slot.generation++
+	slot.nextFree, o.free = o.free, i+1
+	o.inFlight--
+	return callback
+}
+
+// abandon names the operations whose callbacks will not be called.
+func (o *operations) abandon() (names []string) {
+	for i := range o.slots {
+		if op := &o.slots[i]; op.done != nil {
+			names = append(names, fmt.Sprintf("%v of fd %d", op.code, op.fd))
+			op.done = nil
+		}
+	}
+	return names
+}

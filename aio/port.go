@@ -1,0 +1,204 @@
+//go:build linux
+
+package aio
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/gate"
+)
+
+// port is the Poller and the abilities that it has. Add, Modify and Remove of the Poller
+// may be called by any goroutine, all else belongs to the home goroutine.
+type port struct {
+	backend.Poller
+	peeker    backend.Peeker    // nil if readiness does not show without a system call
+	submitter backend.Submitter // nil if it runs no operations
+	pollable  backend.Pollable  // nil if it has no descriptor that stands for all
+	queryable backend.Queryable // nil if it does not name the descriptors that it waits for
+	parker    *parker           // nil in thread mode
+
+	events []backend.Ready // room for those of one Wait
+	// watched counts the handlers, as of the last refresh.
+	watched int32
+	// edge means that a reported event need not be read: the notifier's, for example.
+	edge bool
+	// askAgain means that the Poller may have something that it does not show.
+	askAgain bool
+}
+
+// firstEvents is how many events a Wait can return at first. The room doubles when it is
+// filled, up to maxEvents.
+const (
+	firstEvents = 4
+	maxEvents   = 1024
+)
+
+func newPort(p backend.Poller, m Mode) port {
+	t := port{Poller: p, events: make([]backend.Ready, firstEvents)}
+	t.peeker, _ = p.(backend.Peeker)
+	t.submitter, _ = p.(backend.Submitter)
+	t.pollable, _ = p.(backend.Pollable)
+	t.queryable, _ = p.(backend.Queryable)
+	if e, ok := p.(backend.EdgeTriggered); ok {
+		t.edge = e.EdgeTriggered()
+	}
+	if m == ModePark {
+		t.parker = newParker(p, t.pollable, t.edge)
+	}
+	return t
+}
+
+// binder returns the Poller if it binds itself to the home thread, else nil.
+func (p *port) binder() backend.Binder {
+	if p.parker != nil {
+		return nil
+	}
+	binder, _ := p.Poller.(backend.Binder)
+	return binder
+}
+
+// shows reports whether all that the Poller has shows in user space, once it was asked.
+func (p *port) shows() bool { return p.peeker != nil }
+
+// shown reports whether the Poller shows in user space that it has something.
+func (p *port) shown() bool { return p.peeker != nil && p.peeker.Peek() }
+
+// mayKnow reports whether the Poller can have an event.
+func (p *port) mayKnow() bool { return p.watched > 0 || p.askAgain || p.shown() }
+
+// changed takes notice of a new number of handlers.
+func (p *port) changed(watched int32) { p.watched, p.askAgain = watched, true }
+
+// idle reports whether no handler is watched.
+func (p *port) idle() bool { return p.watched == 0 }
+
+// hold takes notice of an event that may still be there.
+func (p *port) hold() { p.askAgain = true }
+
+// hides reports whether the Poller may have something that it does not show.
+func (p *port) hides() bool { return p.askAgain }
+
+// tellsOnce reports whether an event, once reported, need not be read.
+func (p *port) tellsOnce() bool { return p.edge }
+
+// ask is a Wait that does not sleep. It returns what is left of its events after those of
+// the alarm. They are valid until the next Wait.
+func (p *port) ask() ([]backend.Ready, error) {
+	if p.parker != nil {
+		n, err := p.parker.ask(p.events)
+		return p.collected(n), err
+	}
+	return p.wait(0)
+}
+
+func (p *port) wait(timeout time.Duration) ([]backend.Ready, error) {
+	n, err := p.Wait(p.events, timeout)
+	return p.collected(n), err
+}
+
+// collected returns the first n events, and makes room for more if n fills the slice.
+func (p *port) collected(n int) []backend.Ready {
+	events := p.events[:n]
+	if p.askAgain = n == len(p.events); p.askAgain && n < maxEvents {
+		p.events = make([]backend.Ready, 2*n)
+	}
+	return events
+}
+
+// startWatcher has the Poller of a parked loop watched.
+func (p *port) startWatcher() error { return p.parker.attend() }
+
+func (p *port) close() error { return errors.Join(p.parker.close(), p.Close()) }
+
+// resume and yield say that the home goroutine of a parked loop runs, or not.
+func (p *port) resume() { p.parker.resume() }
+func (p *port) yield()  { p.parker.yield() }
+
+// yielding calls f for a goroutine that waits for the loop right afterwards.
+func (p *port) yielding(f func() error) error { return p.parker.yielding(f) }
+
+// sleepParked waits for the token of a parked loop, or the timeout.
+func (p *port) sleepParked(timeout time.Duration) error { return p.parker.sleep(timeout) }
+
+// unpark puts the token for a parked loop. Any goroutine may call it.
+func (p *port) unpark() { p.parker.wake() }
+
+// sleepKind is how the loop sleeps.
+func (p *port) sleepKind() gate.Sleep {
+	if p.parks() {
+		return gate.Parked
+	}
+	return gate.Asleep
+}
+
+// parks reports whether the loop sleeps in park mode.
+func (p *port) parks() bool { return p.parker != nil }
+
+// unasked reports whether the Poller of a parked loop may have something.
+func (p *port) unasked() bool { return p.askAgain || p.parker.readable.Load() || p.shown() }
+
+// prepareToPark makes the descriptor of the Poller stand for all that ends the sleep.
+func (p *port) prepareToPark(timeout time.Duration) error {
+	if err := p.parker.alarm.open(p.Poller, timeout); err != nil {
+		return err
+	}
+	return errors.Join(p.parker.attend(), p.flush())
+}
+
+// submit starts an operation.
+func (p *port) submit(op backend.Operation, tag backend.Tag) error {
+	if p.submitter == nil {
+		return fmt.Errorf("the %s backend runs no operations: %w", p.Name(), errors.ErrUnsupported)
+	}
+	return p.submitter.Submit(op, tag)
+}
+
+// completions takes completions, of operations that submit has started.
+func (p *port) completions(done []backend.Completion) int { return p.submitter.Completions(done) }
+
+// canBeForeign returns an error if a foreign loop cannot wait for the Poller.
+func (p *port) canBeForeign() error {
+	if p.queryable == nil && p.pollable == nil {
+		return fmt.Errorf("aio: a foreign loop cannot wait for the %s backend: %w", p.Name(), errors.ErrUnsupported)
+	}
+	return nil
+}
+
+// names reports whether the Poller names the descriptors that it waits for.
+func (p *port) names() bool { return p.queryable != nil }
+
+// query appends the descriptors of a Poller that names them.
+func (p *port) query(fds []unix.PollFd) []unix.PollFd { return p.queryable.Query(fds) }
+
+// collect returns the events of a wait for the descriptors of query.
+func (p *port) collect(fds []unix.PollFd) []backend.Ready {
+	return p.collected(p.queryable.Collect(p.events, fds))
+}
+
+// pollFD returns the descriptor that stands for all of them.
+func (p *port) pollFD() int { return p.pollable.PollFD() }
+
+// flush tells the kernel what a foreign loop, or the watcher of a parked one, waits for.
+func (p *port) flush() error {
+	if p.pollable == nil {
+		return nil
+	}
+	return p.pollable.Flush()
+}
+
+// error puts an error of the Poller into the terms of this package.
+func (p *port) error(err error) error {
+	if err == nil || err == ErrClosed {
+		return err
+	}
+	if errors.Is(err, backend.ErrClosed) {
+		return ErrClosed
+	}
+	return fmt.Errorf("aio: %w", err)
+}
