@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -300,4 +301,64 @@ func parkTenThousand() (err error) {
 		err = fmt.Errorf("%d threads for %d Contexts", len(threads), len(loops))
 	}
 	return err
+}
+
+// A child of a parked loop inherits neither the alarm nor the duplicate that is watched.
+func TestParkedLoopLeavesNothingToChildren(t *testing.T) {
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		timer := c.NewTimer(Realtime, func() {})
+		must(t, timer.ModAfter(time.Millisecond))
+		for timer.Pending() {
+			_, err := c.Poll() // makes the alarm
+			must(t, err)
+		}
+		if c.parker.alarm.fd < 0 || c.parker.file == nil {
+			t.Fatal("the loop has not slept")
+		}
+		must(t, inherits(0))
+	})
+}
+
+// readyConn becomes readable as often as it is told to.
+type readyConn struct {
+	syscall.RawConn
+	times int
+	seen  func()
+}
+
+func (r *readyConn) Read(f func(uintptr) bool) error {
+	for range r.times {
+		f(0)
+		r.seen()
+	}
+	return nil
+}
+
+// Who is woken by the token looks at readable, so that is set before. The window is a few
+// instructions wide: a goroutine on another CPU looks for the token all the time.
+func TestWatcherSaysReadableBeforeItWakes(t *testing.T) {
+	p := newParker(nil, nil, true)
+	next := make(chan struct{})
+	conn := &readyConn{times: 20_000, seen: func() { <-next }}
+	p.watcher.Add(1)
+	go p.watch(conn)
+	early := 0
+	for range conn.times {
+		for spins := 0; len(p.token) == 0; spins++ {
+			if spins > 10_000 {
+				runtime.Gosched()
+			}
+		}
+		if !p.readable.Load() {
+			early++
+		}
+		<-p.token
+		p.readable.Store(false)
+		next <- struct{}{}
+	}
+	p.watcher.Wait()
+	if early > 0 {
+		t.Errorf("the token was there %d times before readable was set", early)
+	}
 }
