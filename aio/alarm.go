@@ -15,30 +15,39 @@ import (
 // alarm is a timerfd(2) that ends the sleep of a parked loop, exactly: the Go
 // runtime rounds its own timers up to the millisecond while all goroutines sleep.
 // It belongs to the home goroutine.
+//
+// On io_uring its event takes a turn of the thread that has asked for it, which may be a
+// busy one. The backup, a timer of the Go runtime, comes a little later and needs none.
 type alarm struct {
-	fd  int           // -1 before it is set for the first time
-	due time.Duration // on the Monotonic clock
+	fd     int           // -1 before it is set for the first time
+	due    time.Duration // on the Monotonic clock
+	wake   func()        // what the backup calls; nil if the Poller needs none
+	backup *time.Timer
 }
+
+// backupDelay is how much later the backup comes: as a rule the alarm ends the sleep.
+const backupDelay = 20 * time.Millisecond
 
 // alarmTag is the tag of the alarm, next to notifierTag.
 var alarmTag = backend.MakeTag(0, 1)
 
-// set makes the Poller return an event after timeout, or earlier: an alarm that is
-// set already and comes first is left alone, for timers are more often moved away than
-// waited for. A negative timeout asks for nothing.
-func (a *alarm) set(timeout time.Duration) error {
-	if timeout < 0 {
+// set makes the Poller return an event at deadline, on the Monotonic clock, or earlier: an
+// alarm that is set already and comes first is left alone, for timers are more often moved
+// away than waited for. A negative deadline asks for nothing.
+func (a *alarm) set(deadline time.Duration) error {
+	now := sys.Monotonic()
+	if deadline < 0 || a.due > now && a.due <= deadline {
 		return nil
 	}
-	now, timeout := sys.Monotonic(), min(timeout, sys.Longest)
-	if a.due > now && a.due-now <= timeout {
-		return nil
-	}
+	timeout := min(max(deadline-now, 1), sys.Longest) // 0 would disarm it
 	spec := unix.ItimerSpec{Value: sys.NewTimespec(timeout)}
 	if err := unix.TimerfdSettime(a.fd, 0, &spec, nil); err != nil {
 		return os.NewSyscallError("timerfd_settime", err)
 	}
 	a.due = now + timeout
+	if a.backup != nil {
+		a.backup.Reset(timeout + backupDelay)
+	}
 	return nil
 }
 
@@ -58,6 +67,9 @@ func (a *alarm) open(p backend.Poller, timeout time.Duration) error {
 		return err
 	}
 	a.fd = fd
+	if a.wake != nil {
+		a.backup = time.AfterFunc(sys.Longest, a.wake)
+	}
 	return nil
 }
 
@@ -68,6 +80,9 @@ func (a *alarm) take(ready []backend.Ready, edge bool) int {
 		if ready[i].Tag == alarmTag {
 			if !edge {
 				a.clear()
+			}
+			if a.backup != nil {
+				a.backup.Stop()
 			}
 			return i + copy(ready[i:], ready[i+1:])
 		}
@@ -82,6 +97,9 @@ func (a *alarm) clear() {
 }
 
 func (a *alarm) close() error {
+	if a.backup != nil {
+		a.backup.Stop()
+	}
 	if a.fd < 0 {
 		return nil
 	}

@@ -24,6 +24,11 @@ import (
 // scheduler stands in between, which is a loss for events from outside while all Ps
 // are busy, and a gain for everything between goroutines: a loop that wakes up
 // another one, and [Context.Do], need no system call. docs/tuning.md has figures.
+//
+// In park mode on io_uring the kernel completes a request on the thread that submitted it.
+// While that thread waits for a CPU, some milliseconds under load, TryPoll does not see
+// what is ready, so that a TryPoll without progress does not mean that nothing is. Poll
+// waits for it. On epoll TryPoll sees everything.
 type Mode int
 
 // The modes.

@@ -39,7 +39,11 @@ type parker struct {
 }
 
 func newParker(p backend.Poller, pollable backend.Pollable, edge bool) *parker {
-	return &parker{poller: p, pollable: pollable, edge: edge, token: make(chan struct{}, 1), fd: -1, alarm: alarm{fd: -1}}
+	k := &parker{poller: p, pollable: pollable, edge: edge, token: make(chan struct{}, 1), fd: -1, alarm: alarm{fd: -1}}
+	if _, peeks := p.(backend.Peeker); peeks { // io_uring, where events depend on a thread
+		k.alarm.wake = k.wake
+	}
+	return k
 }
 
 // park is the Wait of park mode. Only that the Poller's descriptor *becomes* readable wakes
@@ -50,7 +54,7 @@ func (c *Context) park(timeout time.Duration) (events []backend.Ready, err error
 			return nil, err
 		}
 		if !c.port.unasked() {
-			if err := c.port.sleepParked(timeout); err != nil {
+			if err := c.port.sleepParked(deadline); err != nil {
 				return nil, err
 			}
 		}
@@ -64,9 +68,9 @@ func (c *Context) park(timeout time.Duration) (events []backend.Ready, err error
 	}
 }
 
-// sleep waits for the token, or the timeout.
-func (p *parker) sleep(timeout time.Duration) error {
-	if err := p.alarm.set(timeout); err != nil {
+// sleep waits for the token, or until the deadline.
+func (p *parker) sleep(deadline time.Duration) error {
+	if err := p.alarm.set(deadline); err != nil {
 		return err
 	}
 	p.yield()

@@ -222,7 +222,7 @@ func TestAlarmIsNoEvent(t *testing.T) {
 		must(t, p.alarm.open(p.poller, 1))
 		must(t, p.pollable.Flush())
 		p.readable.Store(false)
-		must(t, p.alarm.set(1))
+		must(t, p.alarm.set(sys.Deadline(1)))
 		eventually(t, "the watcher sees the alarm", p.readable.Load)
 		if n, err := p.ask(c.port.events); n != 0 || err != nil {
 			t.Errorf("%d events, %v", n, err)
@@ -313,7 +313,7 @@ func TestParkedLoopLeavesNothingToChildren(t *testing.T) {
 			_, err := c.Poll() // makes the alarm
 			must(t, err)
 		}
-		if c.parker.alarm.fd < 0 || c.parker.file == nil {
+		if c.port.parker.alarm.fd < 0 || c.port.parker.file == nil {
 			t.Fatal("the loop has not slept")
 		}
 		must(t, inherits(0))
@@ -360,5 +360,43 @@ func TestWatcherSaysReadableBeforeItWakes(t *testing.T) {
 	p.watcher.Wait()
 	if early > 0 {
 		t.Errorf("the token was there %d times before readable was set", early)
+	}
+}
+
+// deafToAlarms is a Poller to which the alarm's event never comes, as on io_uring while the
+// thread that has asked for it does not run.
+type deafToAlarms struct {
+	backend.Poller
+	backend.Pollable
+}
+
+func (deafToAlarms) Peek() bool { return false }
+
+func (d deafToAlarms) Add(fd int, events backend.Events, tag backend.Tag) error {
+	if tag == alarmTag {
+		events = 0
+	}
+	return d.Poller.Add(fd, events, tag)
+}
+
+// A timer of a parked loop fires though the Poller does not report the alarm.
+func TestParkedTimerDoesWithoutTheAlarm(t *testing.T) {
+	inner, _, err := Epoll.open(ModePark)
+	must(t, err)
+	c, err := New(WithPoller(deafToAlarms{inner, inner.(backend.Pollable)}), WithMode(ModePark))
+	must(t, err)
+	defer closeLoop(t, c)
+	var tooLate atomic.Bool
+	defer time.AfterFunc(patience, func() { tooLate.Store(true); c.Notify() }).Stop()
+	for range 3 {
+		timer := c.NewTimer(Realtime, func() {})
+		must(t, timer.ModAfter(time.Millisecond))
+		for timer.Pending() {
+			_, err := c.Poll()
+			must(t, err)
+			if tooLate.Load() {
+				t.Fatal("the timer has not fired")
+			}
+		}
 	}
 }

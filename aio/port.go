@@ -123,8 +123,8 @@ func (p *port) yield()  { p.parker.yield() }
 // yielding calls f for a goroutine that waits for the loop right afterwards.
 func (p *port) yielding(f func() error) error { return p.parker.yielding(f) }
 
-// sleepParked waits for the token of a parked loop, or the timeout.
-func (p *port) sleepParked(timeout time.Duration) error { return p.parker.sleep(timeout) }
+// sleepParked waits for the token of a parked loop, or until the deadline.
+func (p *port) sleepParked(deadline time.Duration) error { return p.parker.sleep(deadline) }
 
 // unpark puts the token for a parked loop. Any goroutine may call it.
 func (p *port) unpark() { p.parker.wake() }
