@@ -4,12 +4,8 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,32 +137,6 @@ func numbers(name string) (all []int) {
 	return all
 }
 
-// image is the kernel of a package, unpacked.
-type image struct {
-	Package string
-	Version string
-	SHA256  string // of the file that is booted
-}
-
-// obtain returns the path of the kernel to boot. Where the archive cannot be reached
-// it is the one of the last time, if that still is what it was.
-func obtain(ctx context.Context, root string, k *kernel, say func(string)) (string, error) {
-	path := filepath.Join(root, "vmlinuz-"+k.Name)
-	have, haveErr := readImage(path)
-	want, p, err := lookUp(ctx, root, k)
-	switch {
-	case err != nil && haveErr == nil:
-		say(fmt.Sprintf("%s: using the cached %s, because: %v", k.Name, have.Package, err))
-		return path, nil
-	case err != nil:
-		return "", err
-	case haveErr == nil && have.Package == want.Package && have.Version == want.Version:
-		return path, nil
-	}
-	say(fmt.Sprintf("%s: fetching %s %s", k.Name, want.Package, want.Version))
-	return path, fetch(ctx, p, want, path)
-}
-
 func lookUp(ctx context.Context, root string, k *kernel) (*image, *apt, error) {
 	uri, err := findArchive(ctx)
 	if err != nil {
@@ -192,92 +162,4 @@ func lookUp(ctx context.Context, root string, k *kernel) (*image, *apt, error) {
 		return nil, nil, fmt.Errorf("apt-cache show %s names no version", name)
 	}
 	return &image{Package: name, Version: string(version[1])}, p, nil
-}
-
-// fetch downloads a package, which apt compares with the hash of the signed index,
-// and keeps its kernel, with a hash of our own beside it.
-func fetch(ctx context.Context, p *apt, want *image, path string) error {
-	ctx, cancel := context.WithTimeout(ctx, downloadLimit)
-	defer cancel()
-	dir, err := os.MkdirTemp(p.dir, "download")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	get := p.command(ctx, "apt-get", "download", want.Package+"="+want.Version)
-	get.Dir = dir
-	if out, err := get.CombinedOutput(); err != nil {
-		return fmt.Errorf("apt-get download: %w\n%s", err, out)
-	}
-	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if err != nil || len(debs) != 1 {
-		return fmt.Errorf("apt-get download has left %d packages, not one: %v", len(debs), err)
-	}
-	if err := unpackKernel(ctx, debs[0], path); err != nil {
-		return err
-	}
-	if want.SHA256, err = hashOf(path); err != nil {
-		return err
-	}
-	b, err := json.MarshalIndent(want, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path+".json", append(b, '\n'), 0o644)
-}
-
-// unpackKernel writes the package's kernel to path.
-func unpackKernel(ctx context.Context, deb, path string) error {
-	_ = os.Remove(path + ".json")
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	unpack := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
-	tar, err := unpack.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := unpack.Start(); err != nil {
-		return err
-	}
-	found, err := copyKernel(f, tar)
-	_, _ = io.Copy(io.Discard, tar)
-	if err := errors.Join(err, unpack.Wait()); err != nil {
-		return fmt.Errorf("dpkg-deb: %w", err)
-	}
-	if !found {
-		return fmt.Errorf("%s has no kernel", filepath.Base(deb))
-	}
-	return f.Close()
-}
-
-func readImage(path string) (*image, error) {
-	b, err := os.ReadFile(path + ".json")
-	if err != nil {
-		return nil, err
-	}
-	var i image
-	if err := json.Unmarshal(b, &i); err != nil {
-		return nil, err
-	}
-	hash, err := hashOf(path)
-	if err == nil && hash != i.SHA256 {
-		err = fmt.Errorf("%s is not what it was when it was fetched", path)
-	}
-	return &i, err
-}
-
-func hashOf(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

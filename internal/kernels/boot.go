@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // machine is how to emulate a computer of an architecture.
@@ -63,7 +65,10 @@ func boot(ctx context.Context, m machine, accel, kernel, initramfs string, log i
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	t := watch(out, log, bootLimit, quietLimit, cancel)
+	t := newTranscript()
+	t.cpu = func() time.Duration { return cpuTime(cmd.Process.Pid) }
+	watch(t, out, log, bootLimit, quietLimit, cancel)
+	t.cpuTotal = t.cpu()
 	if err := cmd.Wait(); err != nil && t.problem() == "" {
 		return t, fmt.Errorf("%s: %w\n%s", m.qemu, err, &stderr)
 	}
@@ -73,10 +78,20 @@ func boot(ctx context.Context, m machine, accel, kernel, initramfs string, log i
 	return t, nil
 }
 
+// cpuTime is what a process has used of the CPUs; 0 if it cannot be asked. See
+// clock_getcpuclockid(3): the clock's number is made of the process's.
+func cpuTime(pid int) time.Duration {
+	const scheduled = 2
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduled), &t); err != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
+}
+
 // watch reads the console to its end. A guest that says nothing in time is stopped:
 // at the beginning nothing of the protocol, and then no line at all.
-func watch(console io.Reader, log io.Writer, first, quiet time.Duration, stop func()) *transcript {
-	t := newTranscript()
+func watch(t *transcript, console io.Reader, log io.Writer, first, quiet time.Duration, stop func()) {
 	lines := make(chan string)
 	go func() {
 		defer close(lines)
@@ -96,7 +111,7 @@ func watch(console io.Reader, log io.Writer, first, quiet time.Duration, stop fu
 		select {
 		case line, ok := <-lines:
 			if !ok {
-				return t
+				return
 			}
 			_, _ = io.WriteString(log, line)
 			t.line(line)
@@ -110,7 +125,7 @@ func watch(console io.Reader, log io.Writer, first, quiet time.Duration, stop fu
 			for line := range lines {
 				t.line(line)
 			}
-			return t
+			return
 		}
 	}
 }

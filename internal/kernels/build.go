@@ -72,7 +72,7 @@ func build(ctx context.Context, dir, arch, suffix string, packages []goPackage, 
 			return "", fmt.Errorf("go test -c %s: %w", p.Path, err)
 		}
 	}
-	name := filepath.Join(dir, "initramfs-"+arch+suffix)
+	name := filepath.Join(dir, "programs-"+arch+suffix)
 	f, err := os.Create(name)
 	if err != nil {
 		return "", err
@@ -82,6 +82,27 @@ func build(ctx context.Context, dir, arch, suffix string, packages []goPackage, 
 		return "", err
 	}
 	return name, f.Close()
+}
+
+// join writes an initramfs that consists of several: the kernel unpacks them in order.
+func join(name string, parts ...string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, part := range parts {
+		from, err := os.Open(part)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(f, from)
+		from.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return f.Close()
 }
 
 // pack writes the initramfs to w.
@@ -180,7 +201,9 @@ func plan(l *list, packages []goPackage, short bool) (jobs []job) {
 		return l.HostOnly[p.Path] != "" || short && l.Long[p.Path] != ""
 	})
 	for _, p := range packages {
-		jobs = append(jobs, newJob(p, p.Path, "", short))
+		j := newJob(p, p.Path, "", short)
+		j.Modules = l.Modules[p.Path]
+		jobs = append(jobs, j)
 	}
 	if short {
 		return jobs

@@ -3,11 +3,8 @@
 package main
 
 import (
-	"archive/tar"
 	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,48 +69,5 @@ func TestCpioKeepsTheError(t *testing.T) {
 	c.file("/init", 0o755, nil)
 	if err := c.close(); err == nil {
 		t.Error("no error")
-	}
-}
-
-func TestCopyKernel(t *testing.T) {
-	for _, name := range []string{"./boot/vmlinuz-6.1", "./usr/lib/modules/7.3.4+deb13-amd64/vmlinuz"} {
-		var deb bytes.Buffer
-		w := tar.NewWriter(&deb)
-		for _, name := range []string{"./boot/config-6.1", name, "./usr/share/doc/vmlinuz"} {
-			content := "content of " + name
-			if err := errors.Join(w.WriteHeader(&tar.Header{Name: name, Size: int64(len(content)), Typeflag: tar.TypeReg}), write(w, content)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		w.Close()
-		var got bytes.Buffer
-		if found, err := copyKernel(&got, &deb); !found || err != nil || got.String() != "content of "+name {
-			t.Errorf("%q, %v, %v", &got, found, err)
-		}
-	}
-}
-
-func write(w *tar.Writer, s string) error { _, err := w.Write([]byte(s)); return err }
-
-// TestCachedKernelIsVerified: a file that was cut short or replaced is fetched again.
-func TestCachedKernelIsVerified(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "vmlinuz")
-	put := func(name, content string) {
-		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	put(path, "the kernel")
-	hash, err := hashOf(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(path+".json", `{"Package": "linux", "SHA256": "`+hash+`"}`)
-	if i, err := readImage(path); err != nil || i.Package != "linux" {
-		t.Errorf("%v, %v", i, err)
-	}
-	put(path, "the kernem")
-	if _, err := readImage(path); err == nil {
-		t.Error("another file was accepted")
 	}
 }

@@ -32,6 +32,8 @@ type list struct {
 	// benchmarks.
 	Long  map[string]string
 	Extra []extra
+	// Modules names the modules of the kernel that are loaded before a package's tests.
+	Modules map[string][]string
 
 	short bool // this is what is left for the short form
 }
@@ -94,6 +96,12 @@ func (l *list) shortened() *list {
 		return l.Long[path] != ""
 	})
 	return &s
+}
+
+// modules returns all that an initramfs has to have.
+func (l *list) modules() []string {
+	all := slices.Sorted(slices.Values(slices.Concat(slices.Collect(maps.Values(l.Modules))...)))
+	return slices.Compact(all)
 }
 
 // notApplicable returns the key of NotApplicable for a reason, or an empty string.

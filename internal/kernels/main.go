@@ -134,7 +134,7 @@ func verdict(w io.Writer, l *list, results []*result, complete bool) error {
 
 // haveTools checks for the programs that are needed, and installs them if it may.
 func haveTools(ctx context.Context, chosen []kernel, w io.Writer) error {
-	needed := map[string]string{"apt-get": "apt", "dpkg-deb": "dpkg", "go": "golang"}
+	needed := map[string]string{"apt-get": "apt", "dpkg-deb": "dpkg", "xz": "xz-utils", "go": "golang"}
 	for _, k := range chosen {
 		needed[machines[k.Arch].qemu] = machines[k.Arch].debian
 	}
@@ -188,7 +188,7 @@ func (m *runner) say(s string) {
 func (m *runner) obtainAll(ctx context.Context, chosen []kernel) (map[string]string, error) {
 	images := map[string]string{}
 	for _, k := range chosen {
-		path, err := obtain(ctx, m.cache, &k, m.say)
+		path, err := obtain(ctx, m.cache, &k, m.list.modules(), m.say)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", k.Name, err)
 		}
@@ -326,7 +326,12 @@ func (m *runner) bootOne(ctx context.Context, k kernel, image string) *result {
 		return r
 	}
 	defer log.Close()
-	r.guest, err = boot(ctx, machines[k.Arch], r.accel, image, m.initramfs[k.Arch], log)
+	initramfs := filepath.Join(m.cache, "initramfs-"+k.Name)
+	if err := join(initramfs, m.initramfs[k.Arch], image+modulesFile); err != nil {
+		r.failure = err.Error()
+		return r
+	}
+	r.guest, err = boot(ctx, machines[k.Arch], r.accel, image, initramfs, log)
 	if r.guest != nil {
 		r.failure = r.guest.problem()
 	}

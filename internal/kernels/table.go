@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -28,7 +29,7 @@ func writeTable(w io.Writer, l *list, results []*result) error {
 	row("release", (*result).release)
 	row("emulation, time", func(r *result) string {
 		accel, _, _ := strings.Cut(r.accel, ",")
-		return accel + " " + r.took.Round(time.Second).String()
+		return accel + " " + r.took.Round(time.Second).String() + r.cpu()
 	})
 	for _, name := range jobNames(results) {
 		row(name, func(r *result) string { return cell(r.find(name)) })
@@ -42,12 +43,20 @@ func writeTable(w io.Writer, l *list, results []*result) error {
 		}
 		return r.guest.backend[0]
 	})
-	fmt.Fprintln(t, "\ncells: passed/failed/skipped, time")
+	fmt.Fprintln(t, "\ncells: passed/failed/skipped, time (CPU time of the emulator)")
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	writeReasons(w, l, results)
 	return nil
+}
+
+// cpu says what the guest took of the host's CPUs, if that is known.
+func (r *result) cpu() string {
+	if r.guest == nil || r.guest.cpuTotal == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%.0fs)", r.guest.cpuTotal.Seconds())
 }
 
 func (r *result) release() string {
@@ -92,6 +101,9 @@ func cell(j *jobResult) string {
 		count[t.outcome]++
 	}
 	s := fmt.Sprintf("%d/%d/%d %.0fs", count["PASS"], count["FAIL"], count["SKIP"], j.took.Seconds())
+	if j.cpu != 0 {
+		s += fmt.Sprintf(" (%.0fs)", j.cpu.Seconds())
+	}
 	if j.problem != "" || count["FAIL"] > 0 {
 		s += " FAILED"
 	}
@@ -106,6 +118,10 @@ func writeReasons(w io.Writer, l *list, results []*result) {
 		if r.guest != nil {
 			fmt.Fprintf(w, "  %s: %s: %s\n", r.kernel.Name, r.guest.backend[0], r.guest.backend[1])
 		}
+	}
+	fmt.Fprintln(w, "\nthe slowest tests:")
+	for _, text := range slowest(results, 15) {
+		fmt.Fprintln(w, "  "+text)
 	}
 	fmt.Fprintln(w, "\nskipped, and why:")
 	skips := skipReasons(l, results)
@@ -124,6 +140,31 @@ func writeReasons(w io.Writer, l *list, results []*result) {
 	for _, pattern := range slices.Sorted(maps.Keys(l.NotApplicable)) {
 		fmt.Fprintf(w, "  subtests, %q: %s\n", pattern, l.NotApplicable[pattern])
 	}
+}
+
+// slowest lists the n tests, without their subtests, that took longest on any kernel.
+func slowest(results []*result, n int) (all []string) {
+	took := map[string]time.Duration{}
+	for _, r := range results {
+		if r.guest == nil {
+			continue
+		}
+		for _, j := range r.guest.jobs {
+			for _, t := range j.tests {
+				if !strings.Contains(t.name, "/") {
+					name := j.name + ": " + t.name
+					took[name] = max(took[name], t.took)
+				}
+			}
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(took), func(a, b string) int {
+		return cmp.Or(cmp.Compare(took[b], took[a]), cmp.Compare(a, b))
+	})
+	for _, name := range names[:min(n, len(names))] {
+		all = append(all, fmt.Sprintf("%s: %.0fs", name, took[name].Seconds()))
+	}
+	return all
 }
 
 // skipReasons maps "package: Test: reason" to the names of the kernels. Reasons that

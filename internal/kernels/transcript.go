@@ -23,6 +23,9 @@ type transcript struct {
 	silent   time.Duration // if not 0, the guest was stopped after so long a silence
 	panicked string        // the kernel's line
 
+	cpu      func() time.Duration // what the emulator has used of the host's CPUs
+	cpuTotal time.Duration        // at the end
+
 	running *jobResult
 	tail    []string // the last lines of the console
 }
@@ -34,6 +37,7 @@ type jobResult struct {
 	refused string // why this kernel cannot run it
 	problem string // anything but exit status 0
 	took    time.Duration
+	cpu     time.Duration // of the host; 0 if it is not known. Unlike took, it hardly grows on a busy machine
 	tail    []string
 
 	tests2json
@@ -43,6 +47,7 @@ type jobResult struct {
 type testResult struct {
 	name    string
 	outcome string // PASS, FAIL, SKIP
+	took    time.Duration
 	output  []string
 }
 
@@ -60,7 +65,9 @@ var position = regexp.MustCompile(`^[\w.]+\.go:\d+: `)
 
 const tailLines = 25
 
-func newTranscript() *transcript { return &transcript{features: map[string]string{}} }
+func newTranscript() *transcript {
+	return &transcript{features: map[string]string{}, cpu: func() time.Duration { return 0 }}
+}
 
 func (t *transcript) started() bool { return t.release != "" }
 
@@ -94,7 +101,7 @@ func (t *transcript) entry(kind protocol.Kind, fields []string) {
 	case protocol.Backend:
 		t.backend = [2]string{fields[0], fields[1]}
 	case protocol.Begin:
-		t.running = &jobResult{name: fields[0]}
+		t.running = &jobResult{name: fields[0], cpu: t.cpu()}
 	case protocol.Refused:
 		t.jobs = append(t.jobs, &jobResult{name: fields[0], refused: fields[1]})
 	case protocol.Output:
@@ -117,6 +124,7 @@ func (t *transcript) end(how, ms string) {
 	}
 	n, _ := strconv.Atoi(ms) // only for people
 	t.running.took = time.Duration(n) * time.Millisecond
+	t.running.cpu = t.cpu() - t.running.cpu
 	t.running.giveUpRunning(&t.running.tests)
 	t.jobs = append(t.jobs, t.running)
 	t.running = nil
@@ -162,7 +170,7 @@ type tests2json struct {
 
 var (
 	speaks = regexp.MustCompile(`^=== (RUN|CONT|NAME|PAUSE)\s+(\S*)`)
-	ended  = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP|BENCH): (\S+)`)
+	ended  = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP|BENCH): (\S+)(?: \(([\d.]+s)\))?`)
 )
 
 // line returns the result of a test that has ended.
@@ -186,6 +194,7 @@ func (s *tests2json) line(line string) (r testResult, ok bool) {
 	}
 	if m := ended.FindStringSubmatch(frame); m != nil {
 		r = testResult{name: m[2], outcome: m[1], output: s.output[m[2]]}
+		r.took, _ = time.ParseDuration(m[3]) // only for people
 		delete(s.output, m[2])
 		return r, m[1] != "BENCH"
 	}

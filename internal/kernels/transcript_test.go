@@ -42,7 +42,9 @@ func booted() *console {
 }
 
 func read(s string) *transcript {
-	return watch(strings.NewReader(s), io.Discard, time.Minute, time.Minute, func() {})
+	t := newTranscript()
+	watch(t, strings.NewReader(s), io.Discard, time.Minute, time.Minute, func() {})
+	return t
 }
 
 func TestTranscript(t *testing.T) {
@@ -133,7 +135,8 @@ func TestGuestThatHangs(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			r, w := io.Pipe()
 			go io.WriteString(w, tc.console+"last words\n")
-			got := watch(r, io.Discard, tc.first, tc.quiet, func() { w.Close() })
+			got := newTranscript()
+			watch(got, r, io.Discard, tc.first, tc.quiet, func() { w.Close() })
 			if got.problem() != tc.want {
 				t.Errorf("got %q, want %q", got.problem(), tc.want)
 			}

@@ -29,8 +29,11 @@ func run(j *protocol.Job) {
 	}
 	say(protocol.Begin, j.Name)
 	start := time.Now()
+	if err = loadModules(j.Modules); err == nil {
+		err = command(j)
+	}
 	result := protocol.OK
-	if err := command(j); err != nil {
+	if err != nil {
 		result = err.Error()
 	}
 	killTheRest()

@@ -13,6 +13,13 @@ import (
 // JobsFile is where the init finds its jobs: a JSON array of Job.
 const JobsFile = "/jobs.json"
 
+// ModuleOrder is a JSON object: which modules of the kernel to load for a module, in
+// order, the module itself last. Names are the kernel's, with underscores.
+const ModuleOrder = "/modules/order.json"
+
+// ModuleFile is where the init finds a module.
+func ModuleFile(name string) string { return "/modules/" + name + ".ko" }
+
 // Job is one command that the guest runs.
 type Job struct {
 	Name  string // a row of the table
@@ -20,6 +27,8 @@ type Job struct {
 	Env   []string // in addition to the init's own
 	Dir   string
 	Limit time.Duration // after which the command and all that it started are killed
+
+	Modules []string `json:",omitempty"` // of the kernel, loaded before
 
 	Sysctl map[string]string `json:",omitempty"` // set before, and put back afterwards
 	CPUs   int               `json:",omitempty"` // runs on the first CPUs only; 0: on all
