@@ -2,7 +2,7 @@
 // that it waits on.
 //
 // It is to package aio what database/sql/driver is to database/sql: programs use
-// aio; only somebody who writes a Poller of their own, or tests one, comes here.
+// aio; only authors and testers of a Poller come here.
 // The implementations are backend/ppoll, backend/epoll and backend/iouring; the
 // suite that all of them pass, and a stranger's must, is backend/backendtest.
 package backend
@@ -43,9 +43,9 @@ const Forever time.Duration = -1
 
 // Poller waits for events on file descriptors.
 //
-// Add, Modify and Remove may be called from any goroutine, also while Wait
+// Add, Modify and Remove may be called from any goroutine, even while Wait
 // blocks, and never wait for it. A change made while Wait blocks is certain to
-// hold from the next Wait on: whoever makes it wakes the Wait up (aio.Context
+// hold from the next Wait on: its caller wakes the Wait up (aio.Context
 // writes to an eventfd that it has registered).
 //
 // A descriptor must stay open from Add until Remove has returned, and is closed
@@ -60,7 +60,7 @@ type Poller interface {
 	Name() string
 
 	// Add starts to watch fd. A level-triggered registration is reported by each
-	// Wait for as long as the condition holds, also if it held before Add; Err
+	// Wait for as long as the condition holds, even if it held before Add; Err
 	// and Hup are reported without being asked for. With Edge see Events.
 	//
 	// A descriptor that cannot wait, a regular file or /dev/null, is always
@@ -124,10 +124,10 @@ type Peeker interface {
 // Pollable is a Poller that can itself be waited for by a foreign loop.
 type Pollable interface {
 	// PollFD returns a descriptor, owned by the Poller, that is readable when a
-	// Wait would return at once, from the first Flush on; -1 after Close. It is
+	// Wait would return immediately, from the first Flush on; -1 after Close. It is
 	// called from the home goroutine. A Wait or Flush may replace the descriptor by
 	// one with another number. Flush must have been called after
-	// the last Wait and the last change, from the home goroutine, by whoever is
+	// the last Wait and the last change, from the home goroutine, by the goroutine that is
 	// about to wait for it.
 	PollFD() int
 	Flush() error
@@ -138,7 +138,7 @@ type Pollable interface {
 type Queryable interface {
 	// Query appends all registered descriptors, with the events to wait for.
 	Query(fds []unix.PollFd) []unix.PollFd
-	// Collect is Wait for descriptors that somebody else has waited for: fds is
+	// Collect is Wait for descriptors that a foreign loop has waited for: fds is
 	// what Query has returned, with the revents that ppoll(2) has filled in. It clears
 	// the POLLNVAL of a descriptor that was removed, and then closed, since Query.
 	Collect(ready []Ready, fds []unix.PollFd) int

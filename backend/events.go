@@ -22,7 +22,7 @@ const (
 	Nval  Events = unix.POLLNVAL  // the descriptor was closed while registered; reported once, where the kernel tells
 
 	// Edge asks to be told of changes only: one event for each time that the
-	// condition arises anew, one if it holds at Add or Modify. The caller goes on
+	// condition arises again, one if it holds at Add or Modify. The caller goes on
 	// reading or writing until EAGAIN. It is a permission, not an order: a Poller
 	// that is not EdgeTriggered, and each Poller for a descriptor that is always
 	// ready, reports as if it had not been asked.

@@ -145,7 +145,7 @@ func closedWhileRegistered(h *home) {
 	h.expect(2)
 }
 
-// The same, and the number has come to mean another file. Whoever calls Modify
+// The same, and the number has come to mean another file. A caller of Modify
 // then gets that file.
 func reopenedWhileRegistered(h *home) {
 	for name, other := range map[string]*descriptor{"eventfd": h.eventfd(1), "file": h.file("")} {
@@ -185,7 +185,7 @@ func closedBesideADuplicate(h *home) {
 			}
 		}
 		h.quiet()
-		if p, ok := h.p.(backend.Pollable); ok && p.PollFD() == e.fd { // whoever has closed it may do it again
+		if p, ok := h.p.(backend.Pollable); ok && p.PollFD() == e.fd { // the program that closed it may do so again
 			h.Errorf("%s: the Poller took the number", name)
 		}
 		other.signal()

@@ -9,12 +9,12 @@
 // A capability (backend.EdgeTriggered, Binder, Peeker, Pollable, Submitter) is
 // tested if the Poller has it; the log says which it has.
 //
-// The suite starts the test binary anew for what needs a process of its own, so
+// The suite starts the test binary again for what needs a process of its own, so
 // Test is called from a plain test function, before anything else in it.
 //
 // # Known traps
 //
-// Bugs that somebody has shipped, by their number in the list that the project
+// Bugs that were shipped, by their number in the list that the project
 // keeps, and the subtests that fail without the remedy:
 //
 //	 2  idle requests die with a thread            trap02_idle_under_thread_churn
@@ -46,7 +46,7 @@
 // # Faults
 //
 // TestFaults is for a Poller whose author can make its system calls fail: rows 11, 17
-// and 19 once more, and that a failed call loses nothing and nobody spins.
+// and 19 once more, and that a failed call loses nothing and no goroutine spins.
 //
 // # Time
 //

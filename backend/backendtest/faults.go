@@ -29,7 +29,7 @@ type Fault struct {
 type Injector func(f func(call string) Fault) (restore func())
 
 // TestFaults checks that nothing is lost, reported twice or waited for in vain, and
-// that nobody spins, when system calls fail. It is for Pollers whose author has a
+// that no Wait spins, when system calls fail. It is for Pollers whose author has a
 // way to make them fail.
 func TestFaults(t *testing.T, open func() (backend.Poller, error), inject Injector) {
 	available(t, open)
@@ -104,7 +104,7 @@ func first(n int, errno unix.Errno) func(string) Fault {
 
 func always(errno unix.Errno) func(string) Fault { return first(-1, errno) }
 
-// atMost checks that nobody spins.
+// atMost checks that no Wait spins.
 func (h *faulty) atMost(n int) {
 	h.Helper()
 	if h.calls > n {

@@ -23,7 +23,7 @@ type home struct {
 	ready []backend.Ready // what a Wait may fill
 }
 
-// patience is how long something may take that ought to happen at once. It only
+// patience is how long something may take that ought to happen immediately. It only
 // has to be longer than a machine with other work can keep a thread waiting.
 var patience = unlessEmulated(20 * time.Second)
 

@@ -326,8 +326,8 @@ func grow(depth int) byte {
 	return frame[depth/2]
 }
 
-// closeWithOperations: nothing is written to the memory of a buffer that somebody
-// else may have by now.
+// closeWithOperations: nothing is written to the memory of a buffer that may have another
+// use by now.
 func closeWithOperations(h *home) {
 	for range 10 {
 		h.p = h.opened()

@@ -91,8 +91,8 @@ func openedHereWaitedForThere(h *home) {
 	h.never(1)
 }
 
-// doorbellAfterAFlood: a doorbell is an edge-triggered eventfd that nobody reads,
-// as a loop uses it to be woken up. While nobody waits it is rung, and other
+// doorbellAfterAFlood: a doorbell is an edge-triggered eventfd that is never read,
+// as a loop uses it to be woken up. While no goroutine waits it is rung, and other
 // descriptors become ready, more often than any queue has room for. Afterwards it
 // must still work, within 10 ms if the machine has nothing better to do: once in
 // 20 rounds is proof that no timeout was needed.
@@ -262,7 +262,7 @@ func removedDuringAWait(h *home) {
 }
 
 // signalsDoNotLengthen sends a thousand signals in a second to the home thread,
-// as Go's scheduler does. A Wait of 10 ms that began anew with each would never
+// as Go's scheduler does. A Wait of 10 ms that began again with each would never
 // end. The bound of the trap is 12 ms; one of 50 Waits has to keep it, because a
 // machine with other work lets any single one of them wait longer for a CPU.
 func signalsDoNotLengthen(h *home) {

@@ -101,7 +101,7 @@ func (p *Poller) watchBeacon(epfd int) error {
 	return sys.EpollCtl(epfd, unix.EPOLL_CTL_ADD, p.always.beacon, &ev)
 }
 
-// closeBeacon also ends its registration: nobody else has the open file, except
+// closeBeacon also ends its registration: no other process has the open file, except
 // for a moment a child between fork and exec.
 func (p *Poller) closeBeacon() {
 	if p.always.beacon < 0 {

@@ -25,7 +25,7 @@ var (
 
 // Poller implements backend.Poller.
 //
-// Add, Modify and Remove make their system call at once, under the table's lock:
+// Add, Modify and Remove make their system call immediately, under the table's lock:
 // epoll_ctl(2) may be called while another thread sleeps in epoll_wait, and does
 // not sleep itself.
 type Poller struct {
@@ -43,7 +43,7 @@ type Poller struct {
 	waiter waiter
 }
 
-// member is what a slot remembers besides its registration.
+// member is what a slot remembers in addition to its registration.
 type member struct {
 	always bool // cannot wait, see alwaysReady; unknown to the kernel
 }
@@ -269,14 +269,14 @@ func (p *Poller) collect(ready []backend.Ready, events []unix.EpollEvent) (int, 
 	return n, nil
 }
 
-// Once in so many Waits that found something, it is checked whether that is still what is
-// registered: seldom enough not to be noticed, soon enough to end a busy loop. A prime: where
-// descriptors take turns because there is no room for all, each one's comes.
+// Every checkPeriod-th Wait with events verifies that their files are still registered: cheap,
+// and it ends a busy loop. A prime: where descriptors take turns because there is no room for
+// all, each one's comes.
 const checkPeriod = 4093
 
 // orphan reports whether one of the events is of a file whose number was closed, or means
 // another file by now, without Remove, and that some other number keeps open. It would be
-// reported for ever. Edges are not, and would be reported once more by the question.
+// reported forever. Edges are not, and would be reported once more by the question.
 func (p *Poller) orphan(events []unix.EpollEvent) bool {
 	for i := range events {
 		key := keyOf(&events[i])
@@ -294,7 +294,7 @@ func (p *Poller) orphan(events []unix.EpollEvent) bool {
 
 // rebuild replaces the epoll instance by one that knows the live registrations
 // only. If it fails, the old one stays until the next Wait. The new one gets a
-// number of its own, so that whoever waits for it finds out.
+// number of its own, so that a foreign loop that waits for it finds out.
 func (p *Poller) rebuild() error {
 	fresh, err := p.create()
 	if err != nil {
@@ -309,7 +309,7 @@ func (p *Poller) rebuild() error {
 	return os.NewSyscallError("close", unix.Close(old))
 }
 
-// create makes an epoll instance whose number is not registered: whoever has closed that
+// create makes an epoll instance whose number is not registered: the program that has closed that
 // by mistake may close it again.
 func (p *Poller) create() (int, error) {
 	return p.unregistered(sys.EpollCreate1, sys.KindEventpoll)

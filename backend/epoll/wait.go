@@ -31,7 +31,7 @@ func (w *waiter) wait(epfd int, events []unix.EpollEvent, timeout time.Duration)
 	return 0, nil // the caller looks around and comes back
 }
 
-// coarse reports whether the call in milliseconds will do: 0 and for ever are exact in both.
+// coarse reports whether the call in milliseconds will do: 0 and forever are exact in both.
 func (w *waiter) coarse(timeout time.Duration) bool { return w.milliseconds || timeout <= 0 }
 
 // call returns the name of the call that waits for that long.

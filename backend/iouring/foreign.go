@@ -34,7 +34,7 @@ func (p *Poller) Flush() error {
 	return p.handOver()
 }
 
-// handOver submits everything. Whoever waits for the descriptor then must not wait
+// handOver submits everything. A loop that waits for the descriptor then must not wait
 // for what the kernel has refused to take, unless there are completions, which make
 // it readable. The caller holds the lock.
 func (p *Poller) handOver() error {
@@ -63,7 +63,7 @@ func (p *Poller) exchange() error {
 		return fmt.Errorf("%s: Flush: the ring cannot be exchanged for one that a foreign loop can wait for while operations are under way; begin with Prepare, or with Flush, before Poll: %w", Name, unix.EBUSY)
 	}
 	c := p.config
-	// Without deferred work all completions are made at once, and those of multishot
+	// Without deferred work all completions are made together, and those of multishot
 	// polls that do not fit end them.
 	c.cq = min(max(c.cq, 2*uint32(p.table.Len())), maxCompletionEntries)
 	c.flags = abi.IORING_SETUP_COOP_TASKRUN | abi.IORING_SETUP_TASKRUN_FLAG

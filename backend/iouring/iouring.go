@@ -213,10 +213,10 @@ func (p *Poller) again(index uint32, s *fdtable.Slot[request], result int32) {
 
 // prepare queues the requests that bring the kernel in line with the table. It is
 // not complete if the kernel takes no more before its completions are seen: then
-// nobody may sleep. The caller holds the lock.
+// Wait must not sleep. The caller holds the lock.
 //
 // While the kernel holds back completions, it queues nothing: up to Linux 5.18 those of
-// new requests overtake them, for ever if the descriptors are always ready.
+// new requests overtake them, forever if the descriptors are always ready.
 func (p *Poller) prepare() (complete bool, err error) {
 	if p.table.Closed() {
 		return false, backend.ErrClosed
@@ -244,7 +244,7 @@ func (p *Poller) prepare() (complete bool, err error) {
 }
 
 // revive resumes multishot polls that an overflow has ended, the first one first.
-// They answer at once if their descriptors are still ready, so it asks for no more
+// They answer immediately if their descriptors are still ready, so it asks for no more
 // than there is room to answer: the next overflow would end them again.
 func (p *Poller) revive() (complete bool, err error) {
 	for room := p.ring.Room(); len(p.ended) > 0; room-- {
@@ -319,7 +319,7 @@ func (p *Poller) preparePoll(e *uring.SQE, s *fdtable.Slot[request]) {
 }
 
 // next returns a submission entry, making room if there is none. It returns nil
-// and no error if the kernel wants its completions seen first, or nobody has the
+// and no error if the kernel wants its completions seen first, or no thread has the
 // right to submit yet.
 func (p *Poller) next() (*uring.SQE, error) {
 	if e := p.ring.Next(); e != nil || p.home.Load() == 0 {
@@ -362,7 +362,7 @@ func (p *Poller) entered(err error) error {
 		return nil
 	case unix.EEXIST: // SINGLE_ISSUER
 		return fmt.Errorf("%s: io_uring_enter: %w (Wait was called on a thread other than the one it was first called on)", Name, err)
-	default: // EBADF, ENXIO, EBADFD: the descriptor was closed or replaced by somebody else
+	default: // EBADF, ENXIO, EBADFD: the descriptor was closed or replaced by the program
 		return fmt.Errorf("%s: io_uring_enter: %w", Name, err)
 	}
 }

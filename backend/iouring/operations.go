@@ -175,7 +175,7 @@ func (p *Poller) resubmit() (complete bool, err error) {
 		i := o.lost[last]
 		op := &o.slots[i]
 		data := userData(kindOperation, fdtable.Key{Index: i, Generation: op.generation})
-		if op.cancelled { // meanwhile
+		if op.cancelled { // in the meantime
 			o.complete(data, -int32(unix.ECANCELED))
 		} else {
 			e, err := p.next()
@@ -232,7 +232,7 @@ func (p *Poller) Completions(done []backend.Completion) int {
 	return n
 }
 
-// cancelOperations cancels all and waits for those that end at once: everything
+// cancelOperations cancels all and waits for those that end immediately: everything
 // but a read or write of a disk that is being done at this moment.
 func (p *Poller) cancelOperations() {
 	for i := range p.ops.slots {
@@ -251,11 +251,11 @@ func (p *Poller) cancelOperations() {
 			p.ring.Seen()
 		}
 	}
-	p.ops.done = nil // nobody may ask any more
+	p.ops.done = nil // no caller may ask any more
 }
 
 // abandoned keeps the buffers of operations that were under way when their ring
-// was closed: nobody is left to hear when the kernel has let go of them.
+// was closed: no Poller is left to hear when the kernel has let go of them.
 var abandoned struct {
 	sync.Mutex
 	ops [][]operation

@@ -172,7 +172,7 @@ func forbidden() ([]error, string) {
 	switch setting := sysctl(); {
 	case setting == "1": // only for members of a group, or CAP_SYS_ADMIN
 		return []error{backend.ErrSysctl}, "set kernel.io_uring_disabled to 0, or join the group of kernel.io_uring_group"
-	case setting == "2": // for nobody
+	case setting == "2": // for no process
 		return []error{backend.ErrSysctl}, "set kernel.io_uring_disabled to 0"
 	case filtered():
 		return []error{backend.ErrSeccomp}, seccompAdvice

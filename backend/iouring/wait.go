@@ -37,7 +37,7 @@ func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error)
 			return 0, err
 		}
 		p.ops.pause()
-		timeout = sys.Until(deadline) // a signal, or completions that are nobody's
+		timeout = sys.Until(deadline) // a signal, or completions without events
 	}
 	return 0, nil // the caller looks around and comes back
 }
@@ -174,8 +174,8 @@ func (p *Poller) polled(data uint64, result int32, flags uint32) (backend.Events
 	return p.happened(s, result), s
 }
 
-// exactly asks again if the kernel says Pri: it takes the word of whoever has woken
-// it up, and a socket says so of all data.
+// exactly checks Pri again with poll(2): io_uring reports the waker's mask, and sockets
+// claim Pri for any data.
 func exactly(fd int, events backend.Events) backend.Events {
 	if events&(backend.Pri|pollRdBand) == 0 {
 		return events

@@ -195,7 +195,7 @@ func (p *Poller) collect(ready []backend.Ready, n int) int {
 }
 
 // front is how many places at the beginning of the set belong to those that had
-// events of late.
+// events recently.
 const front = 16
 
 // bringForward exchanges member i with one in front. The kernel puts the thread into
@@ -216,7 +216,7 @@ func (p *Poller) bringForward(i int) {
 }
 
 // taken returns what ppoll said of member i. A descriptor that was closed while
-// registered is said once and then left out, or each Wait would return at once.
+// registered is said once and then left out, or each Wait would return immediately.
 func (p *Poller) taken(i int) backend.Events {
 	events := backend.Events(uint16(p.set[i].Revents))
 	if events&backend.Nval != 0 {

@@ -14,8 +14,8 @@ func Monotonic() time.Duration { return time.Since(start) + skew(CallMonotonic) 
 func WallClock() time.Duration { return time.Duration(time.Now().UnixNano()) + skew(CallWallClock) }
 
 // Deadline turns a timeout into a point on the Monotonic clock, so that an
-// interrupted wait can be continued instead of started anew. A negative timeout
-// (for ever), and one beyond the end of time, becomes negative; 0 becomes a
+// interrupted wait can be continued instead of started again. A negative timeout
+// (forever), and one beyond the end of time, becomes negative; 0 becomes a
 // point that is over, without a look at the clock.
 func Deadline(timeout time.Duration) time.Duration {
 	if timeout <= 0 {
@@ -28,7 +28,7 @@ func Deadline(timeout time.Duration) time.Duration {
 	return d
 }
 
-// Until is the inverse of Deadline: the time left, at least 0, or -1 for ever.
+// Until is the inverse of Deadline: the time left, at least 0, or -1 forever.
 func Until(deadline time.Duration) time.Duration {
 	if deadline < 0 {
 		return -1

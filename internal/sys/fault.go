@@ -39,7 +39,7 @@ type Fault struct {
 var hook atomic.Pointer[func(Call) Fault]
 
 // Inject lets f decide about every call of the process until restore. f is called
-// on the goroutine that makes the call, so perhaps on several at once; it must not
+// on the goroutine that makes the call, so perhaps on several at a time; it must not
 // make such calls itself. It is for tests, which do not run in parallel then.
 func Inject(f func(Call) Fault) (restore func()) {
 	hook.Store(&f)

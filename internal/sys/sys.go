@@ -36,9 +36,9 @@ func NewTimespec64(d time.Duration) Timespec64 {
 	return Timespec64{Sec: int64(d / time.Second), Nsec: int64(d % time.Second)}
 }
 
-// Ppoll is ppoll(2) without a signal mask. A nil timeout waits for ever, a zero
+// Ppoll is ppoll(2) without a signal mask. A nil timeout waits forever, a zero
 // one does not sleep. The kernel writes revents into fds and the remaining time
-// into timeout, so a caller that repeats the call sets it anew.
+// into timeout, so a caller that repeats the call sets it again.
 func Ppoll(fds []unix.PollFd, timeout *unix.Timespec) (int, error) {
 	if err := FaultOf(CallPpoll); err != nil {
 		return 0, err
@@ -85,7 +85,7 @@ const slice = 100 * time.Millisecond
 
 // MaxInterrupts is how many signals in a row a wait puts up with before it lets its
 // caller look around. So many mean that something is wrong: a filter that answers
-// EINTR for ever must not make a call that never returns.
+// EINTR forever must not make a call that never returns.
 const MaxInterrupts = 1000
 
 func ppollOnce(fds []unix.PollFd, timeout time.Duration) (int, error) {
@@ -105,7 +105,7 @@ func NewTimespec(d time.Duration) unix.Timespec {
 }
 
 // EpollPwait2 is epoll_pwait2(2), Linux 5.11, without a signal mask. A nil
-// timeout waits for ever.
+// timeout waits forever.
 func EpollPwait2(epfd int, events []unix.EpollEvent, timeout *Timespec64) (int, error) {
 	f := fault(CallEpollPwait2)
 	if f.Errno != 0 {
@@ -118,7 +118,7 @@ func EpollPwait2(epfd int, events []unix.EpollEvent, timeout *Timespec64) (int, 
 }
 
 // EpollPwait is epoll_pwait(2) without a signal mask. The timeout is in
-// milliseconds; a negative one waits for ever.
+// milliseconds; a negative one waits forever.
 func EpollPwait(epfd int, events []unix.EpollEvent, msec int) (int, error) {
 	f := fault(CallEpollPwait)
 	if f.Errno != 0 {

@@ -265,7 +265,7 @@ func (r *Ring) Close() error {
 	return err
 }
 
-// forgetQueues leaves two empty queues to whoever still looks.
+// forgetQueues leaves two empty queues for a caller that still looks.
 func (r *Ring) forgetQueues() {
 	var zero [5]uint32
 	r.sq = submissionQueue{head: &zero[0], tail: &zero[1], flags: &zero[2]}

@@ -22,7 +22,7 @@ type Key struct {
 	Generation uint32
 }
 
-// Slot is one registration. X is what the backend remembers besides.
+// Slot is one registration. X is what the backend remembers in addition.
 type Slot[X any] struct {
 	Tag        backend.Tag
 	FD         int32
@@ -101,7 +101,7 @@ func (t *Table[X]) Registered(fd int) (Slot[X], bool) {
 // returned, and its Key, which the kernel still has, is valid again.
 func (t *Table[X]) Restore(before Slot[X]) { t.slots[t.byFD[before.FD]] = before }
 
-// Remove makes the slot dead: Get does not find it and fd can be added anew. The
+// Remove makes the slot dead: Get does not find it and fd can be added again. The
 // caller calls Free when nothing refers to the slot any more.
 func (t *Table[X]) Remove(fd int) (Key, *Slot[X], error) {
 	if t.closed {
@@ -171,7 +171,7 @@ func (t *Table[X]) Closed() bool { return t.closed }
 // there is nothing takes no lock.
 func (t *Table[X]) Touched() bool { return t.touched.Load() }
 
-// Touch is for what a backend changes besides. The caller holds the lock.
+// Touch is for what else a backend changes. The caller holds the lock.
 func (t *Table[X]) Touch() {
 	if !t.touched.Load() {
 		t.touched.Store(true)
