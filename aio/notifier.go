@@ -19,9 +19,9 @@ import (
 // methods may be called from any goroutine at any time.
 type EventNotifier struct {
 	fd int
-	// users counts the calls that are using fd. Close adds closing, after which
-	// nobody new may use it, and waits for those that do: the number may belong to
-	// somebody else a moment later.
+	// users counts the calls that are using fd. Close adds closing, which refuses
+	// new calls, and waits for the others: the number may belong to another file
+	// a moment later.
 	users atomic.Int64
 }
 
@@ -108,7 +108,12 @@ func (n *EventNotifier) Close() error {
 	return os.NewSyscallError("close", unix.Close(n.fd)) // C3
 }
 
+// acquire reports whether the caller may use fd, until release. A caller that finds
+// Close begun leaves no trace, or callers that repeat it would keep Close waiting.
 func (n *EventNotifier) acquire() bool {
+	if n.users.Load() >= closing { // W0
+		return false
+	}
 	if n.users.Add(1) < closing { // W1
 		return true
 	}

@@ -68,7 +68,7 @@ bool latched; /* somebody has notified already */
 #define LOOK_TOO_EARLY
 #endif
 
-/* EventNotifier.Set. W1 counts the user and looks whether Close has begun. */
+/* EventNotifier.Set. W0 looks whether Close has begun; W1 counts the user and looks again. */
 inline write() {
 	d_step { assert(open); ready = true; fresh = true } /* W2: no write after close */
 }
@@ -78,11 +78,15 @@ inline set() {
 	write()
 #else
 	if
-	:: d_step { users < CLOSING -> users++ } -> /* W1 */
-		write();
-		users-- /* W3 */
-	:: d_step { users >= CLOSING -> users++ } -> /* W1, refused */
-		users-- /* W3 */
+	:: users >= CLOSING /* W0 */
+	:: users < CLOSING ->
+		if
+		:: d_step { users < CLOSING -> users++ } -> /* W1 */
+			write();
+			users-- /* W3 */
+		:: d_step { users >= CLOSING -> users++ } -> /* W1, refused */
+			users-- /* W3 */
+		fi
 	fi
 #endif
 }
