@@ -202,6 +202,26 @@ func TestNewThatFailsClosesThePoller(t *testing.T) {
 	}
 }
 
+// A second Poller is an error, and both are closed.
+func TestTwoPollersAreClosed(t *testing.T) {
+	checkDescriptors(t)
+	var pollers [2]*scriptedPoller
+	for i := range pollers {
+		inner, _, err := Epoll.open(ModeThread)
+		must(t, err)
+		pollers[i] = &scriptedPoller{Poller: inner}
+	}
+	_, err := New(WithPoller(pollers[0]), WithPoller(pollers[1]))
+	if err == nil || !strings.Contains(err.Error(), "WithPoller") {
+		t.Errorf("New: %v", err)
+	}
+	for i, p := range pollers {
+		if p.closed != 1 {
+			t.Errorf("Poller %d is closed %d times", i, p.closed)
+		}
+	}
+}
+
 // A Poller that fails: Poll reports it, and the loop goes on.
 func TestErrorOfThePollerSurfaces(t *testing.T) {
 	inner, _, err := Ppoll.open(ModeThread)

@@ -3,6 +3,7 @@
 package aio
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,11 +48,15 @@ func WithBackend(b Backend) Option {
 
 // WithPoller makes the Context wait on a Poller of the caller's own; it passes
 // the suite in backend/backendtest. The Context owns it, and closes it, from New
-// on, also if New fails. It takes precedence over WithBackend.
+// on, even if New fails. It takes precedence over WithBackend. A second WithPoller makes
+// New fail and close both.
 func WithPoller(p backend.Poller) Option {
 	return func(o *options) error {
 		if p == nil {
 			return fmt.Errorf("aio: WithPoller(nil)")
+		}
+		if o.poller != nil {
+			return errors.Join(errors.New("aio: WithPoller is given twice"), p.Close())
 		}
 		o.poller = p
 		return nil
