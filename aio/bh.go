@@ -25,8 +25,9 @@ type BottomHalf struct {
 	loose   atomic.Bool   // see bhQueue
 	state   atomic.Uint32 // a set of the bits below
 	deleted atomic.Bool
-	once    bool // made by ScheduleOnce, freed when it has run
-	awaited bool // made by Do, which hears by itself if it never runs
+	once    bool   // made by ScheduleOnce, freed when it has run
+	awaited bool   // made by Do, which hears by itself if it never runs
+	life    uint16 // counts the uses by ScheduleOnce
 }
 
 // The bits of state. One exchange of the whole word schedules a bottom half, and
@@ -36,6 +37,10 @@ const (
 	wantedIdle                    // it is scheduled to run when nothing else does
 	wantedNow                     // it is scheduled
 	wanted     = wantedIdle | wantedNow
+
+	// A one-shot has its life in the bits from here on, so that no later use of the same
+	// BottomHalf passes for this one.
+	lifeShift = 16
 )
 
 // NewBottomHalf returns a bottom half that calls fn on the home goroutine each
@@ -67,8 +72,10 @@ func (b *BottomHalf) Guarded(g *ReentrancyGuard) *BottomHalf {
 //
 // Scheduled several times before it runs, b runs once. Scheduled from within its
 // own function, it runs in the next iteration. Bottom halves run in the order in
-// which they were scheduled. What the caller did before Schedule is visible to
+// which they were scheduled; one that is cancelled and scheduled again may keep its
+// first place, as in QEMU. What the caller did before Schedule is visible to
 // the function. It fails with ErrDeleted or ErrClosed, and then does not run.
+// Without an error b runs, unless Close names it in its LeakError.
 func (b *BottomHalf) Schedule() error {
 	if b.deleted.Load() {
 		return ErrDeleted
@@ -78,8 +85,17 @@ func (b *BottomHalf) Schedule() error {
 		b.ctx.enqueue(b)
 	case before&wantedNow == 0: // it may lie among the idle ones, and need not wait any more
 		b.ctx.Notify()
-	} // else whoever put it there notifies
-	return b.ctx.home.closedError()
+	} // else the caller that put it there notifies
+	return b.accepted()
+}
+
+// accepted is how a Schedule ends. The loop may have run b, and the Context been closed,
+// since b was queued: what has run is no error.
+func (b *BottomHalf) accepted() error {
+	if b.ctx.home.closed() && b.Scheduled() {
+		return ErrClosed
+	}
+	return nil
 }
 
 // ScheduleIdle asks for one run at the end of an iteration that found nothing else
@@ -97,7 +113,7 @@ func (b *BottomHalf) ScheduleIdle() error {
 	if before&queued == 0 {
 		b.ctx.enqueue(b)
 	}
-	return b.ctx.home.closedError()
+	return b.accepted()
 }
 
 // Cancel takes back what was scheduled and has not begun to run. Any goroutine
@@ -127,9 +143,14 @@ func (c *Context) ScheduleOnce(fn func()) error {
 	}
 	b := oneShots.Get().(*BottomHalf)
 	b.ctx, b.fn, b.once = c, fn, true
-	b.state.Store(queued | wantedNow)
+	b.life++
+	state := queued | wantedNow | uint32(b.life)<<lifeShift
+	b.state.Store(state)
 	c.enqueue(b)
-	return c.home.closedError()
+	if c.home.closed() && b.state.Load() == state { // else it has run, and b may be another caller's
+		return ErrClosed
+	}
+	return nil
 }
 
 var oneShots = sync.Pool{New: func() any { return new(BottomHalf) }}

@@ -283,3 +283,51 @@ func TestProducersKeepTheirOrder(t *testing.T) {
 		group.Wait()
 	})
 }
+
+// What lies behind a producer that is between its two steps runs when that one has come
+// to its end, though the queue is empty by then.
+func TestGapInTheQueue(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		must(t, c.NewBottomHalf(ran.note("older")).Schedule())
+		close := gap(c, c.NewBottomHalf(ran.note("newer")))
+		if turn(t, c) || turn(t, c) {
+			t.Error("progress")
+		}
+		ran.expect(t)
+		close()
+		turn(t, c)
+		ran.expect(t, "older", "newer")
+	})
+}
+
+// What was gathered is reported once, also while it waits for its run.
+func TestGatherReportsOnce(t *testing.T) {
+	c := newLoopOn(t, Ppoll)
+	must(t, c.ScheduleOnce(func() {}))
+	if !c.halves.gather(&c.watch) || c.halves.gather(&c.watch) {
+		t.Error("not once")
+	}
+	must(t, c.NewBottomHalf(func() {}).ScheduleIdle())
+	if !c.halves.gather(&c.watch) || c.halves.gather(&c.watch) {
+		t.Error("an idle one: not once")
+	}
+	settle(t, c)
+	turn(t, c)
+}
+
+// A bottom half that is cancelled and scheduled again keeps its place, as in QEMU.
+func TestCancelAndScheduleKeepThePlace(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		a, b := c.NewBottomHalf(ran.note("a")), c.NewBottomHalf(ran.note("b"))
+		must(t, a.Schedule())
+		must(t, b.Schedule())
+		a.Cancel()
+		must(t, a.Schedule())
+		turn(t, c)
+		ran.expect(t, "a", "b")
+	})
+}

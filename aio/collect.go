@@ -45,5 +45,5 @@ func (c *Context) deliver(e backend.Ready) {
 
 // busy reports whether there is something to run.
 func (c *Context) busy() bool {
-	return c.halves.busy() || !c.ready.empty() || c.operations.busy()
+	return c.halves.busy(&c.watch) || !c.ready.empty() || c.operations.busy()
 }

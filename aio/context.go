@@ -146,9 +146,9 @@ func (c *Context) Close() error {
 	if err := c.home.close(); err != nil {
 		return err
 	}
-	c.ending.end()
 	c.virtual.leave(c)
 	leaks := c.leaks()
+	c.ending.end() // the counters stay as they are
 	err := errors.Join(c.port.close(), c.waker.close())
 	if c.home.mine() {
 		err = errors.Join(err, c.home.releaseThread())

@@ -2,7 +2,10 @@
 
 package aio
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 // halves are the scheduled bottom halves. Any goroutine pushes; the rest belongs to the
 // home goroutine, which gathers the queue into lists: batch for this iteration, idle for
@@ -27,11 +30,31 @@ func (s *halves) push(b *BottomHalf) { s.queue.push(b) }
 // count returns how many bottom halves have left the queue.
 func (s *halves) count() uint64 { return s.gathered }
 
-// pushed reports whether anything was pushed since the last gather.
-func (s *halves) pushed() bool { return !s.queue.empty() }
+// pushed reports whether anything was pushed since the last gather, and gathers it: the
+// queue alone does not show that a producer has closed a gap.
+func (s *halves) pushed(w *stopwatch) bool { return !s.queue.quiet() && s.gather(w) }
 
 // busy reports whether there is a bottom half to run in this iteration.
-func (s *halves) busy() bool { return s.batch.first != nil }
+func (s *halves) busy(w *stopwatch) bool { return s.due(&s.batch, wantedNow, w) }
+
+// due reports whether l begins with a bottom half that will run: mask says which kind is
+// wanted there. Those before it that were cancelled or deleted leave the list.
+func (s *halves) due(l *bhList, mask uint32, w *stopwatch) bool {
+	for b := l.first; b != nil; b = l.first {
+		state, deleted := b.state.Load(), b.deleted.Load()
+		if state&mask != 0 && !deleted {
+			return true
+		}
+		l.pop() // first: without its queued bit it may be pushed
+		switch {
+		case deleted:
+			b.state.Store(0)
+		case state&wanted != 0 || !b.state.CompareAndSwap(state, 0): // scheduled again since
+			s.sort(b, w)
+		}
+	}
+	return false
+}
 
 // idling reports whether there is an idle bottom half.
 func (s *halves) idling() bool { return s.idle.first != nil || s.idleBatch.first != nil }
@@ -81,7 +104,7 @@ func (s *halves) promote(w *stopwatch) {
 
 // timeout returns how long the idle bottom halves may wait, or never.
 func (s *halves) timeout(w *stopwatch) time.Duration {
-	if s.idle.first == nil {
+	if !s.due(&s.idle, wanted, w) {
 		return never
 	}
 	return max(idlePeriod-(w.read()-s.idleSince), 0)
@@ -118,7 +141,9 @@ func (s *halves) runIdle(progress bool, w *stopwatch, n *counters) {
 
 // abandon takes all bottom halves out of the lists and names those that would have run.
 func (s *halves) abandon(w *stopwatch) (names []string) {
-	s.gather(w)
+	for s.gather(w); s.queue.taken != nil; s.gather(w) { // a producer is between its two steps
+		runtime.Gosched()
+	}
 	for _, list := range []*bhList{&s.batch, &s.idle} {
 		for b := list.pop(); b != nil; b = list.pop() {
 			if b.Scheduled() && !b.awaited {

@@ -49,13 +49,6 @@ func (h *home) taken() bool { return h.goroutine.Load() != 0 }
 
 func (h *home) closed() bool { return h.state.Load() == stateClosed }
 
-func (h *home) closedError() error {
-	if h.closed() {
-		return ErrClosed
-	}
-	return nil
-}
-
 // enter makes sure that the caller is the home goroutine, and the only one.
 func (h *home) enter(p *port) error {
 	g, now := uintptr(goroutine.Current()), h.goroutine.Load()
@@ -111,6 +104,9 @@ func (h *home) transition(to uint32) (before uint32) {
 	return stateIdle
 }
 
+// inside reports whether the home goroutine, which calls it, polls: Close is refused then.
+func (h *home) inside() bool { return h.depth > 0 }
+
 // outermost reports whether the next leave is the last.
 func (h *home) outermost() bool { return h.depth == 1 }
 
@@ -121,7 +117,10 @@ func (h *home) leave() {
 	}
 }
 
-// borrow keeps the loop from polling until give. It fails unless the loop is idle.
+// borrowed reports whether another goroutine reads.
+func (h *home) borrowed() bool { return h.state.Load() == stateBorrowed }
+
+// borrow keeps the loop from polling until giveBack. It fails unless the loop is idle.
 func (h *home) borrow() bool { return h.state.CompareAndSwap(stateIdle, stateBorrowed) }
 
 func (h *home) giveBack() { h.state.Store(stateIdle) }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/aioloop/aioloop/aio/internal/polling"
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/gate"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // needTwoCPUs skips what GOMAXPROCS=1 forbids: polling in user space.
@@ -432,4 +434,46 @@ func TestPollingRuleIsChecked(t *testing.T) {
 			must(t, c.Close())
 		}
 	}
+}
+
+// A loop that polls sees what a producer pushes that was between its two steps when
+// the loop took the queue.
+func TestPollingSeesThroughAGap(t *testing.T) {
+	c := newLoopOn(t, Epoll, WithPolling(Polling{Max: time.Second}))
+	turn(t, c)
+	close := gap(c, c.NewBottomHalf(func() {}))
+	if c.look(2) {
+		t.Error("it sees what it cannot take yet")
+	}
+	close()
+	if !c.look(1) {
+		t.Error("it does not see what it can take")
+	}
+	settle(t, c)
+}
+
+// A stamp that is from after the wait is another notify's.
+func TestPollingIgnoresALateStamp(t *testing.T) {
+	s := sampled(t, func(opts ...Option) *Context { return newLoopOn(t, Epoll, opts...) }, func(c *Context) {
+		c.waker.arrived.Store(int64(sys.Monotonic() + time.Hour))
+		waitForATimer(t, c, func() bool { return c.spin.last.Blocked > 0 })
+	})
+	if s.Woken || s.Arrived > s.Blocked {
+		t.Errorf("%+v", s)
+	}
+}
+
+// The stamp is there before the loop can be up.
+func TestTheStampComesBeforeTheWrite(t *testing.T) {
+	c := newLoopOn(t, Epoll, WithPolling(Polling{Max: time.Second}))
+	stamped := false
+	defer inject(t, func(call sys.Call) (f sys.Fault) {
+		stamped = stamped || call == sys.CallEventfdWrite && c.waker.arrived.Load() != 0
+		return f
+	})()
+	c.gate.Announce(gate.Asleep)
+	if c.Notify(); !stamped {
+		t.Error("no stamp when the notifier is written to")
+	}
+	turn(t, c)
 }

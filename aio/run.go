@@ -34,7 +34,8 @@ func (c *Context) Run(ctx context.Context) error {
 }
 
 // Do calls fn on the home goroutine and returns its error. Any goroutine may call
-// it; on the home goroutine fn is called at once.
+// it; on the home goroutine fn is called directly. Before the first Poll there is no home
+// goroutine: Do waits for one, so the goroutine that will poll must not call it by then.
 //
 // If ctx ends before fn has begun, fn is not called and Do returns
 // context.Cause(ctx); once fn has begun, Do waits for it. Do returns ErrClosed if

@@ -441,3 +441,64 @@ func TestForeignTurnInACallbackHearsOfWhatAPollLeaves(t *testing.T) {
 		turn(t, c)
 	})
 }
+
+// takeBack are the ways to take back what was scheduled.
+var takeBack = map[string]func(*BottomHalf){"Cancel": (*BottomHalf).Cancel, "Delete": (*BottomHalf).Delete}
+
+// A foreign loop does not hear of bottom halves that were taken back, whenever that was.
+func TestForeignLoopDoesNotHearOfWhatWasTakenBack(t *testing.T) {
+	for name, undo := range takeBack {
+		for _, schedule := range []func(*BottomHalf) error{(*BottomHalf).Schedule, (*BottomHalf).ScheduleIdle} {
+			t.Run(name, func(t *testing.T) { checkTakenBack(t, undo, schedule) })
+		}
+	}
+}
+
+func checkTakenBack(t *testing.T, undo func(*BottomHalf), schedule func(*BottomHalf) error) {
+	c := newLoopOn(t, Ppoll)
+	bhs := make([]*BottomHalf, 3)
+	for i := range bhs {
+		bhs[i] = c.NewBottomHalf(func() { t.Error("it runs") })
+		must(t, schedule(bhs[i]))
+	}
+	undo(bhs[0]) // before it is gathered
+	_, err := c.Prepare()
+	must(t, err)
+	undo(bhs[1]) // after it
+	undo(bhs[2])
+	c.halves.idleSince -= time.Hour
+	ready, err := c.Check(c.Query(nil))
+	must(t, err)
+	if ready || c.halves.batch.first != nil || c.halves.idle.first != nil {
+		t.Error("there is something to dispatch")
+	}
+	if timeout, err := c.Prepare(); timeout >= 0 || err != nil {
+		t.Errorf("the next turn waits for %v, %v", timeout, err)
+	}
+	endTurn(t, c, c.Query(nil))
+}
+
+// What was taken back does not keep the foreign loop from what comes behind it, nor is
+// it lost if it is scheduled again.
+func TestForeignLoopHearsOfWhatIsScheduledAgain(t *testing.T) {
+	c := newLoopOn(t, Ppoll)
+	var ran journal
+	a, b := c.NewBottomHalf(ran.note("a")), c.NewBottomHalf(ran.note("b"))
+	must(t, a.Schedule())
+	must(t, b.Schedule())
+	a.Cancel()
+	foreign(t, c)
+	ran.expect(t, "b")
+	must(t, a.Schedule())
+	_, err := c.Prepare()
+	must(t, err)
+	a.Cancel()
+	must(t, a.ScheduleIdle()) // it lies among those that are not idle
+	ready, err := c.Check(c.Query(nil))
+	must(t, err)
+	if ready {
+		t.Error("an idle one is ready already")
+	}
+	pollUntil(t, c, func() bool { return len(ran) > 0 })
+	ran.expect(t, "a")
+}

@@ -181,7 +181,7 @@ func (c *Context) lookByTheClock(window time.Duration, looks int) (spun time.Dur
 // look takes so many looks, or as many as it takes to see something.
 func (c *Context) look(times int) (found bool) {
 	for ; times > 0 && !found; times-- {
-		found = c.gate.Pending() || c.halves.pushed() || c.port.shown()
+		found = c.gate.Pending() || c.halves.pushed(&c.watch) || c.port.shown()
 		// Handlers are asked in any case, or notifies without a pause would starve them.
 		for _, h := range c.spin.handlers {
 			found = c.lookAt(h) || found

@@ -4,6 +4,7 @@ package aio
 
 import (
 	"context"
+	"runtime"
 	"time"
 )
 
@@ -13,8 +14,9 @@ type Stats struct {
 	Sleeps     uint64 // iterations that blocked in the kernel
 	Wakeups    uint64 // sleeps that an event or a notify ended, not the timeout
 
-	// Notifies, and bottom halves scheduled. Those that found the loop asleep cost
-	// one system call each, the others none.
+	// Notifies, bottom halves scheduled, and what the library does with either by itself:
+	// for a timer that is armed elsewhere, for example. Those that found the loop asleep
+	// cost one system call each, the others none.
 	NotifiesWritten uint64
 	NotifiesElided  uint64
 
@@ -30,8 +32,9 @@ type Stats struct {
 	Completions      uint64
 }
 
-// Stats returns the counters. On the home goroutine, and while the loop is not
-// polling, it costs nothing; from another goroutine it waits for the loop.
+// Stats returns the counters. Any goroutine may call it, at any time. On the home
+// goroutine, and while the loop is not polling, it costs next to nothing; from another
+// goroutine it waits for the loop.
 func (c *Context) Stats() Stats {
 	var s Stats
 	c.whileStill(func() { s = c.snapshot() })
@@ -57,13 +60,19 @@ func (c *Context) snapshot() Stats {
 func (c *Context) whileStill(f func()) {
 	for patience := time.Millisecond; ; patience *= 2 {
 		switch {
-		case c.home.mine() || c.home.closed():
+		case c.home.mine() && c.home.inside():
 			f()
 			return
 		case c.home.borrow():
 			defer c.home.giveBack()
 			f()
 			return
+		case c.home.closed():
+			<-c.ending.signal() // Close may still be at work on them
+			f()
+			return
+		case c.home.borrowed():
+			runtime.Gosched()
 		case c.doWithin(patience, f):
 			return
 		} // the loop has ended, or no goroutine polls it any more, before it came to f; or it takes long

@@ -44,13 +44,7 @@ func (t *Timer) Named(name string) *Timer {
 // the next iteration. Timers with the same deadline run in the order in which they
 // were armed. It fails with ErrClosed.
 func (t *Timer) Mod(deadline time.Duration) error {
-	if err := t.list().ctx.home.closedError(); err != nil {
-		return err
-	}
-	t.list().mu.Lock()
-	sooner := t.list().arm(t, deadline)
-	t.list().mu.Unlock()
-	return t.list().announce(sooner)
+	return t.list().mod(t, deadline, false)
 }
 
 // ModAfter is Mod with a deadline of d from now. One beyond the end of time never
@@ -69,16 +63,7 @@ func (t *Timer) ModAfter(d time.Duration) error {
 
 // ModAnticipate arms t like Mod, unless it is pending with an earlier deadline.
 func (t *Timer) ModAnticipate(deadline time.Duration) error {
-	if err := t.list().ctx.home.closedError(); err != nil {
-		return err
-	}
-	t.list().mu.Lock()
-	sooner := false
-	if !t.item.Pending() || deadline < t.item.Deadline() {
-		sooner = t.list().arm(t, deadline)
-	}
-	t.list().mu.Unlock()
-	return t.list().announce(sooner)
+	return t.list().mod(t, deadline, true)
 }
 
 // Del disarms t. On the home goroutine t is then certain not to run, elsewhere it

@@ -95,13 +95,21 @@ func (l *timerList) publish() {
 	}
 }
 
-// announce ends Mod: a loop that is asleep must not sleep longer than to the new
-// earliest deadline.
-func (l *timerList) announce(sooner bool) error {
+// mod arms t, unless anticipate is set and it is pending with an earlier deadline.
+// A loop that is asleep must not sleep longer than to the new earliest deadline.
+// Close disarms under the same lock: what is armed here runs or is among its leaks.
+func (l *timerList) mod(t *Timer, deadline time.Duration, anticipate bool) error {
+	l.mu.Lock()
+	if l.ctx.home.closed() {
+		l.mu.Unlock()
+		return ErrClosed
+	}
+	sooner := (!anticipate || !t.item.Pending() || deadline < t.item.Deadline()) && l.arm(t, deadline)
+	l.mu.Unlock()
 	if sooner && l.ctx.mayBeAsleep() {
 		l.ctx.Notify()
 	}
-	return l.ctx.home.closedError()
+	return nil
 }
 
 // armed reports whether any timer is pending.

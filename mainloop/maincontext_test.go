@@ -264,3 +264,22 @@ func TestAIOSourceNests(t *testing.T) {
 		ran.expect(t, "last", "poll", "turn")
 	})
 }
+
+// A bottom half that is taken back is no progress, whether or not the turn has begun.
+func TestAIOSourceOfWhatWasTakenBack(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b aio.Backend) {
+		m, c := openMain(t), openAIO(t, b)
+		must(t, NewAIOSource("aio", c).Attach(m))
+		for try(t, m) { // a source that is new makes turns
+		}
+		forbidden := c.NewBottomHalf(func() { t.Error("it runs") })
+		for _, undo := range []func(){forbidden.Cancel, forbidden.Delete} {
+			must(t, forbidden.Schedule())
+			undo()
+			progress, err := m.TryIterate()
+			if progress || err != nil {
+				t.Errorf("progress %v, %v", progress, err)
+			}
+		}
+	})
+}

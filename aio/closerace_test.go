@@ -1,0 +1,221 @@
+package aio
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Callers that go on setting a closed notifier do not keep Close from ending.
+func TestTrap16_CloseEndsThoughOthersGoOn(t *testing.T) {
+	for name, use := range map[string]func(*EventNotifier) error{
+		"Set":          (*EventNotifier).Set,
+		"TestAndClear": func(n *EventNotifier) error { _, err := n.TestAndClear(); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, err := NewEventNotifier()
+			must(t, err)
+			var stop atomic.Bool
+			var callers, begun sync.WaitGroup
+			for range 8 {
+				begun.Add(1)
+				callers.Go(func() {
+					for begun.Done(); !stop.Load(); {
+						_ = use(n)
+					}
+				})
+			}
+			begun.Wait()
+			closed := make(chan error, 1)
+			go func() { closed <- n.Close() }()
+			select {
+			case err = <-closed:
+			case <-time.After(patience / 4):
+				t.Error("Close has not returned")
+			}
+			stop.Store(true)
+			callers.Wait()
+			must(t, err)
+		})
+	}
+}
+
+// A call that is refused is no user: Close would wait for each that comes.
+func TestARefusedSetIsNoUser(t *testing.T) {
+	n := notifier(t)
+	n.users.Add(closing)
+	defer n.users.Add(-closing)
+	var most int64
+	var stop atomic.Bool
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		for !stop.Load() {
+			most = max(most, n.users.Load()-closing)
+		}
+	})
+	for range 100_000 {
+		wantError(t, n.Set(), ErrClosed)
+	}
+	stop.Store(true)
+	watcher.Wait()
+	if most != 0 {
+		t.Errorf("%d refused calls were counted", most)
+	}
+}
+
+// The plain counters would be a race.
+func TestStatsBesideClose(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		for range 20 {
+			c := newLoop()
+			turn(t, c)
+			must(t, c.ScheduleOnce(func() {}))
+			var group sync.WaitGroup
+			for range 3 {
+				group.Go(func() { c.Stats() })
+			}
+			group.Go(func() { _ = c.Close() })
+			c.Stats() // on the home goroutine, which is outside Poll
+			group.Wait()
+			if s := c.Stats(); s.BottomHalves != 0 {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
+}
+
+// Close waits for callers that read the counters, and is not starved by them.
+func TestCloseEndsThoughOthersReadTheCounters(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var stop atomic.Bool
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				for !stop.Load() {
+					c.Stats()
+				}
+			})
+		}
+		must(t, c.Close())
+		stop.Store(true)
+		group.Wait()
+	})
+}
+
+// asks are the ways to ask for a run of a function, once.
+var asks = map[string]func(c *Context, f func()) error{
+	"Schedule":      func(c *Context, f func()) error { return c.NewBottomHalf(f).Schedule() },
+	"ScheduleIdle":  func(c *Context, f func()) error { return c.NewBottomHalf(f).ScheduleIdle() },
+	"ScheduleOnce":  (*Context).ScheduleOnce,
+	"Mod":           func(c *Context, f func()) error { return c.NewTimer(Realtime, f).Mod(0) },
+	"ModAfter":      func(c *Context, f func()) error { return c.NewTimer(Realtime, f).ModAfter(0) },
+	"ModAnticipate": func(c *Context, f func()) error { return c.NewTimer(Realtime, f).ModAnticipate(0) },
+}
+
+// What fails with ErrClosed has not run. What does not fail has run, or Close has named it.
+func TestErrClosedMeansThatItDoesNotRun(t *testing.T) {
+	for name, ask := range asks {
+		t.Run(name, func(t *testing.T) {
+			for range 100 {
+				askBesideClose(t, ask)
+			}
+		})
+	}
+}
+
+func askBesideClose(t *testing.T, ask func(*Context, func()) error) {
+	t.Helper()
+	c := newLoopOn(t, Ppoll)
+	var accepted, ran [4]int
+	var group sync.WaitGroup
+	for p := range accepted {
+		group.Go(func() {
+			for accepted[p] < 100 && ask(c, func() { ran[p]++ }) == nil {
+				accepted[p]++
+			}
+		})
+	}
+	for range 3 {
+		turn(t, c)
+		runtime.Gosched()
+	}
+	named := 0
+	if leaks := (*LeakError)(nil); errors.As(c.Close(), &leaks) {
+		named = len(leaks.BottomHalves) + len(leaks.Timers)
+	}
+	group.Wait()
+	lost := 0
+	for p := range accepted {
+		if ran[p] > accepted[p] {
+			t.Fatalf("%d have run of %d that were accepted", ran[p], accepted[p])
+		}
+		lost += accepted[p] - ran[p]
+	}
+	if lost > named {
+		t.Fatalf("%d were accepted and have not run; Close has named %d", lost, named)
+	}
+}
+
+// A Schedule that looks at the Context when its function has run and Close has come.
+func TestScheduleThatIsOvertakenByClose(t *testing.T) {
+	c := newLoopOn(t, Ppoll)
+	ran := c.NewBottomHalf(func() {})
+	must(t, ran.Schedule())
+	turn(t, c)
+	left := c.NewBottomHalf(func() {})
+	must(t, left.Schedule())
+	if c.Close() == nil {
+		t.Error("it is no leak")
+	}
+	must(t, ran.accepted())
+	wantError(t, left.accepted(), ErrClosed)
+}
+
+// A one-shot is told from a later one that has got the same BottomHalf.
+func TestOneShotsHaveLivesOfTheirOwn(t *testing.T) {
+	c := newLoopOn(t, Ppoll)
+	last := make(map[*BottomHalf]uint32)
+	for range 100 {
+		must(t, c.ScheduleOnce(func() {}))
+		b := c.halves.queue.top.Load()
+		if state := b.state.Load(); state == last[b] {
+			t.Fatalf("state %#x twice", state)
+		} else {
+			last[b] = state
+		}
+		turn(t, c)
+	}
+}
+
+// Close names what lies behind a producer that is between its two steps.
+func TestCloseWaitsForAGap(t *testing.T) {
+	c := newLoopOn(t, Ppoll)
+	must(t, c.NewBottomHalf(func() {}).Named("older").Schedule())
+	close := gap(c, c.NewBottomHalf(func() {}).Named("newer"))
+	var group sync.WaitGroup
+	group.Go(func() {
+		eventually(t, "Close takes the queue", c.halves.queue.empty)
+		close()
+	})
+	var leaks *LeakError
+	if err := c.Close(); !errors.As(err, &leaks) || len(leaks.BottomHalves) != 2 {
+		t.Errorf("Close: %v", err)
+	}
+	group.Wait()
+}
+
+// gap is a Schedule of b that stops between its two steps, Q1 and Q2; it returns the rest.
+func gap(c *Context, b *BottomHalf) (close func()) {
+	b.state.Store(queued | wantedNow)
+	b.loose.Store(true)
+	older := c.halves.queue.top.Swap(b)
+	return func() {
+		b.link = older
+		b.loose.Store(false)
+		c.kick()
+	}
+}
