@@ -40,6 +40,9 @@ NAME     ?=
 test: ## run all tests
 	$(GO) test ./...
 
+test-ways: ## run all tests four times: not as root, without io_uring, with descriptor 3, without kill
+	GO="$(GO)" .ci/ways
+
 race: ## run all tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race ./...
 
@@ -142,4 +145,4 @@ peers-deps: ## install what the peers are built with (Debian, Ubuntu; as root)
 ci: ## run what has to pass before a change is merged, see .ci/run
 	.ci/run
 
-.PHONY: help test race stress fuzz corpus soak model kernels vet staticcheck fmt-check cross bench performance bench-smoke instructions benchstat examples glib peers peers-deps ci
+.PHONY: help test test-ways race stress fuzz corpus soak model kernels vet staticcheck fmt-check cross bench performance bench-smoke instructions benchstat examples glib peers peers-deps ci

@@ -30,18 +30,17 @@ type denial struct {
 }
 
 var (
-	ioUringCalls = []uint32{unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER}
-	denials      = []denial{
-		{"io_uring", ioUringCalls},
+	denials = []denial{
+		{"io_uring", seccomp.IOUring},
 		{"epoll_pwait2", []uint32{unix.SYS_EPOLL_PWAIT2}},
-		{"io_uring and epoll_pwait2", append(slices.Clone(ioUringCalls), unix.SYS_EPOLL_PWAIT2)},
+		{"io_uring and epoll_pwait2", append(slices.Clone(seccomp.IOUring), unix.SYS_EPOLL_PWAIT2)},
 	}
 	denialErrnos = []unix.Errno{unix.EPERM, unix.ENOSYS}
 )
 
 func (d denial) name(errno unix.Errno) string { return d.what + " answers " + unix.ErrnoName(errno) }
 
-func (d denial) ring() bool { return d.calls[0] == ioUringCalls[0] }
+func (d denial) ring() bool { return d.calls[0] == seccomp.IOUring[0] }
 
 func init() {
 	for _, d := range denials {
@@ -77,21 +76,10 @@ func runInChild(t *testing.T, name string) {
 // skipPrefix is how a child begins that cannot do its work here.
 const skipPrefix = "skipped: "
 
-// forbid makes the calls fail with errno in this process, for ever.
-func forbid(errno unix.Errno, calls []uint32) error {
-	program := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}} // the number of the system call
-	for _, call := range calls {
-		program = append(program,
-			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jf: 1},
-			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)})
-	}
-	return seccomp.Install(append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}))
-}
-
 // check tries each choice: what can do without the calls works, and what cannot
 // says so; Auto goes on and says why.
 func (d denial) check(errno unix.Errno) error {
-	if err := forbid(errno, d.calls); err != nil {
+	if err := seccomp.Deny(errno, d.calls...); err != nil {
 		fmt.Print(skipPrefix, "no seccomp filters (CONFIG_SECCOMP_FILTER): ", err)
 		return nil
 	}

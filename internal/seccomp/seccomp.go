@@ -32,6 +32,28 @@ func Allow(names []string) error {
 		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}))
 }
 
+// IOUring are the numbers of the system calls of an io_uring.
+var IOUring = []uint32{unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER}
+
+// Deny makes the calls of those numbers fail with errno, in all threads, in the
+// programs that they start, and for good.
+func Deny(errno unix.Errno, calls ...uint32) error {
+	return refuse(unix.SECCOMP_RET_ERRNO|uint32(errno), calls)
+}
+
+// Kill ends the process when it makes one of the calls.
+func Kill(calls ...uint32) error { return refuse(unix.SECCOMP_RET_KILL_PROCESS, calls) }
+
+func refuse(action uint32, calls []uint32) error {
+	program := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}} // the number of the call
+	for _, call := range calls {
+		program = append(program,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: call},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: action})
+	}
+	return Install(append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}))
+}
+
 // Install puts all threads under a filter.
 func Install(program []unix.SockFilter) error {
 	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
