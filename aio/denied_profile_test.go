@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
-	"github.com/aioloop/aioloop/internal/leak"
 	"github.com/aioloop/aioloop/internal/seccomp"
 	"github.com/aioloop/aioloop/internal/sys"
 )
@@ -23,13 +22,16 @@ import (
 const (
 	securityDoc    = "../docs/security.md"
 	allowEnv       = "AIOLOOP_TEST_ALLOW" // the calls that the child allows itself
-	inheritedChild = "inherited"          // the child that lists its descriptors
+	startEnv       = "AIOLOOP_TEST_START" // the same, for a child that starts under the filter
+	profilePrefix  = "profile "
+	inheritedChild = "inherited" // the child that lists its descriptors
 )
 
 func init() {
-	children["profile park"] = func() error { return inProfile(Epoll, ModePark) }
+	children[profilePrefix+"park"] = func() error { return inProfile(Epoll, ModePark) }
+	children[profilePrefix+"WithThread"] = withThreads
 	for _, b := range realBackends {
-		children["profile "+b.String()] = func() error { return inProfile(b, ModeThread) }
+		children[profilePrefix+b.String()] = func() error { return inProfile(b, ModeThread) }
 		children["children of "+b.String()] = func() error { return hasSecretive(b) }
 	}
 }
@@ -58,19 +60,24 @@ func TestSeccompProfiles(t *testing.T) {
 	t.Run("park", func(t *testing.T) {
 		checkProfile(t, "park", union(column("runtime"), column("epoll")), column("park"))
 	})
+	t.Run("WithThread", func(t *testing.T) {
+		checkProfile(t, "WithThread", union(column("runtime"), column("ppoll")), column("WithThread"))
+	})
 }
 
 func checkProfile(t *testing.T, child string, below, own []string) {
 	t.Helper()
 	allowed := union(below, own)
-	if out, err := inProfileOf(child, allowed); err != nil {
-		t.Fatalf("with the calls of %s: %v\n%s", securityDoc, err, out)
+	for _, env := range []string{allowEnv, startEnv} {
+		if out, err := inProfileOf(child, env, allowed); err != nil {
+			t.Fatalf("%s: with the calls of %s: %v\n%s", env, securityDoc, err, out)
+		}
 	}
 	for _, call := range own {
 		if slices.Contains(below, call) {
 			continue
 		}
-		out, err := inProfileOf(child, without(allowed, call))
+		out, err := inProfileOf(child, allowEnv, without(allowed, call))
 		if err == nil {
 			t.Errorf("it works without %s, which %s asks for", call, securityDoc)
 		} else if !strings.Contains(string(out), "SIGSYS") && !strings.Contains(err.Error(), "bad system call") {
@@ -89,9 +96,9 @@ func without(calls []string, one string) []string {
 	return slices.DeleteFunc(slices.Clone(calls), func(c string) bool { return c == one })
 }
 
-func inProfileOf(child string, calls []string) ([]byte, error) {
+func inProfileOf(child, env string, calls []string) ([]byte, error) {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"=profile "+child, allowEnv+"="+strings.Join(calls, ","))
+	cmd.Env = append(os.Environ(), childEnv+"="+profilePrefix+child, env+"="+strings.Join(calls, ","))
 	return cmd.CombinedOutput()
 }
 
@@ -111,12 +118,34 @@ func inProfile(b Backend, m Mode) error {
 		return err
 	}
 	sys.OnOpened(nil) // it asks what a duplicate is
-	if err := seccomp.Allow(strings.Split(os.Getenv(allowEnv), ",")); err != nil {
-		return err
+	return underFilter(func() error {
+		c, err := New(WithBackend(b), WithMode(m))
+		if err != nil {
+			return err
+		}
+		return errors.Join(watchFile(c, file), watchDuplicate(c, n, duplicate), completeOne(c), exercise(c))
+	})
+}
+
+// underFilter calls f under the filter and ends the process. With startEnv the
+// program starts once more, under the filter, and is here again.
+func underFilter(f func() error) error {
+	calls := os.Getenv(allowEnv)
+	start := os.Getenv(startEnv)
+	if start != "" {
+		os.Unsetenv(startEnv)
+		calls = strings.Join(append(strings.Split(start, ","), seccomp.Start...), ",")
 	}
-	c, err := New(WithBackend(b), WithMode(m))
-	if err == nil {
-		err = errors.Join(watchFile(c, file), watchDuplicate(c, n, duplicate), exercise(c))
+	if calls != "" {
+		if err := seccomp.Allow(strings.Split(calls, ",")); err != nil {
+			return err
+		}
+	}
+	var err error
+	if start != "" {
+		err = unix.Exec("/proc/self/exe", os.Args, os.Environ())
+	} else {
+		err = f()
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -124,6 +153,40 @@ func inProfile(b Backend, m Mode) error {
 	}
 	unix.Exit(0)
 	return nil
+}
+
+// completeOne runs an operation, where there are any.
+func completeOne(c *Context) error {
+	done := false
+	err := c.Submit(backend.Operation{}, func(int, error) { done = true })
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	for err == nil && !done {
+		_, err = c.Poll()
+	}
+	return err
+}
+
+// withThreads sets threads up. What only root may do is asked for as well.
+func withThreads() error {
+	return underFilter(func() error {
+		var set unix.CPUSet
+		if err := unix.SchedGetaffinity(0, &set); err != nil {
+			return err
+		}
+		for _, t := range []Thread{{CPUs: []int{firstCPU(set)}, TimerSlack: 1}, {Nice: 1}, {Realtime: 1}} {
+			c, err := New(WithBackend(Ppoll), WithThread(t))
+			if err != nil {
+				return err
+			}
+			_, err = c.TryPoll()
+			if err = errors.Join(err, c.Close()); err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // watchFile: epoll has a descriptor more while a regular file is watched.
@@ -193,7 +256,7 @@ func hasSecretive(b Backend) error {
 
 // inherited is what this process has got from its parent, a shell for example; its
 // children get it as well.
-var inherited = leak.Inherited()
+var inherited []string
 
 // inherits fails if a child sees another number of descriptors besides the three,
 // and those that this process has inherited itself.

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
-	"github.com/aioloop/aioloop/internal/seccomp"
 )
 
 // What a Poller does where something is forbidden or used up. Each of these runs
@@ -64,7 +63,7 @@ func exactly(name string) string { return "^" + strings.ReplaceAll(name, "/", "$
 // inFilter runs a subtest in a process in which the calls fail with errno.
 func inFilter(errno unix.Errno, run func(*home), calls ...uint32) func(*home) {
 	return inNewProcess(func(h *home) {
-		if err := seccomp.Deny(errno, calls...); err != nil {
+		if err := forbid(errno, calls...); err != nil {
 			h.Skipf("skipped: the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER): %v", err)
 		}
 		run(h)

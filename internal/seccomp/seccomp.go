@@ -32,6 +32,9 @@ func Allow(names []string) error {
 		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}))
 }
 
+// Start are the calls that a Go program makes to start, besides those of the runtime.
+var Start = []string{"execve", "openat", "fcntl", "prlimit64"}
+
 // IOUring are the numbers of the system calls of an io_uring.
 var IOUring = []uint32{unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER}
 
@@ -110,6 +113,7 @@ var numbers = map[string]uint32{
 	"epoll_pwait":       unix.SYS_EPOLL_PWAIT,
 	"epoll_pwait2":      unix.SYS_EPOLL_PWAIT2,
 	"eventfd2":          unix.SYS_EVENTFD2,
+	"execve":            unix.SYS_EXECVE,
 	"exit":              unix.SYS_EXIT,
 	"exit_group":        unix.SYS_EXIT_GROUP,
 	"fcntl":             unix.SYS_FCNTL,
@@ -117,6 +121,7 @@ var numbers = map[string]uint32{
 	"futex":             unix.SYS_FUTEX,
 	"getdents64":        unix.SYS_GETDENTS64,
 	"getpid":            unix.SYS_GETPID,
+	"getpriority":       unix.SYS_GETPRIORITY,
 	"gettid":            unix.SYS_GETTID,
 	"io_uring_enter":    unix.SYS_IO_URING_ENTER,
 	"io_uring_register": unix.SYS_IO_URING_REGISTER,
@@ -126,8 +131,11 @@ var numbers = map[string]uint32{
 	"munmap":            unix.SYS_MUNMAP,
 	"nanosleep":         unix.SYS_NANOSLEEP,
 	"openat":            unix.SYS_OPENAT,
+	"newfstatat":        sysNewfstatat,
+	"readlinkat":        unix.SYS_READLINKAT,
 	"ppoll":             unix.SYS_PPOLL,
 	"prctl":             unix.SYS_PRCTL,
+	"prlimit64":         unix.SYS_PRLIMIT64,
 	"pread64":           unix.SYS_PREAD64,
 	"read":              unix.SYS_READ,
 	"restart_syscall":   unix.SYS_RESTART_SYSCALL,
@@ -135,6 +143,10 @@ var numbers = map[string]uint32{
 	"rt_sigprocmask":    unix.SYS_RT_SIGPROCMASK,
 	"rt_sigreturn":      unix.SYS_RT_SIGRETURN,
 	"sched_getaffinity": unix.SYS_SCHED_GETAFFINITY,
+	"sched_getattr":     unix.SYS_SCHED_GETATTR,
+	"sched_setaffinity": unix.SYS_SCHED_SETAFFINITY,
+	"sched_setattr":     unix.SYS_SCHED_SETATTR,
+	"setpriority":       unix.SYS_SETPRIORITY,
 	"sched_yield":       unix.SYS_SCHED_YIELD,
 	"sigaltstack":       unix.SYS_SIGALTSTACK,
 	"signalfd4":         unix.SYS_SIGNALFD4,
