@@ -76,22 +76,29 @@ func (o *output) create() (err error) {
 	return err
 }
 
-// write fills the files and, in its last line, names the folder.
-func (f *files) write(r *report.Report, stdout io.Writer) error {
-	var paths []string
+// write fills the files.
+func (f *files) write(r *report.Report) error {
 	for _, o := range f.open {
 		if err := o.write(r); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// names says in one line where the results are.
+func (f *files) names(stdout io.Writer) (err error) {
+	var paths []string
+	for _, o := range f.open {
 		paths = append(paths, o.path)
 	}
 	switch {
 	case f.folder != "":
-		fmt.Fprintf(stdout, "\nThe table, the results as JSON and the report as a page are in %s\n", f.folder)
+		_, err = fmt.Fprintf(stdout, "\nThe table, the results as JSON and the report as a page are in %s\n", f.folder)
 	case len(paths) > 0:
-		fmt.Fprintf(stdout, "\nWritten: %s\n", strings.Join(paths, ", "))
+		_, err = fmt.Fprintf(stdout, "\nWritten: %s\n", strings.Join(paths, ", "))
 	}
-	return nil
+	return err
 }
 
 func (o *output) write(r *report.Report) error {

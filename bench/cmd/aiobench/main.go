@@ -35,7 +35,10 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop) // a second signal ends the process
+	// A broken pipe fails the write and does not end the process. Unlike an ignored
+	// signal, this is not inherited by the peers.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -72,7 +75,7 @@ func complain(stderr io.Writer, status int, err error) int {
 	return status
 }
 
-// measure runs the benchmark and writes what came of it, also if it was stopped
+// measure runs the benchmark and writes what came of it, even if it was stopped
 // before its end.
 func measure(ctx context.Context, o *options, missing []absence, stdout, stderr io.Writer) error {
 	files, err := openFiles(o)
@@ -96,10 +99,24 @@ func measure(ctx context.Context, o *options, missing []absence, stdout, stderr 
 		return failure
 	}
 	addNotes(r.Results, missing)
-	if err := r.WriteTable(stdout); err != nil {
-		return errors.Join(failure, err)
+	// The files come first: a reader of stdout may have left.
+	if err := files.write(r); err != nil {
+		return errors.Join(failure, err, r.WriteTable(stdout))
 	}
-	return errors.Join(failure, files.write(r, stdout))
+	return errors.Join(failure, show(r, files, stdout))
+}
+
+// show writes the table and the names of the files. A reader that has seen enough is no
+// error.
+func show(r *report.Report, f *files, stdout io.Writer) error {
+	err := r.WriteTable(stdout)
+	if err == nil {
+		err = f.names(stdout)
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return err
 }
 
 // addNotes says in the report as well why rows are missing, in the scenarios that

@@ -8,17 +8,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/bench/report"
 	"github.com/aioloop/aioloop/internal/leak"
+	"github.com/aioloop/aioloop/internal/seccomp"
 )
 
 // childEnv makes the test binary be the command. "noring" forbids io_uring before.
@@ -46,17 +45,7 @@ func forbidIOUring() error {
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
-	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
-	}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog)))
-	if errno != 0 {
-		return errno
-	}
-	return nil
+	return seccomp.Install(filter)
 }
 
 // child is the command as a process of its own.
@@ -148,10 +137,13 @@ func checkJSON(t *testing.T, text string) {
 		t.Errorf("run %v", doc.Run)
 	}
 	for _, r := range doc.Results {
-		for _, key := range []string{"scenario", "backend", "params", "n", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns", "cpu_ns_per_op", "allocs_per_op"} {
+		for _, key := range []string{"scenario", "backend", "params", "n", "p50_ns", "p90_ns", "p99_ns", "max_ns", "cpu_ns_per_op", "allocs_per_op"} {
 			if _, ok := r[key]; !ok {
 				t.Errorf("%v lacks %s", r["backend"], key)
 			}
+		}
+		if _, ok := r["p999_ns"]; ok != (r["n"].(float64) >= 1000) {
+			t.Errorf("%v: p999_ns is there: %v, of %v samples", r["backend"], ok, r["n"])
 		}
 		if r["n"].(float64) < 1 || r["p50_ns"].(float64) <= 0 || r["cpu_ns_per_op"].(float64) <= 0 {
 			t.Errorf("%v: empty figures", r)
