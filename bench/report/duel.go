@@ -68,7 +68,7 @@ func (d duel) lost() bool { return !d.even() && d.Median > 1 }
 func (d duel) won() bool  { return !d.even() && d.Median <= 1 }
 
 // tail is the ratio of the p99s, cpu that of the CPU times; 0 if it is not known.
-func (d duel) tail() float64 { return quotient(float64(d.ours.P99), float64(d.other.P99)) }
+func (d duel) tail() float64 { return quotient(p99Of(d.ours), p99Of(d.other)) }
 func (d duel) cpu() float64  { return quotient(d.ours.CPUNSPerOp, d.other.CPUNSPerOp) }
 
 func quotient(a, b float64) float64 {

@@ -237,8 +237,11 @@ func distCurve(res *Result, style int) curve {
 	for _, p := range []struct {
 		fraction float64
 		value    time.Duration
-	}{{0.5, res.P50}, {0.9, res.P90}, {0.99, res.P99}, {0.999, res.P999}} {
-		c.points = append(c.points, plotter.XY{X: percentileX(p.fraction), Y: float64(p.value)})
+		samples  int64
+	}{{0.5, res.P50, 1}, {0.9, res.P90, 1}, {0.99, res.P99, SamplesP99}, {0.999, res.P999, SamplesP999}} {
+		if res.N >= p.samples {
+			c.points = append(c.points, plotter.XY{X: percentileX(p.fraction), Y: float64(p.value)})
+		}
 	}
 	c.marks = c.points
 	return c

@@ -47,6 +47,7 @@ func writeResult(b *bufio.Writer, i int, res Result) error {
 	if res.Params == nil {
 		res.Params = map[string]string{}
 	}
+	res.P99, res.P999 = res.tails()
 	line, err := json.Marshal(res)
 	if err != nil {
 		return err

@@ -71,7 +71,8 @@ func (s section) timesTable(g group) string {
 		if isFloor(res.Backend) {
 			continue
 		}
-		cells := []string{markdownRow(res.Backend), g.leading(res), formatDuration(res.P90), formatDuration(res.P99), formatDuration(res.P999), formatDuration(res.Max), formatCPU(res.CPUNSPerOp)}
+		cells := slices.Concat([]string{markdownRow(res.Backend)}, res.latencyCells(), []string{formatCPU(res.CPUNSPerOp)})
+		cells[1] = g.leading(res)
 		for _, name := range names {
 			cells = append(cells, figureCell(res, name))
 		}

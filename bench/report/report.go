@@ -53,11 +53,12 @@ type Result struct {
 	Params map[string]string `json:"params"`
 	// N is the number of samples behind the percentiles.
 	N int64 `json:"n"`
-	// P50 to Max are percentiles of the latency, in JSON in nanoseconds.
+	// P50 to Max are percentiles of the latency, in JSON in nanoseconds. P99 counts
+	// from 100 samples on, P999 from 1000; JSON and tables leave it out before.
 	P50  time.Duration `json:"p50_ns"`
 	P90  time.Duration `json:"p90_ns"`
-	P99  time.Duration `json:"p99_ns"`
-	P999 time.Duration `json:"p999_ns"`
+	P99  time.Duration `json:"p99_ns,omitzero"`
+	P999 time.Duration `json:"p999_ns,omitzero"`
 	Max  time.Duration `json:"max_ns"`
 	// CPUNSPerOp is the CPU time of the whole process divided by the number
 	// of events, in nanoseconds. Zero means that it was not measured.
@@ -168,6 +169,12 @@ func (res *Result) validateExtras() error {
 func (res *Result) validatePercentiles() error {
 	names := [...]string{"p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"}
 	values := [...]time.Duration{res.P50, res.P90, res.P99, res.P999, res.Max}
+	if res.N < SamplesP99 && res.P99 == 0 {
+		values[2] = res.P90
+	}
+	if res.N < SamplesP999 && res.P999 == 0 {
+		values[3] = values[2]
+	}
 	if values[0] < 0 {
 		return fmt.Errorf("%s is negative: %d", names[0], values[0])
 	}

@@ -43,19 +43,14 @@ func (s section) figureNames() []string {
 // numbers is one row under numberHeader.
 func (s section) numbers(g group, res *Result) []string {
 	cells := []string{
-		strconv.FormatInt(res.N, 10),
-		formatDuration(res.P50),
-		formatDuration(res.P90),
-		formatDuration(res.P99),
-		formatDuration(res.P999),
-		formatDuration(res.Max),
 		formatCPU(res.CPUNSPerOp),
 		formatAllocs(res.AllocsPerOp),
 		formatRatio(res.P50, g.best),
 	}
 	if strings.HasSuffix(res.Backend, ")") {
-		cells[7] = notMeasured // a program of its own
+		cells[1] = notMeasured // a program of its own
 	}
+	cells = slices.Concat([]string{strconv.FormatInt(res.N, 10)}, res.latencyCells(), cells)
 	if s.hasFloor() {
 		cells = append(cells, g.floorCell(res))
 	}

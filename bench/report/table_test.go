@@ -27,16 +27,16 @@ producers
   Several goroutines schedule bottom halves on one loop at the same time. Time from scheduling to the callback.
 
   producers  x  backend      n      p50      p90      p99   p99.9     max  CPU/event  allocs/op  ratio
-          2  y  mine` + "\uFFFD" + `µ       1     0 ns     0 ns     0 ns    0 ns    0 ns          –          0      –
+          2  y  mine` + "\uFFFD" + `µ       1     0 ns     0 ns        –       –    0 ns          –          0      –
           2  –  epoll    50000  15.0 µs  2000 µs  30.0 ms  30.0 s  40.0 s          –        1.5  1.00×
-         10  –  epoll        5     0 ns     0 ns     0 ns    0 ns    7 ns          –          0      –
+         10  –  epoll        5     0 ns     0 ns        –       –    7 ns          –          0      –
 
   note: tab (mine` + "\uFFFD" + `µ)
 
 odd` + "\uFFFD" + `name
 
-  backend  n   p50   p90   p99  p99.9   max  CPU/event  allocs/op  ratio
-  mine     1  1 ns  1 ns  1 ns   1 ns  1 ns          –          0  1.00×
+  backend  n   p50   p90  p99  p99.9   max  CPU/event  allocs/op  ratio
+  mine     1  1 ns  1 ns    –      –  1 ns          –          0  1.00×
 
   note: alone
 `

@@ -162,7 +162,7 @@ func overSetting(key, value string, of func(*Result) float64) measure {
 }
 
 func p50Of(res *Result) float64 { return float64(res.P50) }
-func p99Of(res *Result) float64 { return float64(res.P99) }
+func p99Of(res *Result) float64 { p99, _ := res.tails(); return float64(p99) }
 func cpuOf(res *Result) float64 { return res.CPUNSPerOp }
 
 // yardstick is a round trip with futexes on one CPU where the targets were set. A limit
@@ -197,7 +197,10 @@ func converted(of func(*Result) float64) measure {
 // wallClock is a time that the kernel's or the runtime's time slices decide, not the
 // speed of the CPU.
 func wallClock(of func(*Result) float64) measure {
-	return func(_ position, res *Result) (reading, bool) { return reading{value: of(res)}, true }
+	return func(_ position, res *Result) (reading, bool) {
+		v := of(res)
+		return reading{value: v}, v > 0
+	}
 }
 
 // score is the result in one sentence.
