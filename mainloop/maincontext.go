@@ -159,18 +159,36 @@ func (m *MainContext) insert(s *Source, priority int) error {
 	if m.owner.Load() == closed {
 		return ErrClosed
 	}
+	m.place(m.sources, s, priority)
+	return nil
+}
+
+// move gives s another priority. The list never lacks s for another goroutine: Close
+// destroys what it finds in the list, and refuses what comes later.
+func (m *MainContext) move(s *Source, priority int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.place(m.without(s), s, priority)
+}
+
+// place adds s to others, behind those of the same priority. The caller holds mu.
+func (m *MainContext) place(others []attached, s *Source, priority int) {
 	m.serial++
-	m.sources = append(slices.Clone(m.sources), attached{s, priority, m.serial})
+	m.sources = append(slices.Clone(others), attached{s, priority, m.serial})
 	slices.SortFunc(m.sources, func(a, b attached) int {
 		return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(a.serial, b.serial))
 	})
-	return nil
 }
 
 func (m *MainContext) remove(s *Source) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.sources = slices.DeleteFunc(slices.Clone(m.sources), func(a attached) bool { return a.source == s })
+	m.sources = m.without(s)
+}
+
+// without returns the other sources. The caller holds mu.
+func (m *MainContext) without(s *Source) []attached {
+	return slices.DeleteFunc(slices.Clone(m.sources), func(a attached) bool { return a.source == s })
 }
 
 // begin checks that the caller is the owner and that the phases come in order.

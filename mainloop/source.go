@@ -151,8 +151,7 @@ func (s *Source) SetPriority(p int) error {
 	return s.change(func() {
 		s.priority = p
 		if m := s.ctx.Load(); m != nil {
-			m.remove(s)
-			m.insert(s, p)
+			m.move(s, p)
 		}
 	})
 }

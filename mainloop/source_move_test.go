@@ -1,0 +1,37 @@
+package mainloop
+
+import (
+	"sync/atomic"
+	"testing"
+)
+
+// TestSetPriorityOfClosing changes the priority at the point where Close refuses new
+// sources and has not read the list yet: the source stays in the list.
+func TestSetPriorityOfClosing(t *testing.T) {
+	m, err := NewMainContext()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var finalized atomic.Int32
+	s, err := NewSource("s", Funcs{
+		Dispatch: func() bool { return true },
+		Finalize: func() { finalized.Add(1) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Attach(m); err != nil {
+		t.Fatal(err)
+	}
+	m.owner.Store(closed)
+	if err := s.SetPriority(1); err != nil {
+		t.Error(err)
+	}
+	m.owner.Store(nobody)
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := finalized.Load(); n != 1 {
+		t.Errorf("Finalize was called %d times", n)
+	}
+}
