@@ -107,16 +107,16 @@ func smoke(t *testing.T, g *group, c *testCase, where cpus) {
 // A loop that fails ends the waiting for it.
 func TestBrokenSiteIsAnError(t *testing.T) {
 	boom := errors.New("boom")
-	for _, setup := range map[string]func(*site) (runFunc, error){
-		"wake": func(s *site) (runFunc, error) {
-			a := &alarm{site: s, wake: func(int) { s.fail(boom) }}
+	for _, setup := range map[string]func(*fixture) (runFunc, error){
+		"wake": func(s *fixture) (runFunc, error) {
+			a := &wakeRun{fixture: s, wake: func(int) { s.fail(boom) }}
 			return a.run, nil
 		},
-		"pingpong": func(s *site) (runFunc, error) {
-			r := &rally{site: s, over: make(chan struct{}), serve: func(int) { s.fail(boom) }}
+		"pingpong": func(s *fixture) (runFunc, error) {
+			r := &roundTrips{fixture: s, over: make(chan struct{}), serve: func(int) { s.fail(boom) }}
 			return r.run, nil
 		},
-		"producers": func(s *site) (runFunc, error) {
+		"producers": func(s *fixture) (runFunc, error) {
 			run, err := producersSetup(s, GoroutineChannel, anywhere, 2)
 			s.fail(boom)
 			return run, err
@@ -145,7 +145,7 @@ func TestBatchesCountTheirRuns(t *testing.T) {
 }
 
 func TestUnpinnedIsSaid(t *testing.T) {
-	c := testCase{row: "test", driver: elsewhere, setup: func(*site) (runFunc, error) {
+	c := testCase{row: "test", driver: elsewhere, setup: func(*fixture) (runFunc, error) {
 		return func(b budget, rec *report.Recorder) (int64, error) { rec.Record(1); return 1, nil }, nil
 	}}
 	tl := newTally(&c)

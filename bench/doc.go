@@ -21,7 +21,7 @@
 //     and what is measured is latency, not how a queue grows.
 //   - Threads that a case needs in a certain place are locked and pinned, and
 //     thrown away afterwards. The rows in plain Go keep their goroutines unlocked,
-//     because a locked goroutine is slow to switch to and nobody would write it
+//     because a locked goroutine is slow to switch to and no program does it
 //     so; instead, all threads of the process are kept on the CPU in question.
 //     What could not be pinned is said in the result.
 //   - A program of bench/peers, for comparison, is a process of its own. It is started

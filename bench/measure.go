@@ -35,7 +35,7 @@ type tally struct {
 	allocs uint64
 	notes  []string
 	rounds []time.Duration // the median of each
-	// figures are what the case says besides; that of the last round counts.
+	// figures are what else the case says; that of the last round counts.
 	figures map[string]float64
 }
 
@@ -48,7 +48,7 @@ func newTally(c *testCase) *tally {
 // round sets a case up, measures it and takes it down again. scratch is where the
 // samples go at first, those of the warm-up too.
 func (t *tally) round(c *testCase, where cpus, p phase, scratch *report.Recorder) error {
-	s := newSite(where)
+	s := newFixture(where)
 	done := make(chan error)
 	s.start(c.driver, func() {
 		err := t.onDriver(s, c, p, scratch)
@@ -67,7 +67,7 @@ func (t *tally) round(c *testCase, where cpus, p phase, scratch *report.Recorder
 }
 
 // onDriver runs on the goroutine that drives the case.
-func (t *tally) onDriver(s *site, c *testCase, p phase, scratch *report.Recorder) error {
+func (t *tally) onDriver(s *fixture, c *testCase, p phase, scratch *report.Recorder) error {
 	run, err := c.setup(s)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (t *tally) onDriver(s *site, c *testCase, p phase, scratch *report.Recorder
 }
 
 // measure is the part that counts.
-func (t *tally) measure(s *site, c *testCase, p phase, run runFunc, scratch *report.Recorder) error {
+func (t *tally) measure(s *fixture, c *testCase, p phase, run runFunc, scratch *report.Recorder) error {
 	call(p.begin)
 	s.cpu = 0
 	before := readUsage(c.aside)
@@ -158,7 +158,7 @@ func (t *tally) results(scenario string, c *testCase) []report.Result {
 			Figures:     maps.Clone(t.figures),
 			Notes:       append([]string(nil), t.notes...),
 		}
-		if c.crowded {
+		if c.othersCompute {
 			r.CPUNSPerOp = 0 // not measured
 		}
 		t.rec.Summarize(&r)

@@ -42,7 +42,7 @@ var peerRows = []peerRow{
 }
 
 const (
-	peerNote = "a program of its own from bench/peers, started anew for each round; allocations are not counted"
+	peerNote = "a program of its own from bench/peers, started again for each round; allocations are not counted"
 	glibNote = "GLib: a thread with a GMainContext and one GSource that g_source_set_ready_time triggers and that dispatches a callback, as a bottom half does; in self-notifier and idle-fds, a GSource that watches an eventfd"
 )
 
@@ -76,36 +76,36 @@ func fdFloors() []string {
 	return []string{"ppoll+read (C)", "epoll-et (C)", "epoll+read (C)", "io_uring (C)", "io_uring-oneshot (C)"}
 }
 
-// peerSpot says which CPUs the two threads of a peer run on.
-type peerSpot int
+// peerPinning says which CPUs the two threads of a peer run on.
+type peerPinning int
 
 const (
-	spotFree  peerSpot = iota // none of them pinned
-	spotHome                  // both on the CPU of the loop
-	spotApart                 // the loop at home, who wakes it on another CPU
+	unpinned       peerPinning = iota // none of them pinned
+	pinnedTogether                    // both on the CPU of the loop
+	pinnedApart                       // the loop at home, who wakes it on another CPU
 )
 
 // cases makes one for each of the rows.
-func peerCases(rows []string, params []param, spot peerSpot, args ...string) (cases []testCase) {
+func peerCases(rows []string, params []param, pinning peerPinning, args ...string) (cases []testCase) {
 	for _, name := range rows {
 		row, _ := peerOf(name)
 		c := testCase{row: name, params: params, outside: true, notes: append([]string{peerNote}, row.notes...)}
-		own := spot
+		own := pinning
 		if row.apart {
-			own = spotApart
+			own = pinnedApart
 		}
-		c.setup = func(s *site) (runFunc, error) { return peerSetup(s, row, own, args) }
+		c.setup = func(s *fixture) (runFunc, error) { return peerSetup(s, row, own, args) }
 		cases = append(cases, c)
 	}
 	return cases
 }
 
-func peerSetup(s *site, row peerRow, spot peerSpot, args []string) (runFunc, error) {
+func peerSetup(s *fixture, row peerRow, pinning peerPinning, args []string) (runFunc, error) {
 	path, err := findPeer(row.program)
 	if err != nil {
 		return nil, err
 	}
-	args = append(append([]string{row.mode, "-raw"}, args...), s.spotArgs(spot)...)
+	args = append(append([]string{row.mode, "-raw"}, args...), s.pinningArgs(pinning)...)
 	return func(b budget, rec *report.Recorder) (int64, error) {
 		run, err := row.run(path, append(args, budgetArgs(b)...))
 		if err != nil {
@@ -122,8 +122,8 @@ func peerSetup(s *site, row peerRow, spot peerSpot, args []string) (runFunc, err
 	}, nil
 }
 
-func (s *site) spotArgs(spot peerSpot) []string {
-	if spot == spotFree {
+func (s *fixture) pinningArgs(pinning peerPinning) []string {
+	if pinning == unpinned {
 		return []string{"-cpu", "none"}
 	}
 	home, err := s.cpus.of(atHome)
@@ -131,9 +131,9 @@ func (s *site) spotArgs(spot peerSpot) []string {
 		s.note("not pinned: " + err.Error())
 		return []string{"-cpu", "none"}
 	}
-	if other, err := s.cpus.of(elsewhere); spot == spotApart && err == nil {
+	if other, err := s.cpus.of(elsewhere); pinning == pinnedApart && err == nil {
 		return []string{"-cpus", fmt.Sprintf("%d,%d", home, other)}
-	} else if spot == spotApart {
+	} else if pinning == pinnedApart {
 		s.note("not pinned: " + err.Error())
 	}
 	return []string{"-cpu", fmt.Sprint(home)}
@@ -201,7 +201,7 @@ type peerRun struct {
 func (r *peerRun) ops() int64 { return int64(len(r.samples)) * r.batch }
 
 // errPeerOutput is wrapped by every error about what a peer printed.
-var errPeerOutput = errors.New("the peer's output is not what this version understands; make -C bench/peers builds it anew")
+var errPeerOutput = errors.New("the peer's output is not what this version understands; make -C bench/peers builds it again")
 
 // peerHead is the line of JSON. Everything is a pointer or a string, so that what is
 // missing is noticed.

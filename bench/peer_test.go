@@ -169,21 +169,21 @@ func TestRowsIn(t *testing.T) {
 }
 
 // Peers are pinned like the rows of the library.
-func TestPeerSpots(t *testing.T) {
+func TestPeerPinning(t *testing.T) {
 	for _, c := range []struct {
-		where cpus
-		spot  peerSpot
-		want  string
-		notes int
+		where   cpus
+		pinning peerPinning
+		want    string
+		notes   int
 	}{
-		{cpus{2, 3}, spotFree, "-cpu none", 0},
-		{cpus{2, 3}, spotHome, "-cpu 2", 0},
-		{cpus{2, 3}, spotApart, "-cpus 2,3", 0},
-		{cpus{2, -1}, spotApart, "-cpu 2", 1},
-		{cpus{-1, -1}, spotHome, "-cpu none", 1},
+		{cpus{2, 3}, unpinned, "-cpu none", 0},
+		{cpus{2, 3}, pinnedTogether, "-cpu 2", 0},
+		{cpus{2, 3}, pinnedApart, "-cpus 2,3", 0},
+		{cpus{2, -1}, pinnedApart, "-cpu 2", 1},
+		{cpus{-1, -1}, pinnedTogether, "-cpu none", 1},
 	} {
-		s := newSite(c.where)
-		if got := strings.Join(s.spotArgs(c.spot), " "); got != c.want || len(s.notes) != c.notes {
+		s := newFixture(c.where)
+		if got := strings.Join(s.pinningArgs(c.pinning), " "); got != c.want || len(s.notes) != c.notes {
 			t.Errorf("%+v: %s, notes %q", c, got, s.notes)
 		}
 	}

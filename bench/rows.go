@@ -112,7 +112,7 @@ func isLocked(row string) bool {
 }
 
 // driverOf is where a row is driven in scenarios on one thread. What is not locked is
-// kept at home with all threads of the process instead, see site.confine.
+// kept at home with all threads of the process instead, see fixture.confine.
 func driverOf(row string) place {
 	if isLocked(row) {
 		return atHome
@@ -177,28 +177,28 @@ func openLoop(row string, home cpus, opts ...aio.Option) (*aio.Context, error) {
 	return loop, nil
 }
 
-// station sets up a row: something that can be woken through any of n doors, and
-// then calls handle with the door's number. It returns the function that wakes,
-// which any goroutine may call. Nobody uses a door again before it was answered.
-func (s *site) station(row string, at place, n int, handle func(door int), opts ...aio.Option) (wake func(door int), err error) {
+// waker sets up a row: something that can be woken through any of n slots, and
+// then calls handle with the slot's number. It returns the function that wakes,
+// which any goroutine may call. A slot is used again only after its answer.
+func (s *fixture) waker(row string, at place, n int, handle func(slot int), opts ...aio.Option) (wake func(slot int), err error) {
 	switch row {
 	case GoroutineChannel:
-		return s.channelStation(n, handle), nil
+		return s.channelWaker(n, handle), nil
 	case Netpoller:
-		return s.netpollerStation(n, handle)
+		return s.netpollerWaker(n, handle)
 	}
-	return s.loopStation(row, at, n, handle, opts)
+	return s.loopWaker(row, at, n, handle, opts)
 }
 
-// loopStation is a Context with a bottom half for each door.
-func (s *site) loopStation(row string, at place, n int, handle func(int), opts []aio.Option) (func(int), error) {
+// loopWaker is a Context with a bottom half for each slot.
+func (s *fixture) loopWaker(row string, at place, n int, handle func(int), opts []aio.Option) (func(int), error) {
 	loop, err := openLoop(row, s.cpus, opts...)
 	if err != nil {
 		return nil, err
 	}
-	doors := make([]*aio.BottomHalf, n)
-	for i := range doors {
-		doors[i] = loop.NewBottomHalf(func() { handle(i) })
+	slots := make([]*aio.BottomHalf, n)
+	for i := range slots {
+		slots[i] = loop.NewBottomHalf(func() { handle(i) })
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -207,11 +207,11 @@ func (s *site) loopStation(row string, at place, n int, handle func(int), opts [
 	}
 	s.start(at, func() { ended <- s.runLoop(ctx, loop) })
 	s.atExit(func() error { cancel(); return <-ended })
-	return func(door int) { _ = doors[door].Schedule() }, nil // it fails only on a closed loop, which s.broken tells
+	return func(slot int) { _ = slots[slot].Schedule() }, nil // it fails only on a closed loop, which s.broken tells
 }
 
 // runLoop runs and closes a loop on the calling goroutine.
-func (s *site) runLoop(ctx context.Context, loop *aio.Context) error {
+func (s *fixture) runLoop(ctx context.Context, loop *aio.Context) error {
 	err := loop.Run(ctx)
 	if errors.Is(err, context.Canceled) {
 		return loop.Close()
@@ -221,43 +221,43 @@ func (s *site) runLoop(ctx context.Context, loop *aio.Context) error {
 	return err
 }
 
-// channelStation is a goroutine that receives the numbers of doors.
-func (s *site) channelStation(n int, handle func(int)) func(int) {
-	doors, ended := make(chan int, n), make(chan struct{})
+// channelWaker is a goroutine that receives the numbers of slots.
+func (s *fixture) channelWaker(n int, handle func(int)) func(int) {
+	slots, ended := make(chan int, n), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for door := range doors {
-			handle(door)
+		for slot := range slots {
+			handle(slot)
 		}
 	}()
-	s.atExit(func() error { close(doors); <-ended; return nil })
-	return func(door int) { doors <- door }
+	s.atExit(func() error { close(slots); <-ended; return nil })
+	return func(slot int) { slots <- slot }
 }
 
-// netpollerStation is a goroutine that reads an eventfd. With several doors, the
+// netpollerWaker is a goroutine that reads an eventfd. With several slots, the
 // numbers come through a channel, as a program would do it.
-func (s *site) netpollerStation(n int, handle func(int)) (func(int), error) {
+func (s *fixture) netpollerWaker(n int, handle func(int)) (func(int), error) {
 	if n == 1 {
 		fd, err := s.reader(func() { handle(0) })
 		return func(int) { setEventfd(fd) }, err
 	}
-	doors := make(chan int, n)
+	slots := make(chan int, n)
 	fd, err := s.reader(func() {
 		for {
 			select {
-			case door := <-doors:
-				handle(door)
+			case slot := <-slots:
+				handle(slot)
 			default:
 				return
 			}
 		}
 	})
-	return func(door int) { doors <- door; setEventfd(fd) }, err
+	return func(slot int) { slots <- slot; setEventfd(fd) }, err
 }
 
 // reader starts a goroutine that calls handle each time that it could read from
 // the eventfd that is returned.
-func (s *site) reader(handle func()) (fd int, err error) {
+func (s *fixture) reader(handle func()) (fd int, err error) {
 	file, fd, err := eventfdFile()
 	if err != nil {
 		return -1, err
@@ -268,7 +268,7 @@ func (s *site) reader(handle func()) (fd int, err error) {
 	return fd, nil
 }
 
-func (s *site) readAll(file *os.File, handle func()) error {
+func (s *fixture) readAll(file *os.File, handle func()) error {
 	buf := make([]byte, 8)
 	for {
 		if _, err := file.Read(buf); errors.Is(err, os.ErrClosed) {

@@ -17,7 +17,7 @@ type Config struct {
 	// Quick measures for an eighth of the time or less, in fewer rounds, and fewer
 	// settings of the parameters.
 	Quick bool
-	// Rounds is how often each row gets its turn; 0 means 5, or 2 if it is to be quick.
+	// Rounds is how often each row gets its turn; 0 means 5, or 2 for a quick run.
 	Rounds int
 	// CPUs are the two to pin to, of the loop and of who wakes it. nil means the
 	// first two that the process may use.
@@ -193,7 +193,7 @@ func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) 
 	return results, nil
 }
 
-// turns is the order of n cases in a round: each has one turn, and nobody is always
+// turns is the order of n cases in a round: each has one turn, and none is always
 // first.
 func turns(round, n int) []int {
 	order := make([]int, n)

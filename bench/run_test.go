@@ -125,7 +125,7 @@ func TestConfineIsUndone(t *testing.T) {
 		}
 		return sets
 	}
-	s := newSite(where)
+	s := newFixture(where)
 	s.confine()
 	for _, set := range affinities() {
 		if set.Count() != 1 || !set.IsSet(where.home) {

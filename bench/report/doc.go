@@ -2,7 +2,7 @@
 // that a program can read back, as an aligned table for a terminal, as one
 // self-contained HTML page, and as single SVG pictures.
 //
-// It knows nothing about event loops. Whoever measures fills a [Recorder] with
+// It knows nothing about event loops. The caller fills a [Recorder] with
 // durations, turns it into a [Result], and collects the results of one run in
 // a [Report] together with the [Machine] they were taken on.
 //

@@ -122,6 +122,7 @@ func TestHistogramPoints(t *testing.T) {
 
 func TestDistributionWithoutHistogram(t *testing.T) {
 	res := minimal()
+	res.N = SamplesP999
 	c := distCurve(&res, 0)
 	var got []float64
 	for _, p := range c.points {

@@ -22,8 +22,8 @@ type section struct {
 type group struct {
 	params  map[string]string
 	results []*Result
-	// best is the lowest p50 of the group.
-	best time.Duration
+	// lowest is the lowest p50 of the group.
+	lowest time.Duration
 }
 
 // parity is the ratio up to which two rows count as equally good, because runs
@@ -31,9 +31,9 @@ type group struct {
 const parity = 1.05
 
 // leads tells if a result is the best of its group or on a par with it. It is false
-// where there is nobody to win against.
+// where there is no other row.
 func (g group) leads(res *Result) bool {
-	return len(g.results) > 1 && float64(res.P50) <= parity*float64(g.best)
+	return len(g.results) > 1 && float64(res.P50) <= parity*float64(g.lowest)
 }
 
 // sections sorts the results of a report into what a reader sees.
@@ -73,12 +73,12 @@ func newSection(name string, results []*Result) section {
 func (s *section) add(res *Result) {
 	n := len(s.groups)
 	if n == 0 || compareParams(s.keys, s.groups[n-1].params, res.Params) != 0 {
-		s.groups = append(s.groups, group{params: res.Params, results: []*Result{res}, best: res.P50})
+		s.groups = append(s.groups, group{params: res.Params, results: []*Result{res}, lowest: res.P50})
 		return
 	}
 	g := &s.groups[n-1]
 	g.results = append(g.results, res)
-	g.best = min(g.best, res.P50)
+	g.lowest = min(g.lowest, res.P50)
 }
 
 // paramKeys is the union of the keys that the results have.

@@ -61,11 +61,11 @@ func TestParamKeys(t *testing.T) {
 
 func TestLeads(t *testing.T) {
 	a, b, c := &Result{P50: 1000}, &Result{P50: 1050}, &Result{P50: 1051}
-	g := group{results: []*Result{a, b, c}, best: 1000}
+	g := group{results: []*Result{a, b, c}, lowest: 1000}
 	if !g.leads(a) || !g.leads(b) || g.leads(c) {
 		t.Errorf("leads: %v %v %v, want true true false", g.leads(a), g.leads(b), g.leads(c))
 	}
-	if alone := (group{results: []*Result{a}, best: 1000}); alone.leads(a) {
+	if alone := (group{results: []*Result{a}, lowest: 1000}); alone.leads(a) {
 		t.Error("a row that has no rival cannot lead")
 	}
 }

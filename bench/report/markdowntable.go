@@ -21,7 +21,7 @@ func (t *mdTable) String() string {
 	return t.text(t.rows)
 }
 
-// folded shows the first rows, and the others when somebody asks for them.
+// folded shows the first rows, and the others on request.
 func (t *mdTable) folded(open int) string {
 	if len(t.rows) <= open+open/4 { // a few more would not be worth a click
 		return t.String()

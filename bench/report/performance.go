@@ -32,9 +32,9 @@ type performanceData struct {
 	Sections                       []performanceSection
 	Score, Yardstick               string
 	Missed, Reached, Unmeasured    string
-	Tournament                     string
+	Matrix                         string
 
-	Defeats, Victories, Parities, Prices duelList
+	Defeats, Victories, Parities, Prices comparisonList
 }
 
 type performanceSection struct {
@@ -91,11 +91,11 @@ func (r *Report) performanceData(folder string, files map[string][]byte) (*perfo
 		Quick: r.Run != nil && r.Run.Quick,
 		Facts: r.runFacts(),
 		Score: score(verdicts), Yardstick: yardstickInWords(sections),
-		Missed: missedTable(verdicts), Reached: reachedTable(verdicts), Unmeasured: unmeasuredTable(verdicts), Tournament: tournament(sections),
+		Missed: missedTable(verdicts), Reached: reachedTable(verdicts), Unmeasured: unmeasuredTable(verdicts), Matrix: matrix(sections),
 	}
-	list := duels(sections)
+	list := comparisons(sections)
 	data.Spread = spreadInWords(list)
-	data.fight(list)
+	data.listAll(list)
 	for _, s := range sections {
 		ps, err := r.performanceSection(s, files)
 		if err != nil {
@@ -106,12 +106,12 @@ func (r *Report) performanceData(folder string, files map[string][]byte) (*perfo
 	return data, nil
 }
 
-func (data *performanceData) fight(list []duel) {
-	median := func(d duel) float64 { return d.Median }
-	data.Defeats = listDuels(list, "defeat", "defeats", duel.lost, median)
-	data.Victories = listDuels(list, "victory", "victories", duel.won, func(d duel) float64 { return -d.Median })
-	data.Parities = listDuels(list, "draw", "draws", duel.even, median)
-	data.Prices = listDuels(list, "comparison", "comparisons", func(d duel) bool { return d.price() > parity }, duel.price)
+func (data *performanceData) listAll(list []comparison) {
+	median := func(d comparison) float64 { return d.Median }
+	data.Defeats = listComparisons(list, "defeat", "defeats", comparison.lost, median)
+	data.Victories = listComparisons(list, "victory", "victories", comparison.won, func(d comparison) float64 { return -d.Median })
+	data.Parities = listComparisons(list, "draw", "draws", comparison.even, median)
+	data.Prices = listComparisons(list, "comparison", "comparisons", func(d comparison) bool { return d.price() > parity }, comparison.price)
 }
 
 func (r *Report) runName() string {
@@ -199,7 +199,7 @@ func (r *Report) roundsInWords() string {
 
 // spreadInWords says how much the rounds of one comparison differ, which is how much a
 // reader should trust a ratio. It is empty if there is nothing to say it with.
-func spreadInWords(list []duel) string {
+func spreadInWords(list []comparison) string {
 	var spreads []float64
 	for _, d := range list {
 		if d.Rounds > 1 && d.Low > 0 {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 const goldenPerformance = "testdata/performance.golden.md"
 
@@ -28,7 +28,7 @@ func performanceOf(t *testing.T, r *Report) (page string, files map[string][]byt
 	return string(p.Page), p.Files
 }
 
-// TestPerformanceGolden holds the page to the bytes that somebody has looked at. After
+// TestPerformanceGolden holds the page to the bytes that were reviewed. After
 // a change that is meant: go test ./bench/report -run PerformanceGolden -update
 func TestPerformanceGolden(t *testing.T) {
 	r := syntheticReport()
@@ -119,8 +119,8 @@ func TestPerformanceTables(t *testing.T) {
 	}
 }
 
-// duelReport is a ping-pong in which each row takes the same time in all of five rounds.
-func duelReport(p50 map[string]time.Duration) *Report {
+// comparisonReport is a ping-pong in which each row takes the same time in all of five rounds.
+func comparisonReport(p50 map[string]time.Duration) *Report {
 	r := &Report{Machine: syntheticMachine()}
 	for row, d := range p50 {
 		r.Results = append(r.Results, Result{
@@ -140,7 +140,7 @@ func between(page, from, to string) string {
 
 // TestMissesAndDefeatsArePrinted: and nowhere else than where they belong.
 func TestMissesAndDefeatsArePrinted(t *testing.T) {
-	page, _ := performanceOf(t, duelReport(map[string]time.Duration{
+	page, _ := performanceOf(t, comparisonReport(map[string]time.Duration{
 		"epoll": 2200, "epoll-et (C)": 2000, "libev (C)": 1100, "glib (C)": 4400, "goroutine+channel": 275,
 	}))
 	missed, reached := between(page, "### Missed", "### Reached"), between(page, "### Reached", "### Not measured in this run")
@@ -185,7 +185,7 @@ func TestDuelOutcome(t *testing.T) {
 		{Ratio{1, 1, 1, 1}, 100, 100, "even"},
 		{Ratio{2, 2, 2, 1}, 200, 100, "lost"},
 	} {
-		d := duel{ours: &Result{P50: c.ours}, other: &Result{P50: c.theirs}, Ratio: c.ratio}
+		d := comparison{ours: &Result{P50: c.ours}, other: &Result{P50: c.theirs}, Ratio: c.ratio}
 		got := map[string]bool{"even": d.even(), "lost": d.lost(), "won": d.won()}
 		for outcome, is := range got {
 			if is != (outcome == c.want) {
@@ -197,7 +197,7 @@ func TestDuelOutcome(t *testing.T) {
 
 // TestPriceOfAVictory: what is faster and takes more CPU time is said to.
 func TestPriceOfAVictory(t *testing.T) {
-	r := duelReport(map[string]time.Duration{"io_uring": 500, "glib (C)": 1000})
+	r := comparisonReport(map[string]time.Duration{"io_uring": 500, "glib (C)": 1000})
 	for i := range r.Results {
 		r.Results[i].CPUNSPerOp = 700
 		if r.Results[i].Backend == "io_uring" {
@@ -213,7 +213,7 @@ func TestPriceOfAVictory(t *testing.T) {
 
 // TestPerformanceNames: what names from a file can hold breaks neither table nor comment.
 func TestPerformanceNames(t *testing.T) {
-	r := duelReport(map[string]time.Duration{"epoll": 2, "a|b <i>\n--> (C)": 1})
+	r := comparisonReport(map[string]time.Duration{"epoll": 2, "a|b <i>\n--> (C)": 1})
 	r.Run = &Run{Name: `--> | <b>`, Version: "`x`"}
 	page, _ := performanceOf(t, r)
 	for _, bad := range []string{"<i>", "<b>", "`x`"} {
@@ -249,7 +249,7 @@ func TestRunCommand(t *testing.T) {
 
 // TestRunIsKept: how the results were taken comes through the JSON.
 func TestRunIsKept(t *testing.T) {
-	r := duelReport(map[string]time.Duration{"epoll": 2})
+	r := comparisonReport(map[string]time.Duration{"epoll": 2})
 	r.Run = &Run{Name: "n", Version: "v", Options: []string{"-quick"}, Quick: true, Took: time.Minute}
 	var b bytes.Buffer
 	if err := r.WriteJSON(&b); err != nil {
@@ -268,7 +268,7 @@ func TestRunIsKept(t *testing.T) {
 }
 
 func TestSpreadInWords(t *testing.T) {
-	list := []duel{{Ratio: Ratio{1, 0.5, 1.5, 5}}, {Ratio: Ratio{1, 1, 1.25, 5}}, {Ratio: Ratio{1, 1, 1, 5}}, {Ratio: Ratio{9, 9, 9, 1}}}
+	list := []comparison{{Ratio: Ratio{1, 0.5, 1.5, 5}}, {Ratio: Ratio{1, 1, 1.25, 5}}, {Ratio: Ratio{1, 1, 1, 5}}, {Ratio: Ratio{9, 9, 9, 1}}}
 	if got := spreadInWords(list); !strings.Contains(got, "no more than 1.25 times") {
 		t.Error(got)
 	}
@@ -278,7 +278,7 @@ func TestSpreadInWords(t *testing.T) {
 }
 
 func TestPerformanceRefuses(t *testing.T) {
-	r := duelReport(map[string]time.Duration{"epoll": 2})
+	r := comparisonReport(map[string]time.Duration{"epoll": 2})
 	r.Results[0].N = 0
 	if _, err := r.Performance("performance"); !errors.Is(err, ErrInvalid) {
 		t.Errorf("%v", err)

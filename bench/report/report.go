@@ -25,7 +25,7 @@ type Report struct {
 	Results []Result `json:"results"`
 }
 
-// Run is how the results of a report were taken, so that somebody can repeat it.
+// Run is how the results of a report were taken, so that it can be repeated.
 type Run struct {
 	// Name is what people call it.
 	Name string `json:"name,omitempty"`
@@ -71,7 +71,7 @@ type Result struct {
 	// Rounds is the p50 of each round, in the order of time. Rows of one group took
 	// turns: what stands at the same place was measured at nearly the same time.
 	Rounds []time.Duration `json:"rounds_p50_ns,omitempty"`
-	// Figures are what was measured besides latency, by name with its unit, for
+	// Figures are what was measured other than latency, by name with its unit, for
 	// example "bytes/fd".
 	Figures map[string]float64 `json:"figures,omitempty"`
 	// Notes are sentences a reader of the numbers has to know, for example

@@ -114,7 +114,7 @@ func (f figure) openTag(canvas *vgsvg.Canvas) string {
 		html.EscapeString(printable(f.describe())), w.Points(), h.Points())
 }
 
-// describe is what somebody hears who cannot see the picture. The numbers are
+// describe is what a screen reader says. The numbers are
 // in the tables.
 func (f figure) describe() string {
 	if len(f.panels) == 1 && f.panels[0].title != "" {

@@ -45,7 +45,7 @@ func (s section) numbers(g group, res *Result) []string {
 	cells := []string{
 		formatCPU(res.CPUNSPerOp),
 		formatAllocs(res.AllocsPerOp),
-		formatRatio(res.P50, g.best),
+		formatRatio(res.P50, g.lowest),
 	}
 	if strings.HasSuffix(res.Backend, ")") {
 		cells[1] = notMeasured // a program of its own

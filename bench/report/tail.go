@@ -2,7 +2,8 @@ package report
 
 import "time"
 
-// The samples that a percentile takes. Of fewer, it says no more than the maximum.
+// SamplesP99 and SamplesP999 are how many samples a percentile takes. Of fewer, it says
+// no more than the maximum.
 const (
 	SamplesP99  = 100
 	SamplesP999 = 1000

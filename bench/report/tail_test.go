@@ -34,7 +34,7 @@ func TestTailsNeedSamples(t *testing.T) {
 		checkTail(t, c.n, "line of a distribution", len(distCurve(&Result{N: res.N, P99: 1, P999: 1}, 0).points) == 4, c.p999)
 		_, ok := wallClock(p99Of)(position{}, &res)
 		checkTail(t, c.n, "target", ok, c.p99)
-		checkTail(t, c.n, "ratio", duel{ours: &res, other: &res}.tail() > 0, c.p99)
+		checkTail(t, c.n, "ratio", comparison{ours: &res, other: &res}.tail() > 0, c.p99)
 	}
 }
 

@@ -127,7 +127,7 @@ func overReference(ref reference) measure {
 	}
 }
 
-// figureOf is what was measured besides time, multiplied by a setting if it is named.
+// figureOf is what was measured other than time, multiplied by a setting if it is named.
 func figureOf(name, times string) measure {
 	return func(p position, res *Result) (reading, bool) {
 		v, ok := res.Figures[name]

@@ -23,7 +23,7 @@ var (
 )
 
 // crowded is the documented setting: for each loop a P more than goroutines compute.
-func crowded(from ...string) settings {
+func computing(from ...string) settings {
 	return settings{"from": from, "gomaxprocs": {"4"}, "computing": {"2"}}
 }
 
@@ -40,8 +40,8 @@ var targets = slices.Concat(
 		{"round trip in park mode", "pingpong", parkRows, pinnedYes, converted(p50Of), 1000, inNS},
 		{"round trip in park mode, any GOMAXPROCS", "busy", parkRows, quietPark, converted(p50Of), 1000, inNS},
 		{"round trip at GOMAXPROCS 1, p99", "busy", slices.Concat(fastRows, parkRows), oneProc, wallClock(p99Of), 20e3, inNS},
-		{"round trip of two loops while every CPU computes, p99", "busy", niceRows, crowded("loop"), wallClock(p99Of), 100e3, inNS},
-		{"round trip from a goroutine or a process while every CPU computes, p99", "busy", niceRows, crowded("goroutine", "process"), wallClock(p99Of), 100e3, inNS},
+		{"round trip of two loops while every CPU computes, p99", "busy", niceRows, computing("loop"), wallClock(p99Of), 100e3, inNS},
+		{"round trip from a goroutine or a process while every CPU computes, p99", "busy", niceRows, computing("goroutine", "process"), wallClock(p99Of), 100e3, inNS},
 		{"round trip of main loops, over GLib", "mainloop", threadRows, pinnedYes, over("glib (C)"), 1, inTimes},
 	},
 	[]target{

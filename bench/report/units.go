@@ -9,7 +9,7 @@ import (
 	"unicode"
 )
 
-// notMeasured stands in tables where there is no number.
+// notMeasured is shown where there is no number.
 const notMeasured = "–"
 
 // formatDuration writes a latency the same way everywhere.
@@ -40,7 +40,7 @@ func threeDigits(v float64) string {
 	return strconv.FormatFloat(v, 'f', 0, 64)
 }
 
-// formatCPU is formatNS, where zero means that nobody measured.
+// formatCPU is formatNS, where zero means not measured.
 func formatCPU(ns float64) string {
 	if ns == 0 {
 		return notMeasured

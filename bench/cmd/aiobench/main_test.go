@@ -166,7 +166,7 @@ func TestForbiddenBackend(t *testing.T) {
 	}
 }
 
-// A backend that nobody asked for by name is left out, and the report says so.
+// A backend that was not asked for by name is left out, and the report says so.
 func TestForbiddenBackendIsLeftOut(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "r.json")
 	c := newChild(t, "noring", "-quick", "-scenario", "self-bh", "-json", file)

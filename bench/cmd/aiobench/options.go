@@ -15,7 +15,7 @@ import (
 // options is a parsed command line.
 type options struct {
 	config bench.Config
-	// strict is set if somebody asked for backends: each has to run then.
+	// strict is set if backends were asked for: each has to run then.
 	strict              bool
 	json, html, out     string
 	name, version       string
@@ -28,7 +28,7 @@ type options struct {
 // errHelp is returned by parse for -help.
 var errHelp = errors.New("help")
 
-// What -backend and -scenario take besides names.
+// What -backend and -scenario take instead of names.
 const (
 	all       = "all"
 	available = "available"
@@ -68,7 +68,7 @@ func parse(args []string) (*options, error) {
 	return o, o.resolve()
 }
 
-// repeat is what of the command line somebody needs to take the same measurements.
+// repeat is the part of the command line that repeats the same measurements.
 func (o *options) repeat() (args []string) {
 	if o.config.Quick {
 		args = append(args, "-quick")

@@ -215,7 +215,7 @@ func (m *meter) begin() {
 	m.cpuStart = m.used()
 }
 
-// take counts one sample and says whether there is to be another.
+// take counts one sample and says whether another follows.
 func (m *meter) take(at, sample time.Duration) bool {
 	if !m.measuring {
 		m.warmed++

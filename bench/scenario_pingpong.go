@@ -28,9 +28,9 @@ func pingpongPeers(pinned string) []testCase {
 	params := []param{{"pinned", pinned}}
 	rows := slices.Concat([]string{"gnet (Go)"}, loopPeers(), []string{"futex (C)"}, fdFloors())
 	if pinned == "yes" {
-		return peerCases(rows, params, spotHome)
+		return peerCases(rows, params, pinnedTogether)
 	}
-	cases := peerCases(append(rows, "spin (C)"), params, spotFree)
+	cases := peerCases(append(rows, "spin (C)"), params, unpinned)
 	for i := range cases {
 		cases[i].notes = append(cases[i].notes, freeNote)
 	}
@@ -49,23 +49,23 @@ func pingpongCase(row, pinned string) testCase {
 			c.notes = []string{unlockedNote}
 		}
 	}
-	c.setup = func(s *site) (runFunc, error) { return pingpongSetup(s, row, at) }
+	c.setup = func(s *fixture) (runFunc, error) { return pingpongSetup(s, row, at) }
 	return c
 }
 
-func pingpongSetup(s *site, row string, at place) (runFunc, error) {
+func pingpongSetup(s *fixture, row string, at place) (runFunc, error) {
 	if at == atHome && !isLocked(row) {
 		s.confine()
 	}
 	s.atLeastTwoProcs()
-	return s.rally(func(handle func(int)) (func(int), error) { return s.station(row, at, 1, handle) })
+	return s.roundTrips(func(handle func(int)) (func(int), error) { return s.waker(row, at, 1, handle) })
 }
 
-// rally sets up two stations that wake each other.
-func (s *site) rally(station func(handle func(int)) (wake func(int), err error)) (runFunc, error) {
-	r := &rally{site: s, over: make(chan struct{}, 1)}
+// roundTrips sets up two wakers that wake each other.
+func (s *fixture) roundTrips(waker func(handle func(int)) (wake func(int), err error)) (runFunc, error) {
+	r := &roundTrips{fixture: s, over: make(chan struct{}, 1)}
 	var ping, pong func(int)
-	ping, err := station(func(int) {
+	ping, err := waker(func(int) {
 		if r.tick() {
 			pong(0)
 		}
@@ -73,17 +73,17 @@ func (s *site) rally(station func(handle func(int)) (wake func(int), err error))
 	if err != nil {
 		return nil, err
 	}
-	pong, err = station(func(int) { ping(0) })
+	pong, err = waker(func(int) { ping(0) })
 	r.serve = ping
 	return r.run, err
 }
 
-// rally counts round trips. Its fields belong to the first station while a run is
+// roundTrips counts round trips. Its fields belong to the first waker while a run is
 // under way, and to the driver otherwise.
-type rally struct {
-	site  *site
-	serve func(door int)
-	over  chan struct{}
+type roundTrips struct {
+	fixture *fixture
+	serve   func(slot int)
+	over    chan struct{}
 
 	budget  budget
 	rec     *report.Recorder
@@ -92,16 +92,16 @@ type rally struct {
 	last    time.Duration
 }
 
-func (r *rally) run(b budget, rec *report.Recorder) (int64, error) {
+func (r *roundTrips) run(b budget, rec *report.Recorder) (int64, error) {
 	r.budget, r.rec, r.started, r.n = b, rec, false, 0
 	r.serve(0)
-	err := r.site.await(r.over)
+	err := r.fixture.await(r.over)
 	return r.n, err
 }
 
 // tick ends one round trip and begins the next, with one reading of the clock. It
-// reports whether there is to be one.
-func (r *rally) tick() bool {
+// reports whether there is one.
+func (r *roundTrips) tick() bool {
 	at := now()
 	if r.started {
 		r.rec.Record(at - r.last)

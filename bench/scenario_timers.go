@@ -36,7 +36,7 @@ const timersNote = "rearm: one timer, chosen at random, is moved to another time
 
 func timersCase(row string, params []param, do string, n int) testCase {
 	c := testCase{row: row, params: params, driver: driverOf(row), notes: []string{timersNote, batchNote(timersBatch)}}
-	c.setup = func(s *site) (runFunc, error) { return timersSetup(s, row, do, n) }
+	c.setup = func(s *fixture) (runFunc, error) { return timersSetup(s, row, do, n) }
 	if !isLocked(row) {
 		c.notes = append(c.notes, unlockedNote)
 	}
@@ -51,15 +51,15 @@ func timersPeers(params []param, do string, n int) []testCase {
 	if do == "fire" {
 		scenario = "self-timer"
 	}
-	cases := peerCases(loopPeers(), params, spotHome, "-scenario", scenario, "-timers", fmt.Sprint(n), "-batch", fmt.Sprint(timersBatch))
+	cases := peerCases(loopPeers(), params, pinnedTogether, "-scenario", scenario, "-timers", fmt.Sprint(n), "-batch", fmt.Sprint(timersBatch))
 	for i := range cases {
 		cases[i].notes = append(cases[i].notes, timersNote, batchNote(timersBatch))
 	}
 	return cases
 }
 
-// clockwork is a number of timers.
-type clockwork struct {
+// timerSet is a number of timers.
+type timerSet struct {
 	runs  int64
 	rng   *rand.Rand
 	count int
@@ -67,8 +67,8 @@ type clockwork struct {
 	turn  func(which int) error // lets those fire that are due
 }
 
-func timersSetup(s *site, row, do string, n int) (runFunc, error) {
-	w := &clockwork{rng: rand.New(rand.NewPCG(1, 2)), count: n}
+func timersSetup(s *fixture, row, do string, n int) (runFunc, error) {
+	w := &timerSet{rng: rand.New(rand.NewPCG(1, 2)), count: n}
 	var err error
 	if row == GoroutineChannel {
 		w.useGo(s)
@@ -85,13 +85,13 @@ func timersSetup(s *site, row, do string, n int) (runFunc, error) {
 }
 
 // rearm counts itself as the run, for no timer fires.
-func (w *clockwork) rearm() error {
+func (w *timerSet) rearm() error {
 	w.move(w.rng.IntN(w.count), distant+time.Duration(w.rng.Int64N(int64(distant))))
 	w.runs++
 	return nil
 }
 
-func (w *clockwork) fire() error {
+func (w *timerSet) fire() error {
 	which, before := w.rng.IntN(w.count), w.runs
 	w.move(which, 0)
 	for w.runs == before {
@@ -105,7 +105,7 @@ func (w *clockwork) fire() error {
 	return nil
 }
 
-func (w *clockwork) useLoop(s *site, row string) error {
+func (w *timerSet) useLoop(s *fixture, row string) error {
 	loop, err := s.loopHere(row)
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func (w *clockwork) useLoop(s *site, row string) error {
 	return nil
 }
 
-func (w *clockwork) useGo(s *site) {
+func (w *timerSet) useGo(s *fixture) {
 	s.confine()
 	timers := make([]*time.Timer, w.count)
 	for i := range timers {

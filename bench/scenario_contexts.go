@@ -34,7 +34,7 @@ func contextsGroups() []group {
 		}
 		for _, row := range append(Backends(), GoroutineChannel) {
 			c := testCase{row: row, params: []param{{"contexts", fmt.Sprint(n)}}, notes: []string{contextsNote}}
-			c.setup = func(s *site) (runFunc, error) { return contextsSetup(s, row, n) }
+			c.setup = func(s *fixture) (runFunc, error) { return contextsSetup(s, row, n) }
 			g.cases = append(g.cases, c)
 		}
 		groups = append(groups, g)
@@ -47,14 +47,14 @@ func fdsAllow(n int) bool {
 	return unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || uint64(n+idleSpare) <= limit.Cur
 }
 
-func contextsSetup(s *site, row string, n int) (runFunc, error) {
+func contextsSetup(s *fixture, row string, n int) (runFunc, error) {
 	s.atLeastTwoProcs()
 	over := make(chan struct{}, 1)
 	wakes := make([]func(int), n)
 	bytes, threads := programSize(), busyThreads()
 	for i := range wakes {
 		var err error
-		if wakes[i], err = s.station(row, anywhere, 1, func(int) { over <- struct{}{} }); err != nil {
+		if wakes[i], err = s.waker(row, anywhere, 1, func(int) { over <- struct{}{} }); err != nil {
 			return nil, err
 		}
 	}

@@ -25,7 +25,7 @@ func Scenarios() []Scenario {
 		{"self-notifier", "set an event notifier and run its handler, on one thread", "", selfNotifierGroups},
 		{"self-timer", "re-arm a timer that is due and run it, on one thread", "", selfTimerGroups},
 		{"idle-fds", "self-notifier beside descriptors on which nothing happens", "1 to 100,000 idle descriptors", idleFDsGroups},
-		{"producers", "from scheduling to the callback, several goroutines at once", "1, 2, 4, 8 goroutines; all on one CPU, and free", producersGroups},
+		{"producers", "from scheduling to the callback, several goroutines in parallel", "1, 2, 4, 8 goroutines; all on one CPU, and free", producersGroups},
 		{"timers", "move one of many timers, or let it fire", "1 to 100,000 timers; rearm and fire", timersGroups},
 		{"contexts", "wake one of many Contexts that sleep, each on a goroutine of its own", "1 to 1000 Contexts", contextsGroups},
 		{"busy", "round trip to a loop from another loop, a goroutine or a process, while others compute", "GOMAXPROCS 1, 2, 4; 0, 1, 2 goroutines that compute, or the garbage collector", busyGroups},
@@ -57,13 +57,13 @@ type testCase struct {
 	// subtracted.
 	aside bool
 	// outside is set if another process is measured: run adds its CPU time to the
-	// site, and what this process uses does not count.
+	// fixture, and what this process uses does not count.
 	outside bool
-	// crowded is set if others compute in this process, so that its CPU time says
+	// othersCompute is set if others compute in this process, so that its CPU time says
 	// nothing about the case.
-	crowded bool
+	othersCompute bool
 	// setup makes the case ready to run on the driver's goroutine.
-	setup func(*site) (runFunc, error)
+	setup func(*fixture) (runFunc, error)
 	// notes say what the row does, where that is not plain.
 	notes []string
 }

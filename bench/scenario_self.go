@@ -20,7 +20,7 @@ func batchNote(size int) string {
 
 // selfGroup is a scenario without parameters. rows makes the setup of each row
 // that the scenario makes sense for.
-func selfGroup(scenario string, setup func(row string) func(*site) (runFunc, error), peers map[string]string, programs ...testCase) []group {
+func selfGroup(scenario string, setup func(row string) func(*fixture) (runFunc, error), peers map[string]string, programs ...testCase) []group {
 	g := group{scenario: scenario, took: 600 * time.Millisecond}
 	for _, row := range goRows() {
 		c := testCase{row: row, driver: driverOf(row), notes: []string{selfNote}, setup: setup(row)}
@@ -41,23 +41,23 @@ func selfGroup(scenario string, setup func(row string) func(*site) (runFunc, err
 }
 
 func selfBHGroups() []group {
-	return selfGroup("self-bh", func(row string) func(*site) (runFunc, error) {
+	return selfGroup("self-bh", func(row string) func(*fixture) (runFunc, error) {
 		if row == GoroutineChannel {
 			return selfChannel
 		}
-		return func(s *site) (runFunc, error) { return selfBH(s, row) }
+		return func(s *fixture) (runFunc, error) { return selfBH(s, row) }
 	}, map[string]string{GoroutineChannel: "one goroutine sends a function to a buffered channel, receives it and calls it"}, selfPeers(loopPeers(), "self-bh")...)
 }
 
 func selfNotifierGroups() []group {
-	return selfGroup("self-notifier", func(row string) func(*site) (runFunc, error) {
-		return func(s *site) (runFunc, error) { return selfNotifier(s, row, 0, selfBatch) }
+	return selfGroup("self-notifier", func(row string) func(*fixture) (runFunc, error) {
+		return func(s *fixture) (runFunc, error) { return selfNotifier(s, row, 0, selfBatch) }
 	}, map[string]string{Netpoller: netpollerNote}, selfPeers(append(loopPeers(), fdFloors()...), "self-notifier")...)
 }
 
 // selfPeers does on one thread what the scenario of that name does.
 func selfPeers(rows []string, scenario string) []testCase {
-	cases := peerCases(rows, nil, spotHome, "-scenario", scenario, "-batch", fmt.Sprint(selfBatch))
+	cases := peerCases(rows, nil, pinnedTogether, "-scenario", scenario, "-batch", fmt.Sprint(selfBatch))
 	for i := range cases {
 		cases[i].notes = append(cases[i].notes, selfNote)
 	}
@@ -67,16 +67,16 @@ func selfPeers(rows []string, scenario string) []testCase {
 const netpollerNote = "one goroutine is parked in the poller, another writes the eventfd and waits on a channel until the first has run"
 
 func selfTimerGroups() []group {
-	return selfGroup("self-timer", func(row string) func(*site) (runFunc, error) {
+	return selfGroup("self-timer", func(row string) func(*fixture) (runFunc, error) {
 		if row == GoroutineChannel {
 			return selfGoTimer
 		}
-		return func(s *site) (runFunc, error) { return selfTimer(s, row) }
+		return func(s *fixture) (runFunc, error) { return selfTimer(s, row) }
 	}, map[string]string{GoroutineChannel: "a time.Timer is reset to 0 and its channel received from, on one goroutine"}, selfPeers(loopPeers(), "self-timer")...)
 }
 
 // loopHere opens a loop that the calling goroutine, the driver, polls itself.
-func (s *site) loopHere(row string) (*aio.Context, error) {
+func (s *fixture) loopHere(row string) (*aio.Context, error) {
 	if !isLocked(row) {
 		s.confine()
 	}
@@ -87,7 +87,7 @@ func (s *site) loopHere(row string) (*aio.Context, error) {
 	return loop, err
 }
 
-func selfBH(s *site, row string) (runFunc, error) {
+func selfBH(s *fixture, row string) (runFunc, error) {
 	loop, err := s.loopHere(row)
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func selfBH(s *site, row string) (runFunc, error) {
 	}), nil
 }
 
-func selfChannel(s *site) (runFunc, error) {
+func selfChannel(s *fixture) (runFunc, error) {
 	s.confine()
 	var runs int64
 	f, ch := func() { runs++ }, make(chan func(), 1)
@@ -112,7 +112,7 @@ func selfChannel(s *site) (runFunc, error) {
 	}), nil
 }
 
-func selfTimer(s *site, row string) (runFunc, error) {
+func selfTimer(s *fixture, row string) (runFunc, error) {
 	loop, err := s.loopHere(row)
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func selfTimer(s *site, row string) (runFunc, error) {
 	}), nil
 }
 
-func selfGoTimer(s *site) (runFunc, error) {
+func selfGoTimer(s *fixture) (runFunc, error) {
 	s.confine()
 	var runs int64
 	timer := time.NewTimer(time.Hour)

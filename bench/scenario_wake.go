@@ -54,7 +54,7 @@ func wakeGroups() []group {
 func wakePeers(gap param) []testCase {
 	rows := slices.Concat([]string{"gnet (Go)"}, loopPeers(),
 		[]string{"futex (C)", "spin (C)", "ppoll+read (C)", "epoll-et (C)", "io_uring (C)"})
-	cases := peerCases(rows, []param{{"polling", "off"}, gap}, spotApart, "-scenario", "wake", "-gap_us", gap.value)
+	cases := peerCases(rows, []param{{"polling", "off"}, gap}, pinnedApart, "-scenario", "wake", "-gap_us", gap.value)
 	for i := range cases {
 		c := &cases[i]
 		c.again = [][]param{{{"polling", "on"}, gap}}
@@ -67,7 +67,7 @@ func wakePeers(gap param) []testCase {
 func wakeCases(row string, gap param, d time.Duration) []testCase {
 	c := testCase{row: row, driver: elsewhere, aside: true, notes: []string{wakeNote}}
 	c.params = []param{{"polling", "off"}, gap}
-	c.setup = func(s *site) (runFunc, error) { return wakeSetup(s, row, d) }
+	c.setup = func(s *fixture) (runFunc, error) { return wakeSetup(s, row, d) }
 	if !isBackend(row) {
 		c.again = [][]param{{{"polling", "on"}, gap}}
 		c.notes = append(c.notes, unlockedNote, noPollingNote)
@@ -82,13 +82,13 @@ func wakeCases(row string, gap param, d time.Duration) []testCase {
 	cases := []testCase{c}
 	for _, p := range settings {
 		c.params = []param{{"polling", p.name}, gap}
-		c.setup = func(s *site) (runFunc, error) { return wakeSetup(s, row, d, aio.WithPolling(p.polling)) }
+		c.setup = func(s *fixture) (runFunc, error) { return wakeSetup(s, row, d, aio.WithPolling(p.polling)) }
 		cases = append(cases, c)
 	}
 	return cases
 }
 
-// pollings are the settings besides off. The rules differ in nothing that the mode of the
+// pollings are the settings other than off. The rules differ in nothing that the mode of the
 // loop has an influence on, so the second one is for thread mode only.
 var pollings = []struct {
 	name    string
@@ -98,24 +98,24 @@ var pollings = []struct {
 	{"qemu", aio.Polling{Max: pollingMax, Rule: aio.PollQEMU}},
 }
 
-// alarm is what the producer and the loop share. Each writes lines of its own.
-type alarm struct {
-	site  *site
-	gap   time.Duration
-	yield bool
-	wake  func(door int)
-	_     [64]byte
-	heard atomic.Int64 // when the callback ran; 0: not yet
-	_     [64]byte
+// wakeRun is what the producer and the loop share. Each writes lines of its own.
+type wakeRun struct {
+	fixture *fixture
+	gap     time.Duration
+	yield   bool
+	wake    func(slot int)
+	_       [64]byte
+	heard   atomic.Int64 // when the callback ran; 0: not yet
+	_       [64]byte
 }
 
-func wakeSetup(s *site, row string, gap time.Duration, opts ...aio.Option) (runFunc, error) {
+func wakeSetup(s *fixture, row string, gap time.Duration, opts ...aio.Option) (runFunc, error) {
 	if !isLocked(row) {
 		s.confine()
 	}
-	a := &alarm{site: s, gap: gap}
+	a := &wakeRun{fixture: s, gap: gap}
 	var err error
-	a.wake, err = s.station(row, atHome, 1, func(int) { a.heard.Store(int64(now())) }, opts...)
+	a.wake, err = s.waker(row, atHome, 1, func(int) { a.heard.Store(int64(now())) }, opts...)
 	if s.cpus.other < 0 || runtime.GOMAXPROCS(0) < 2 {
 		a.yield = true
 		s.note("the producer shares its CPU with the loop, and yields while it waits")
@@ -125,7 +125,7 @@ func wakeSetup(s *site, row string, gap time.Duration, opts ...aio.Option) (runF
 
 // run is the producer. It keeps its CPU busy for the gap, wakes the loop, and
 // waits for the callback before the next gap begins.
-func (a *alarm) run(b budget, rec *report.Recorder) (n int64, err error) {
+func (a *wakeRun) run(b budget, rec *report.Recorder) (n int64, err error) {
 	for at := now(); !b.spent(n, at); n++ {
 		a.heard.Store(0)
 		rang := at
@@ -142,14 +142,14 @@ func (a *alarm) run(b budget, rec *report.Recorder) (n int64, err error) {
 	return n, nil
 }
 
-func (a *alarm) listen() error {
+func (a *wakeRun) listen() error {
 	for turns := 1; a.heard.Load() == 0; turns++ {
 		if a.yield {
 			runtime.Gosched()
 			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 		}
 		if turns%(1<<20) == 0 {
-			if err := a.site.failure(); err != nil {
+			if err := a.fixture.failure(); err != nil {
 				return err
 			}
 		}

@@ -6,26 +6,26 @@ import (
 	"slices"
 )
 
-// duel compares our fastest row of a group with one opponent. All ratios are ours
+// comparison compares our fastest row of a group with one opponent. All ratios are ours
 // divided by theirs.
-type duel struct {
+type comparison struct {
 	where       string
 	ours, other *Result
 	Ratio
 }
 
-// duels are all comparisons of a report, in its order.
-func duels(sections []section) (list []duel) {
+// comparisons are all comparisons of a report, in its order.
+func comparisons(sections []section) (list []comparison) {
 	for _, s := range sections {
 		for _, g := range s.groups {
-			list = append(list, g.duels(joinNonEmpty(": ", s.name, s.label(g)))...)
+			list = append(list, g.comparisons(joinNonEmpty(": ", s.name, s.label(g)))...)
 		}
 	}
 	return list
 }
 
-func (g group) duels(where string) []duel {
-	ours := g.champion()
+func (g group) comparisons(where string) []comparison {
+	ours := g.best()
 	if ours == nil {
 		return nil
 	}
@@ -33,20 +33,20 @@ func (g group) duels(where string) []duel {
 }
 
 // against compares a row with each opponent.
-func (g group) against(ours *Result, where string) (list []duel) {
+func (g group) against(ours *Result, where string) (list []comparison) {
 	for _, other := range g.results {
 		if !isOpponent(other.Backend) {
 			continue
 		}
 		if r, ok := ours.RatioTo(other); ok {
-			list = append(list, duel{where, ours, other, r})
+			list = append(list, comparison{where, ours, other, r})
 		}
 	}
 	return list
 }
 
-// champion is the row of the library with the lowest p50, or nil.
-func (g group) champion() *Result {
+// best is the row of the library with the lowest p50, or nil.
+func (g group) best() *Result {
 	var best *Result
 	for _, res := range g.results {
 		if isLibrary(res.Backend) && (best == nil || res.P50 < best.P50) {
@@ -56,20 +56,20 @@ func (g group) champion() *Result {
 	return best
 }
 
-// even tells if nobody has won: the rounds disagree, and the difference is small or the
+// even tells if neither has won: the rounds disagree, and the difference is small or the
 // run as a whole says the opposite of their median.
-func (d duel) even() bool {
+func (d comparison) even() bool {
 	small := d.Median <= parity && d.Median >= 1/parity
 	faster := d.ours.P50 <= d.other.P50
 	return d.Low <= 1 && d.High >= 1 && (small || faster != (d.Median <= 1))
 }
 
-func (d duel) lost() bool { return !d.even() && d.Median > 1 }
-func (d duel) won() bool  { return !d.even() && d.Median <= 1 }
+func (d comparison) lost() bool { return !d.even() && d.Median > 1 }
+func (d comparison) won() bool  { return !d.even() && d.Median <= 1 }
 
 // tail is the ratio of the p99s, cpu that of the CPU times; 0 if it is not known.
-func (d duel) tail() float64 { return quotient(p99Of(d.ours), p99Of(d.other)) }
-func (d duel) cpu() float64  { return quotient(d.ours.CPUNSPerOp, d.other.CPUNSPerOp) }
+func (d comparison) tail() float64 { return quotient(p99Of(d.ours), p99Of(d.other)) }
+func (d comparison) cpu() float64  { return quotient(d.ours.CPUNSPerOp, d.other.CPUNSPerOp) }
 
 func quotient(a, b float64) float64 {
 	if a <= 0 || b <= 0 {
@@ -78,34 +78,34 @@ func quotient(a, b float64) float64 {
 	return a / b
 }
 
-// price is by how much a duel that is not lost is lost elsewhere; up to parity it is
+// price is by how much a comparison that is not lost is lost elsewhere; up to parity it is
 // not.
-func (d duel) price() float64 {
+func (d comparison) price() float64 {
 	if d.lost() {
 		return 0
 	}
 	return max(d.tail(), d.cpu())
 }
 
-// duelList is one section of the page.
-type duelList struct {
+// comparisonList is one section of the page.
+type comparisonList struct {
 	Count, Table string
 }
 
-// openDuels is how many lines of any list are not folded away.
-const openDuels = 60
+// openLines is how many lines of any list are not folded away.
+const openLines = 60
 
-func listDuels(duels []duel, one, many string, keep func(duel) bool, worth func(duel) float64) duelList {
-	list := slices.DeleteFunc(slices.Clone(duels), func(d duel) bool { return !keep(d) })
-	slices.SortStableFunc(list, func(a, b duel) int { return cmp.Compare(worth(b), worth(a)) })
+func listComparisons(comparisons []comparison, one, many string, keep func(comparison) bool, worth func(comparison) float64) comparisonList {
+	list := slices.DeleteFunc(slices.Clone(comparisons), func(d comparison) bool { return !keep(d) })
+	slices.SortStableFunc(list, func(a, b comparison) int { return cmp.Compare(worth(b), worth(a)) })
 	t := mdTable{words: 3, heads: []string{"setting", "ours", "theirs", "p50: ours", "theirs", "ratio", "p99 ratio", "CPU/event: ours", "theirs", "CPU ratio"}}
 	for _, d := range list {
 		t.add(d.cells()...)
 	}
-	return duelList{countOf(len(list), one, many), t.folded(openDuels)}
+	return comparisonList{countOf(len(list), one, many), t.folded(openLines)}
 }
 
-func (d duel) cells() []string {
+func (d comparison) cells() []string {
 	return []string{
 		markdown(d.where), markdownRow(d.ours.Backend), markdownRow(d.other.Backend),
 		formatDuration(d.ours.P50), formatDuration(d.other.P50), markdown(d.Ratio.String()), formatKnown(d.tail()),
@@ -127,9 +127,9 @@ func countOf(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// tournament is each row of the library against each opponent: how many settings it has
+// matrix is each row of the library against each opponent: how many settings it has
 // won, drawn and lost. The comparisons above are for the fastest row of a setting only.
-func tournament(sections []section) string {
+func matrix(sections []section) string {
 	scores := map[[2]string]*[3]int{}
 	var all []*Result
 	for _, s := range sections {

@@ -22,7 +22,7 @@ var quickIdle = []int{1, 64, 8192}
 // one operation takes a millisecond.
 const idleBatch = 10
 
-// idleSpare is how many descriptors a process needs besides the idle ones.
+// idleSpare is how many descriptors a process needs beside the idle ones.
 const idleSpare = 64
 
 // manyIdle is from how many descriptors on an operation that looks at each of them
@@ -56,7 +56,7 @@ func idleFDsGroups() []group {
 
 func idleCase(row string, p param, n int) testCase {
 	c := testCase{row: row, params: []param{p}, driver: driverOf(row), notes: []string{batchNote(idleBatch)}}
-	c.setup = func(s *site) (runFunc, error) { return selfNotifier(s, row, n, idleBatch) }
+	c.setup = func(s *fixture) (runFunc, error) { return selfNotifier(s, row, n, idleBatch) }
 	if !isLocked(row) {
 		c.notes = append(c.notes, unlockedNote)
 	}
@@ -73,7 +73,7 @@ func idlePeers(p param, n int) []testCase {
 	if n >= manyIdle {
 		rows = slices.DeleteFunc(rows, func(row string) bool { return row == "glib (C)" })
 	}
-	cases := peerCases(rows, []param{p}, spotHome, "-scenario", "self-notifier", "-idle", p.value, "-batch", fmt.Sprint(idleBatch))
+	cases := peerCases(rows, []param{p}, pinnedTogether, "-scenario", "self-notifier", "-idle", p.value, "-batch", fmt.Sprint(idleBatch))
 	for i := range cases {
 		cases[i].notes = append(cases[i].notes, batchNote(idleBatch), idlePeerNote)
 	}
@@ -82,7 +82,7 @@ func idlePeers(p param, n int) []testCase {
 
 const idlePeerNote = "GLib, which looks at every descriptor, is left out from 100000 on"
 
-// lowFiles is a limit of open files that somebody must have meant.
+// lowFiles is a limit of open files that was set on purpose.
 const lowFiles = 1024
 
 // raiseFiles asks for as many open files as the scenario needs, which root may get.
@@ -112,7 +112,7 @@ func idleCountsHere() (counts []int, note string) {
 
 // selfNotifier sets an event notifier and polls until its handler has run, beside
 // a number of idle descriptors.
-func selfNotifier(s *site, row string, idle int, batch int64) (runFunc, error) {
+func selfNotifier(s *fixture, row string, idle int, batch int64) (runFunc, error) {
 	if row == Netpoller {
 		return selfNetpoller(s, idle, batch)
 	}
@@ -146,7 +146,7 @@ func selfNotifier(s *site, row string, idle int, batch int64) (runFunc, error) {
 
 // idleHandlers watches n descriptors on which nothing happens, and says what memory
 // that takes.
-func (s *site) idleHandlers(loop *aio.Context, n int) error {
+func (s *fixture) idleHandlers(loop *aio.Context, n int) error {
 	fds, handlers := make([]int, 0, n), make([]*aio.Handler, 0, n)
 	s.atExit(func() (err error) {
 		for i, h := range slices.Backward(handlers) {
@@ -187,7 +187,7 @@ func heapInUse() int64 {
 // selfNetpoller does the same with a goroutine that is parked in the poller of the
 // runtime. A read on the writing goroutine would find the eventfd readable and
 // never come to the poller.
-func selfNetpoller(s *site, idle int, batch int64) (runFunc, error) {
+func selfNetpoller(s *fixture, idle int, batch int64) (runFunc, error) {
 	s.confine()
 	for range idle {
 		file, _, err := eventfdFile()

@@ -26,7 +26,7 @@ const (
 	fromProcess   = "process"   // another process: cat(1) with two pipes
 )
 
-// busySettings are the numbers of Ps and of goroutines that compute besides.
+// busySettings are the numbers of Ps and of goroutines that compute beside it.
 var busySettings = []struct{ procs, computing string }{
 	{"1", "0"}, {"2", "0"}, {"2", "1"}, {"2", "2"}, {"4", "2"}, {"4", "gc"},
 }
@@ -39,8 +39,8 @@ func busyGroups() []group {
 			g := group{scenario: "busy", label: fmt.Sprintf("from=%s gomaxprocs=%s computing=%s", from, b.procs, b.computing), took: 300 * time.Millisecond}
 			g.full = b.procs != "4" || b.computing != "2" // a round trip may take many milliseconds
 			for _, row := range busyRows(from) {
-				c := testCase{row: row, params: params, crowded: true, notes: []string{busyNote}}
-				c.setup = func(s *site) (runFunc, error) { return busySetup(s, row, from, b.procs, b.computing) }
+				c := testCase{row: row, params: params, othersCompute: true, notes: []string{busyNote}}
+				c.setup = func(s *fixture) (runFunc, error) { return busySetup(s, row, from, b.procs, b.computing) }
 				g.cases = append(g.cases, c)
 			}
 			groups = append(groups, g)
@@ -56,7 +56,7 @@ func busyRows(from string) []string {
 	return Backends()
 }
 
-func busySetup(s *site, row, from, procs, computing string) (runFunc, error) {
+func busySetup(s *fixture, row, from, procs, computing string) (runFunc, error) {
 	var n int
 	if _, err := fmt.Sscan(procs, &n); err != nil {
 		return nil, err
@@ -70,11 +70,11 @@ func busySetup(s *site, row, from, procs, computing string) (runFunc, error) {
 	case fromProcess:
 		return s.echo(row)
 	}
-	return s.rally(func(handle func(int)) (func(int), error) { return s.station(row, anywhere, 1, handle) })
+	return s.roundTrips(func(handle func(int)) (func(int), error) { return s.waker(row, anywhere, 1, handle) })
 }
 
-// keepBusy starts what computes besides.
-func (s *site) keepBusy(computing string) {
+// keepBusy starts what computes beside it.
+func (s *fixture) keepBusy(computing string) {
 	var over atomic.Bool
 	var computers sync.WaitGroup
 	switch computing {
@@ -119,9 +119,9 @@ func collect(over *atomic.Bool) {
 }
 
 // question is a goroutine that wakes the loop and waits for its answer.
-func (s *site) question(row string) (runFunc, error) {
+func (s *fixture) question(row string) (runFunc, error) {
 	answer := make(chan struct{}, 1)
-	wake, err := s.station(row, anywhere, 1, func(int) { answer <- struct{}{} })
+	wake, err := s.waker(row, anywhere, 1, func(int) { answer <- struct{}{} })
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (s *site) question(row string) (runFunc, error) {
 }
 
 // echo is a loop that sends a byte to another process and gets it back.
-func (s *site) echo(row string) (runFunc, error) {
+func (s *fixture) echo(row string) (runFunc, error) {
 	cat := exec.Command("cat")
 	theirs, ours, err := pipes()
 	if err != nil {
@@ -155,7 +155,7 @@ func (s *site) echo(row string) (runFunc, error) {
 	s.atExit(func() error { return errors.Join(cat.Wait(), unix.Close(ours[0])) })
 	s.atExit(func() error { return unix.Close(ours[1]) }) // first: cat sees the end
 	e := &echo{in: ours[0], out: ours[1], over: make(chan struct{}, 1)}
-	wake, err := s.echoStation(row, e)
+	wake, err := s.echoWaker(row, e)
 	if err != nil {
 		return nil, err
 	}
@@ -210,8 +210,8 @@ func (e *echo) caught() {
 	e.throw()
 }
 
-// echoStation runs a loop that throws when it is woken, and whenever it has caught.
-func (s *site) echoStation(row string, e *echo) (wake func(), err error) {
+// echoWaker runs a loop that throws when it is woken, and whenever it has caught.
+func (s *fixture) echoWaker(row string, e *echo) (wake func(), err error) {
 	loop, err := openLoop(row, s.cpus)
 	if err != nil {
 		return nil, err

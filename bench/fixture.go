@@ -16,11 +16,11 @@ import (
 // operations.
 type runFunc func(b budget, rec *report.Recorder) (ops int64, err error)
 
-// site is where one case is set up for one round: what has to be undone, and what
+// fixture is where one case is set up for one round: what has to be undone, and what
 // has to be said about it.
-type site struct {
+type fixture struct {
 	cpus   cpus
-	broken chan struct{} // closed when a loop has failed: nobody must wait for it any more
+	broken chan struct{} // closed when a loop has failed: no goroutine waits for it any more
 
 	mu    sync.Mutex // guards the rest; goroutines of the case write it too
 	err   error
@@ -28,20 +28,20 @@ type site struct {
 	notes []string
 
 	cpu     time.Duration      // of another process, written by run
-	figures map[string]float64 // besides latency, by name
+	figures map[string]float64 // other than latency, by name
 }
 
-func newSite(c cpus) *site { return &site{cpus: c, broken: make(chan struct{})} }
+func newFixture(c cpus) *fixture { return &fixture{cpus: c, broken: make(chan struct{})} }
 
-// atExit has f called when the site is left, before what was given to it earlier.
-func (s *site) atExit(f func() error) {
+// atExit has f called when the fixture is left, before what was given to it earlier.
+func (s *fixture) atExit(f func() error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.undo = append(s.undo, f)
 }
 
 // leave undoes everything.
-func (s *site) leave() error {
+func (s *fixture) leave() error {
 	s.mu.Lock()
 	undo := s.undo
 	s.undo = nil
@@ -54,7 +54,7 @@ func (s *site) leave() error {
 }
 
 // note adds a sentence to the result.
-func (s *site) note(text string) {
+func (s *fixture) note(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !slices.Contains(s.notes, text) {
@@ -63,7 +63,7 @@ func (s *site) note(text string) {
 }
 
 // figure adds one that is not a latency.
-func (s *site) figure(name string, value float64) {
+func (s *fixture) figure(name string, value float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.figures == nil {
@@ -73,7 +73,7 @@ func (s *site) figure(name string, value float64) {
 }
 
 // fail ends the waiting for a part of the case that has ended too early.
-func (s *site) fail(err error) {
+func (s *fixture) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
@@ -83,14 +83,14 @@ func (s *site) fail(err error) {
 }
 
 // failure returns what fail was called with.
-func (s *site) failure() error {
+func (s *fixture) failure() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
 }
 
 // await waits until the case is over, or broken.
-func (s *site) await(over <-chan struct{}) error {
+func (s *fixture) await(over <-chan struct{}) error {
 	select {
 	case <-over:
 		return nil
@@ -101,7 +101,7 @@ func (s *site) await(over <-chan struct{}) error {
 
 // atLeastTwoProcs lets two loop threads run in turn also where the runtime would
 // use one P, which each of them would hold while it sleeps.
-func (s *site) atLeastTwoProcs() {
+func (s *fixture) atLeastTwoProcs() {
 	if before := runtime.GOMAXPROCS(0); before < 2 {
 		runtime.GOMAXPROCS(2)
 		s.atExit(func() error { runtime.GOMAXPROCS(before); return nil })

@@ -26,7 +26,7 @@ func producersGroups() []group {
 
 func producersCase(row string, params []param, n int, pinned bool) testCase {
 	c := testCase{row: row, params: params, notes: []string{producersNote, freeNote}}
-	c.setup = func(s *site) (runFunc, error) {
+	c.setup = func(s *fixture) (runFunc, error) {
 		if pinned {
 			s.confine()
 			return producersSetup(s, row, atHome, n)
@@ -38,10 +38,10 @@ func producersCase(row string, params []param, n int, pinned bool) testCase {
 
 const producersNote = "each goroutine waits on a channel until its callback has run, then schedules again; with pinned=yes all threads of the process are on one CPU"
 
-// crowd are producers and their one consumer.
-type crowd struct {
-	site    *site
-	wake    func(door int)
+// producers are producers and their one consumer.
+type producers struct {
+	fixture *fixture
+	wake    func(slot int)
 	callers []caller
 	ended   sync.WaitGroup
 	rec     *report.Recorder // belongs to the consumer while a run is under way
@@ -57,13 +57,13 @@ type caller struct {
 	_      [64]byte
 }
 
-func producersSetup(s *site, row string, at place, n int) (runFunc, error) {
-	c := &crowd{site: s, callers: make([]caller, n)}
+func producersSetup(s *fixture, row string, at place, n int) (runFunc, error) {
+	c := &producers{fixture: s, callers: make([]caller, n)}
 	for i := range c.callers {
 		c.callers[i] = caller{answer: make(chan struct{}, 1), begin: make(chan budget, 1), done: make(chan int64, 1)}
 	}
 	var err error
-	if c.wake, err = s.station(row, at, n, c.handle); err != nil {
+	if c.wake, err = s.waker(row, at, n, c.handle); err != nil {
 		return nil, err
 	}
 	for i := range c.callers {
@@ -73,7 +73,7 @@ func producersSetup(s *site, row string, at place, n int) (runFunc, error) {
 	return c.run, nil
 }
 
-func (c *crowd) dismiss() error {
+func (c *producers) dismiss() error {
 	for i := range c.callers {
 		close(c.callers[i].begin)
 	}
@@ -81,14 +81,14 @@ func (c *crowd) dismiss() error {
 	return nil
 }
 
-func (c *crowd) handle(door int) {
-	from := &c.callers[door]
+func (c *producers) handle(slot int) {
+	from := &c.callers[slot]
 	c.rec.Record(now() - from.at)
 	from.answer <- struct{}{}
 }
 
 // run divides the budget among the producers.
-func (c *crowd) run(b budget, rec *report.Recorder) (total int64, err error) {
+func (c *producers) run(b budget, rec *report.Recorder) (total int64, err error) {
 	c.rec = rec
 	n := int64(len(c.callers))
 	share := func(whole, i int64) int64 { return whole*(i+1)/n - whole*i/n }
@@ -101,22 +101,22 @@ func (c *crowd) run(b budget, rec *report.Recorder) (total int64, err error) {
 	for i := range c.callers {
 		total += <-c.callers[i].done
 	}
-	return total, c.site.failure()
+	return total, c.fixture.failure()
 }
 
 // work is the goroutine of a producer.
-func (c *crowd) work(door int) {
-	for b := range c.callers[door].begin {
-		c.callers[door].done <- c.produce(door, b)
+func (c *producers) work(slot int) {
+	for b := range c.callers[slot].begin {
+		c.callers[slot].done <- c.produce(slot, b)
 	}
 }
 
-func (c *crowd) produce(door int, b budget) (n int64) {
-	me := &c.callers[door]
+func (c *producers) produce(slot int, b budget) (n int64) {
+	me := &c.callers[slot]
 	for me.at = now(); !b.spent(n, me.at); n++ {
 		me.at = now()
-		c.wake(door)
-		if c.site.await(me.answer) != nil {
+		c.wake(slot)
+		if c.fixture.await(me.answer) != nil {
 			return n
 		}
 	}

@@ -45,19 +45,19 @@ func mainloopCase(row, pinned string) testCase {
 	}
 	if isBackend(row) {
 		c.notes = append(c.notes, mainloopNote)
-		c.setup = func(s *site) (runFunc, error) {
+		c.setup = func(s *fixture) (runFunc, error) {
 			if at == atHome && !isLocked(row) {
 				s.confine()
 			}
 			s.atLeastTwoProcs()
-			return s.rally(func(handle func(int)) (func(int), error) { return s.mainloopStation(row, at, handle) })
+			return s.roundTrips(func(handle func(int)) (func(int), error) { return s.mainloopWaker(row, at, handle) })
 		}
 	}
 	return c
 }
 
-// mainloopStation is loopStation with a single door and a main loop around it.
-func (s *site) mainloopStation(row string, at place, handle func(int)) (func(int), error) {
+// mainloopWaker is loopWaker with a single slot and a main loop around it.
+func (s *fixture) mainloopWaker(row string, at place, handle func(int)) (func(int), error) {
 	loop, err := openLoop(row, s.cpus)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (s *site) mainloopStation(row string, at place, handle func(int)) (func(int
 }
 
 // runMain runs and closes a main loop on the calling goroutine.
-func (s *site) runMain(main *mainloop.MainContext, loop *aio.Context, over *atomic.Bool) error {
+func (s *fixture) runMain(main *mainloop.MainContext, loop *aio.Context, over *atomic.Bool) error {
 	var err error
 	for err == nil && !over.Load() {
 		_, err = main.Iterate()

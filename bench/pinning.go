@@ -77,7 +77,7 @@ func listCPUs(set *unix.CPUSet) (list []int) {
 
 // start calls f on a goroutine at a place. A goroutine that was locked stays so
 // until it ends, and its thread, which is of no use to anybody else, ends with it.
-func (s *site) start(at place, f func()) {
+func (s *fixture) start(at place, f func()) {
 	go func() {
 		if at != anywhere {
 			runtime.LockOSThread()
@@ -88,7 +88,7 @@ func (s *site) start(at place, f func()) {
 }
 
 // pin pins the calling thread, or notes why it can't.
-func (s *site) pin(at place) {
+func (s *fixture) pin(at place) {
 	cpu, err := s.cpus.of(at)
 	if err == nil {
 		err = setAffinity(0, cpu)
@@ -112,9 +112,9 @@ func setAffinity(tid, cpu int) error {
 // to one, and change what is being measured, also after they are free again.
 func fixProcs() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0)) }
 
-// confine keeps every thread of the process at home until the site is left. Threads
+// confine keeps every thread of the process at home until the fixture is left. Threads
 // that the runtime starts meanwhile inherit it.
-func (s *site) confine() {
+func (s *fixture) confine() {
 	cpu, err := s.cpus.of(atHome)
 	if err == nil {
 		s.atExit(func() error {
