@@ -228,19 +228,6 @@ func TestReadmeNamesFeatures(t *testing.T) {
 	}
 }
 
-// TestLinksLead checks that the documents link to files that exist.
-func TestLinksLead(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-	comment := regexp.MustCompile(`(?s)<!--.*?-->`)
-	for _, doc := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/security.md", "docs/traps.md", "docs/tuning.md", "docs/model/README.md", "internal/kernels/README.md", "bench/peers/README.md"} {
-		for _, m := range link.FindAllStringSubmatch(comment.ReplaceAllString(read(t, doc), ""), -1) {
-			if _, err := os.Stat(filepath.Join(root, filepath.Dir(doc), m[1])); err != nil {
-				t.Errorf("%s links to %s: %v", doc, m[1], err)
-			}
-		}
-	}
-}
-
 // TestWorkflowRunsTheSame checks that the hosted workflow and .ci/run go through
 // the same targets of the Makefile. The workflow has several jobs for the kernels.
 func TestWorkflowRunsTheSame(t *testing.T) {

@@ -112,8 +112,14 @@ func calls(fn *ast.FuncDecl, name string) (found bool) {
 	return found
 }
 
-// eachGoFile calls f with the path of each Go file of the module, from its root.
+// eachGoFile calls f with the path of each Go file of the repository, from its root.
 func eachGoFile(t *testing.T, f func(path string)) {
+	t.Helper()
+	eachFile(t, ".go", f)
+}
+
+// eachFile calls f with the path of each file with that extension, from the root.
+func eachFile(t *testing.T, extension string, f func(path string)) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -122,7 +128,7 @@ func eachGoFile(t *testing.T, f func(path string)) {
 		if d.IsDir() && d.Name() == ".git" {
 			return filepath.SkipDir
 		}
-		if path, _ = filepath.Rel(root, path); strings.HasSuffix(path, ".go") {
+		if path, _ = filepath.Rel(root, path); filepath.Ext(path) == extension {
 			f(path)
 		}
 		return nil
