@@ -68,11 +68,11 @@ bool latched; /* somebody has notified already */
 #define LOOK_TOO_EARLY
 #endif
 
-/* EventNotifier.Set. W0 looks whether Close has begun; W1 counts the user and looks again. */
 inline write() {
 	d_step { assert(open); ready = true; fresh = true } /* W2: no write after close */
 }
 
+/* EventNotifier.Set. W0 looks whether Close has begun; W1 counts the user and looks again. */
 inline set() {
 #ifdef BAD_UNGUARDED
 	write()
@@ -157,20 +157,31 @@ proctype scheduler(byte b) {
 	od
 }
 
-/* bhQueue.take, in gather. Only the loop empties the stack, and what is linked
+/* bhQueue.quiet: behind a gap there may be something though the stack is empty. */
+#ifdef BAD_QUIET
+#define QUIET top == 0
+#else
+#define QUIET taken == 0 && top == 0
+#endif
+
+/* bhQueue.take, in gather, unless it is quiet. Only the loop empties the stack, and what is linked
  * stays linked, so two steps are enough. */
 inline take() {
 	if
-	:: taken == 0 -> d_step { taken = top; top = 0 } /* Q3 */
-	:: else
-	fi;
-	d_step {
+	:: QUIET
+	:: else ->
 		if
-		:: (taken & ~linked) == 0 -> /* Q4 */
-			batch = batch | taken; linked = linked & ~taken; taken = 0
+		:: taken == 0 -> d_step { taken = top; top = 0 } /* Q3 */
 		:: else
-		fi
-	}
+		fi;
+		d_step {
+			if
+			:: (taken & ~linked) == 0 -> /* Q4 */
+				batch = batch | taken; linked = linked & ~taken; taken = 0
+			:: else
+			fi
+		}
+	fi
 }
 
 inline arm() { d_step { notifyMe = true; cost = 0 } } /* L1 */
