@@ -3,15 +3,16 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/aioloop/aioloop/bench/report"
 )
 
-// Each benchmark runs one scenario and has one sub-benchmark for each case. The
-// figures to look at are p50-ns and p99-ns: ns/op is what one event costs in time
-// including the gap before it.
+// Each benchmark runs one scenario and has one sub-benchmark for each case; with -short
+// for the first case only, because TestEveryCaseRuns has them all. The figures to look at
+// are p50-ns and p99-ns: ns/op is what one event costs in time including the gap before it.
 
 func BenchmarkWake(b *testing.B)         { benchmark(b, "wake") }
 func BenchmarkPingpong(b *testing.B)     { benchmark(b, "pingpong") }
@@ -38,6 +39,9 @@ func benchmark(b *testing.B, scenario string) {
 	for _, g := range groups {
 		for _, c := range g.cases {
 			b.Run(c.name(), func(b *testing.B) { benchmarkCase(b, &c, where) })
+			if testing.Short() {
+				return
+			}
 		}
 	}
 }
@@ -88,8 +92,8 @@ func smoke(t *testing.T, g *group, c *testCase, where cpus) {
 		t.Skip(err)
 	}
 	ops := int64(23) // not a multiple of any batch or number of producers
-	if g.full {
-		ops = 3 // others of the scenario are thorough
+	if g.full || os.Getenv("AIOLOOP_VM") != "" {
+		ops = 3 // others of the scenario, or the host, are thorough
 	}
 	tl := newTally(c)
 	if err := tl.round(c, where, phase{ops: ops}, report.NewRecorder()); err != nil {

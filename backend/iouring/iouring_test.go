@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -226,6 +228,33 @@ func TestUnavailable(t *testing.T) {
 		}
 		if !errors.Is(err, cause) || !errors.Is(err, errno) || !errors.Is(err, backend.ErrUnavailable) {
 			t.Errorf("%v: %v does not wrap %v", errno, err, cause)
+		}
+	}
+}
+
+// A user changes what the advice names, so each errno and each value of the sysctl has
+// its own.
+func TestAdvice(t *testing.T) {
+	for errno, want := range map[unix.Errno]string{
+		unix.EMFILE: "close descriptors or raise `ulimit -n`",
+		unix.ENFILE: "raise the sysctl fs.file-max",
+	} {
+		text := unavailable(os.NewSyscallError("io_uring_setup", errno)).Error()
+		if !strings.HasSuffix(text, "the limit of open files (RLIMIT_NOFILE) is reached; "+want) {
+			t.Errorf("%v: %s", errno, text)
+		}
+	}
+	for setting, want := range map[string]string{
+		"1": "set kernel.io_uring_disabled to 0, or join the group of kernel.io_uring_group",
+		"2": "set kernel.io_uring_disabled to 0",
+	} {
+		if causes, advice := forbidden(setting); len(causes) != 1 || causes[0] != backend.ErrSysctl || advice != want {
+			t.Errorf("io_uring_disabled=%s: %v, %q", setting, causes, advice)
+		}
+	}
+	for _, setting := range []string{"0", ""} { // the sysctl is not the reason
+		if causes, advice := forbidden(setting); slices.Contains(causes, backend.ErrSysctl) || strings.Contains(advice, "sysctl") || advice == "" {
+			t.Errorf("io_uring_disabled=%q: %v, %q", setting, causes, advice)
 		}
 	}
 }

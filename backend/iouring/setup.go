@@ -151,7 +151,7 @@ func unavailable(err error) error {
 			u.Advice = seccompAdvice
 		}
 	case errors.Is(err, unix.EPERM):
-		u.Causes, u.Advice = forbidden()
+		u.Causes, u.Advice = forbidden(sysctl())
 	case errors.Is(err, unix.ENOMEM): // a ring counts as locked memory of the user, except on 5.12 to 6.13
 		u.Causes = []error{backend.ErrMemlock, backend.ErrMemory}
 		u.Advice = "raise `ulimit -l` (LimitMEMLOCK= in systemd; 12 KiB a loop, counted over all processes of the user), have fewer loops, or choose epoll"
@@ -168,8 +168,8 @@ func unavailable(err error) error {
 const seccompAdvice = "allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp profile (containers: --security-opt seccomp=…), or choose epoll"
 
 // forbidden tells the two senders of EPERM apart.
-func forbidden() ([]error, string) {
-	switch setting := sysctl(); {
+func forbidden(setting string) ([]error, string) {
+	switch {
 	case setting == "1": // only for members of a group, or CAP_SYS_ADMIN
 		return []error{backend.ErrSysctl}, "set kernel.io_uring_disabled to 0, or join the group of kernel.io_uring_group"
 	case setting == "2": // for no process

@@ -3,6 +3,7 @@ package ppoll
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,8 +92,8 @@ func TestLimitBelowTheNumberOfDescriptors(t *testing.T) {
 	defer func() { must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old)) }()
 	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 10, Max: old.Max}))
 	ready := make([]backend.Ready, 4)
-	if _, err := p.Wait(ready, 0); !errors.Is(err, unix.EINVAL) {
-		t.Errorf("got %v, want EINVAL", err)
+	if _, err := p.Wait(ready, 0); !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "more descriptors are registered than RLIMIT_NOFILE allows") {
+		t.Errorf("got %v, want EINVAL with the limit that it comes from", err)
 	}
 	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
 	if n, err := p.Wait(ready, 0); n != 4 || err != nil {

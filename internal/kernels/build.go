@@ -211,6 +211,9 @@ func plan(l *list, packages []goPackage, short bool) (jobs []job) {
 	for _, x := range l.Extra {
 		j := newJob(goPackage{Path: x.Package}, x.Package+": "+x.Name, x.Run, short)
 		j.Env, j.Sysctl, j.CPUs, j.UID = x.Env, x.Sysctl, x.CPUs, x.UID
+		if x.Skip != "" {
+			j.Args = append(j.Args, "-test.skip="+x.Skip)
+		}
 		jobs = append(jobs, j)
 	}
 	for _, p := range packages {
@@ -232,8 +235,9 @@ func newJob(p goPackage, name, run string, short bool) job {
 	return job{Package: p.Path, Job: protocol.Job{Name: name, Args: args, Dir: "/src/" + p.Path, Limit: testLimit}}
 }
 
+// benchJob runs benchmarks once, and with -short: figures from a virtual machine mean nothing.
 func benchJob(p goPackage) job {
-	args := []string{"/bin/" + p.binary(), "-test.run=^$", "-test.bench=.", "-test.benchtime=1x", "-test.v=test2json"}
+	args := []string{"/bin/" + p.binary(), "-test.short", "-test.run=^$", "-test.bench=.", "-test.benchtime=1x", "-test.v=test2json"}
 	return job{Package: p.Path, Bench: true, Job: protocol.Job{
 		Name: p.Path + ": benchmarks, once", Args: args, Dir: "/src/" + p.Path, Limit: benchLimit,
 	}}

@@ -49,11 +49,13 @@ type kernel struct {
 	Lacks   []string // names of internal/feature that must not
 }
 
-// extra is one more run of a package's tests, in other circumstances.
+// extra is one more run of a package's tests, in other circumstances. It leaves out tests
+// for which the circumstances make no difference, and which take long under emulation.
 type extra struct {
 	Name    string
 	Package string
 	Run     string // for -test.run
+	Skip    string // for -test.skip
 	Env     []string
 	Sysctl  map[string]string
 	CPUs    int // the run is bound to the first CPUs

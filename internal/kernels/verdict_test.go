@@ -118,7 +118,8 @@ func TestTable(t *testing.T) {
 func TestPlan(t *testing.T) {
 	l := &list{
 		HostOnly: map[string]string{"internal/house": "needs go"},
-		Extra:    []extra{{Name: "one CPU", Package: "aio", Run: "TestA", CPUs: 1, Env: []string{"GOMAXPROCS=1"}}},
+		Extra:    []extra{{Name: "one CPU", Package: "aio", Run: "TestA", Skip: "TestAB", CPUs: 1, Env: []string{"GOMAXPROCS=1"}}},
+		Modules:  map[string][]string{"kernels": {"nbd"}},
 	}
 	jobs := plan(l, []goPackage{{Path: "aio"}, {Path: "internal/house"}, {Path: "kernels", Dir: "testdata"}, {Path: "bench"}}, false)
 	var names []string
@@ -130,8 +131,11 @@ func TestPlan(t *testing.T) {
 	}
 	one := jobs[3]
 	args := strings.Join(one.Args, " ")
-	if one.CPUs != 1 || one.Env[0] != "GOMAXPROCS=1" || !strings.Contains(args, "-test.run=TestA") || strings.Contains(args, "-test.short") {
+	if one.CPUs != 1 || one.Env[0] != "GOMAXPROCS=1" || !strings.Contains(args, "-test.run=TestA -test.skip=TestAB") || strings.Contains(args, "-test.short") {
 		t.Errorf("%+v", one)
+	}
+	if got := jobs[1].Modules; !slices.Equal(got, []string{"nbd"}) || jobs[0].Modules != nil {
+		t.Errorf("modules: %q, and %q for aio", got, jobs[0].Modules)
 	}
 	l.Long = map[string]string{"bench": "it measures"}
 	jobs = plan(l, []goPackage{{Path: "aio"}, {Path: "bench"}}, true)

@@ -34,6 +34,13 @@ func init() {
 	}
 }
 
+// namesSysctl reports whether a text has the cause and the advice for a value of the
+// sysctl. Only with 1 there is a group that may use io_uring.
+func namesSysctl(text, value string) bool {
+	return strings.Contains(text, "the sysctl kernel.io_uring_disabled forbids it; set kernel.io_uring_disabled to 0") &&
+		strings.Contains(text, ", or join the group of kernel.io_uring_group") == (value == "1")
+}
+
 // TestTrap22_IOUringDisabledBySysctl checks each value, for those whom it concerns: 1
 // refuses whoever has not CAP_SYS_ADMIN, 2 everybody. See the kernel's
 // Documentation/admin-guide/sysctl/kernel.rst.
@@ -66,8 +73,8 @@ func TestTrap22_IOUringDisabledBySysctl(t *testing.T) {
 			}
 			for _, child := range []string{"auto", "refused"} {
 				got := inChild(t, child, tc.uid)
-				if !strings.Contains(got, "kernel.io_uring_disabled") || child == "auto" && !strings.HasPrefix(got, "epoll ") {
-					t.Errorf("%s: %q: not epoll, or the sysctl is not named", child, got)
+				if !namesSysctl(got, tc.value) || child == "auto" && !strings.HasPrefix(got, "epoll ") {
+					t.Errorf("%s: %q: not epoll, or not the sysctl's cause and advice", child, got)
 				}
 			}
 		})
