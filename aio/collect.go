@@ -15,18 +15,23 @@ func (c *Context) ask() error {
 
 // collect ends a Wait: it hands the events to their handlers and takes what has completed.
 func (c *Context) collect(events []backend.Ready, err error) error {
-	for _, e := range events {
-		c.deliver(e)
+	for i := range events {
+		c.deliver(&events[i])
 	}
-	c.operations.reap(&c.port)
+	if c.operations.underWay() {
+		c.operations.reap(&c.port)
+	}
 	if c.turn.foreign() && err == nil {
 		err = c.port.flush() // the foreign loop is about to wait for what was just taken
 	}
-	return c.port.error(err)
+	if err != nil {
+		return c.port.error(err)
+	}
+	return nil
 }
 
 // deliver hands an event to its handler, which runs later.
-func (c *Context) deliver(e backend.Ready) {
+func (c *Context) deliver(e *backend.Ready) {
 	if e.Tag == notifierTag {
 		if !c.port.tellsOnce() { // a level-triggered Poller would report it forever
 			c.waker.clear()

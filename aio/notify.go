@@ -41,8 +41,12 @@ func (w *waker) count() {
 // descriptor that has the number next.
 func (w *waker) set() { _ = w.notifier.Set() }
 
-// wake ends a sleep.
-func (c *Context) wake(from gate.Sleep) {
+// wake ends the sleep of the loop, unless another notifier does.
+func (c *Context) wake() {
+	from := c.gate.Kick()
+	if from == gate.Awake {
+		return
+	}
 	c.waker.count()
 	if from == gate.Parked && aboutToYield() {
 		c.port.unpark() // N4
@@ -56,15 +60,14 @@ func (c *Context) wake(from gate.Sleep) {
 // even during and after Close. It does not block. It makes one system call if the loop is
 // asleep, none otherwise.
 func (c *Context) Notify() {
-	if from := c.gate.Notify(); from != gate.Awake {
-		c.wake(from)
-	}
+	c.gate.Count()
+	c.kick()
 }
 
 // kick is Notify for what the loop sees before it sleeps.
 func (c *Context) kick() {
-	if from := c.gate.Kick(); from != gate.Awake { // N3
-		c.wake(from)
+	if !c.gate.Kicked() {
+		c.wake()
 	}
 }
 

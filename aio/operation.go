@@ -82,11 +82,8 @@ func (o *operations) unused() uint32 {
 	return o.free - 1
 }
 
-// reap takes what has completed from the Poller; run calls back.
+// reap takes what has completed from the Poller; run calls back. Operations are under way.
 func (o *operations) reap(p *port) {
-	if o.inFlight == 0 {
-		return
-	}
 	if o.next == len(o.completed) {
 		o.completed, o.next = o.completed[:0], 0
 	}

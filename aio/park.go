@@ -60,7 +60,9 @@ func (c *Context) park(timeout time.Duration) (events []backend.Ready, err error
 		}
 		if c.port.unasked() {
 			events, err = c.port.ask()
-			c.operations.reap(&c.port)
+			if c.operations.underWay() {
+				c.operations.reap(&c.port)
+			}
 		}
 		if len(events) > 0 || err != nil || c.operations.busy() || c.gate.Kicked() || sys.Until(deadline) == 0 {
 			return events, err

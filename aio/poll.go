@@ -32,7 +32,7 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 	}
 	defer c.leave()
 	if c.turn.outside() {
-		defer c.leaveTurn(c.enterTurn())
+		return c.iterateInside(blocking)
 	}
 	c.stats.count(statIterations)
 	c.watch.expire()
@@ -40,6 +40,12 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 	c.gate.Accept()           // L5
 	c.halves.gather(&c.watch) // L6
 	return c.dispatch(), err
+}
+
+// iterateInside is an iteration between Prepare and Check.
+func (c *Context) iterateInside(blocking bool) (progress bool, err error) {
+	defer c.leaveTurn(c.enterTurn())
+	return c.iterate(blocking)
 }
 
 func (c *Context) enter() error {
@@ -157,11 +163,19 @@ func (c *Context) timeout() time.Duration {
 
 // dispatch runs what has been collected.
 func (c *Context) dispatch() (progress bool) {
-	progress = c.operations.run(&c.stats, c.trace)
-	progress = c.halves.run(&c.stats) || progress
-	progress = c.runHandlers() || progress
+	if c.operations.busy() {
+		progress = c.operations.run(&c.stats, c.trace)
+	}
+	if c.halves.busy() {
+		progress = c.halves.run(&c.stats) || progress
+	}
+	if !c.ready.empty() {
+		progress = c.runHandlers() || progress
+	}
 	progress = c.timers.run() || progress
-	c.halves.runIdle(progress, &c.watch, &c.stats)
+	if c.halves.idling() {
+		c.halves.runIdle(progress, &c.watch, &c.stats)
+	}
 	return progress
 }
 

@@ -90,11 +90,12 @@ func (p *port) tellsOnce() bool { return p.edge }
 // ask is a Wait that does not sleep. It returns what is left of its events after those of
 // the alarm. They are valid until the next Wait.
 func (p *port) ask() ([]backend.Ready, error) {
-	if p.parker != nil {
+	if p.parks() {
 		n, err := p.parker.ask(p.events)
 		return p.collected(n), err
 	}
-	return p.wait(0)
+	n, err := p.Wait(p.events, 0)
+	return p.collected(n), err
 }
 
 func (p *port) wait(timeout time.Duration) ([]backend.Ready, error) {
@@ -117,8 +118,17 @@ func (p *port) startWatcher() error { return p.parker.attend() }
 func (p *port) close() error { return errors.Join(p.parker.close(), p.Close()) }
 
 // resume and yield say that the home goroutine of a parked loop runs, or not.
-func (p *port) resume() { p.parker.resume() }
-func (p *port) yield()  { p.parker.yield() }
+func (p *port) resume() {
+	if p.parks() {
+		p.parker.resume()
+	}
+}
+
+func (p *port) yield() {
+	if p.parks() {
+		p.parker.yield()
+	}
+}
 
 // yielding calls f for a goroutine that waits for the loop right afterwards.
 func (p *port) yielding(f func() error) error { return p.parker.yielding(f) }

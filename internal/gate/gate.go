@@ -28,7 +28,7 @@ import "sync/atomic"
 // just before it sleeps. A notifier that is slow between N3 and N4 ends a later sleep for
 // nothing, which does no harm.
 //
-// Any goroutine calls Notify, Kick and Notifies. The loop calls the others.
+// Any goroutine calls Count, Kick, Kicked and Notifies. The loop calls the others.
 type Gate struct {
 	notifies atomic.Uint64
 	sleep    atomic.Uint32 // a Sleep; the notifier that sets it to Awake ends the wait
@@ -45,19 +45,17 @@ const (
 	Parked
 )
 
-// Notify counts a notify and kicks the loop.
-func (g *Gate) Notify() (end Sleep) {
-	g.notifies.Add(1) // N2
-	return g.Kick()   // N3
-}
+// Count makes a notify pending. A Kick follows. Work that the loop finds before it sleeps
+// needs no Count.
+func (g *Gate) Count() { g.notifies.Add(1) } // N2
 
-// Kick is Notify for work that the loop finds before it sleeps. The caller ends the sleep
-// that it returns; Awake means that there is none, or that another notifier ends it.
+// Kick follows what makes the work visible. The caller ends the sleep that Kick returns;
+// Awake means that there is none, or that another notifier ends it.
 func (g *Gate) Kick() (end Sleep) {
-	if g.sleep.Load() == uint32(Awake) {
+	if g.Kicked() {
 		return Awake
 	}
-	return Sleep(g.sleep.Swap(uint32(Awake)))
+	return Sleep(g.sleep.Swap(uint32(Awake))) // N3
 }
 
 // Announce says that the loop is about to sleep. Afterwards the loop looks for work once
@@ -67,7 +65,8 @@ func (g *Gate) Announce(s Sleep) { g.sleep.Store(uint32(s)) }
 // Retract says that the loop is awake.
 func (g *Gate) Retract() { g.sleep.Store(uint32(Awake)) }
 
-// Kicked reports whether a notifier has ended the sleep that the loop announced.
+// Kicked reports whether there is no sleep to end: the loop has announced none, or a notifier
+// was faster.
 func (g *Gate) Kicked() bool { return g.sleep.Load() == uint32(Awake) }
 
 // Pending reports whether there was a notify that the loop has not accepted.
