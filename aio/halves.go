@@ -35,7 +35,10 @@ func (s *halves) count() uint64 { return s.gathered }
 func (s *halves) pushed(w *stopwatch) bool { return !s.queue.quiet() && s.gather(w) }
 
 // busy reports whether there is a bottom half to run in this iteration.
-func (s *halves) busy(w *stopwatch) bool { return s.due(&s.batch, wantedNow, w) }
+func (s *halves) busy(w *stopwatch) bool { return s.batch.first != nil && s.due(&s.batch, wantedNow, w) }
+
+// batched reports whether the batch is not empty.
+func (s *halves) batched() bool { return s.batch.first != nil }
 
 // due reports whether l begins with a bottom half that will run: mask says which kind is
 // wanted there. Those before it that were cancelled or deleted leave the list.
@@ -104,7 +107,7 @@ func (s *halves) promote(w *stopwatch) {
 
 // timeout returns how long the idle bottom halves may wait, or never.
 func (s *halves) timeout(w *stopwatch) time.Duration {
-	if !s.due(&s.idle, wanted, w) {
+	if s.idle.first == nil || !s.due(&s.idle, wanted, w) {
 		return never
 	}
 	return max(idlePeriod-(w.read()-s.idleSince), 0)

@@ -166,7 +166,7 @@ func (c *Context) dispatch() (progress bool) {
 	if c.operations.busy() {
 		progress = c.operations.run(&c.stats, c.trace)
 	}
-	if c.halves.busy() {
+	if c.halves.batched() {
 		progress = c.halves.run(&c.stats) || progress
 	}
 	if !c.ready.empty() {
