@@ -35,7 +35,9 @@ func (s *halves) count() uint64 { return s.gathered }
 func (s *halves) pushed(w *stopwatch) bool { return !s.queue.quiet() && s.gather(w) }
 
 // busy reports whether there is a bottom half to run in this iteration.
-func (s *halves) busy(w *stopwatch) bool { return s.batch.first != nil && s.due(&s.batch, wantedNow, w) }
+func (s *halves) busy(w *stopwatch) bool {
+	return s.batch.first != nil && s.due(&s.batch, wantedNow, w)
+}
 
 // batched reports whether the batch is not empty.
 func (s *halves) batched() bool { return s.batch.first != nil }
