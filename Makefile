@@ -38,13 +38,13 @@ RUN      ?=
 NAME     ?=
 
 test: ## run all tests
-	$(GO) test ./...
+	$(GO) test work
 
 test-ways: ## run all tests four times: not as root, without io_uring, with descriptor 3, without kill
 	GO="$(GO)" .ci/ways
 
 race: ## run all tests under the race detector
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race work
 
 stress: ## run the tests of the core COUNT times, with and without the race detector
 	$(GO) test -timeout 0 -count $(COUNT) -cpu 1,2,4 ./aio ./backend/...
@@ -53,7 +53,7 @@ stress: ## run the tests of the core COUNT times, with and without the race dete
 # go test runs one fuzz target of one package at a time. Before Go 1.27 it fails now and then
 # when a time is over (go.dev/issue/75804); a number of inputs has no such end.
 fuzz: ## run each fuzz target for FUZZTIME
-	@set -e; for package in $$($(GO) list ./...); do \
+	@set -e; for package in $$($(GO) list work); do \
 		targets=$$($(GO) test -list '^Fuzz' $$package); \
 		for target in $$(echo "$$targets" | grep '^Fuzz' || true); do \
 			echo "== $$package $$target"; \
@@ -62,7 +62,7 @@ fuzz: ## run each fuzz target for FUZZTIME
 
 # Go keeps what fuzzing has found in a cache of the machine. Tests go through what is kept here.
 corpus: ## keep what make fuzz has found, in testdata/fuzz, where tests run it
-	@cache=$$($(GO) env GOCACHE)/fuzz/$$($(GO) list -m); \
+	@cache=$$($(GO) env GOCACHE)/fuzz/$$(GOWORK=off $(GO) list -m); \
 	(cd "$$cache" && find . -type f -path '*/Fuzz*' -size -3k) | while read -r file; do \
 		target=$$(dirname "$$file"); kept=$$(dirname "$$target")/testdata/fuzz/$$(basename "$$target"); \
 		mkdir -p "$$kept" && cp "$$cache/$$file" "$$kept/"; \
@@ -78,10 +78,27 @@ kernels: ## run the tests on real kernels, in virtual machines (root, apt)
 	$(GO) run ./internal/kernels -jobs 2 $(if $(KERNEL),-kernel $(KERNEL)) $(if $(SHORT),-short) $(if $(REPLAY),-replay) $(if $(PACKAGES),-only $(PACKAGES))
 
 vet: ## run go vet
-	$(GO) vet ./...
+	$(GO) vet work
 
-staticcheck: ## run staticcheck, in the version that go.mod names
-	$(GO) tool staticcheck ./...
+# The tools are no part of go.work, whose modules share the versions of what they need.
+staticcheck: ## run staticcheck, in the version that internal/tools/go.mod names
+	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && set -x && \
+	GOWORK=off $(GO) -C internal/tools build -o "$$tools/" honnef.co/go/tools/cmd/staticcheck && \
+	"$$tools/staticcheck" ./... ./bench/...
+
+MODULES = . bench bench/peers/gnet internal/tools
+
+tidy-check: ## fail if go mod tidy would change the go.mod or go.sum of a module
+	@set -e; for module in $(MODULES); do \
+		echo "== $$module"; GOWORK=off $(GO) -C $$module mod tidy -diff; \
+	done
+
+oldest: ## build, vet and test with the oldest Go that go.mod allows
+	@version=go$$(awk '$$1 == "go" { print $$2 }' go.mod); \
+	if ! GOTOOLCHAIN=$$version $(GO) version; then \
+		echo "make oldest: $$version is missing: it is not installed and cannot be downloaded"; exit 1; fi; \
+	set -ex; export GOTOOLCHAIN=$$version; \
+	$(GO) build work; $(GO) vet work; $(GO) test work
 
 fmt-check: ## list files that gofmt would change, and fail if there are any
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted:"; echo "$$files"; exit 1; fi
@@ -89,11 +106,11 @@ fmt-check: ## list files that gofmt would change, and fail if there are any
 # What darwin stands for is any system but Linux. The compiler's message is to
 # name aioloop_runs_on_linux_only, not something that happens to be missing.
 cross: ## build and vet for other CPUs, and see that other systems are refused
-	GOOS=linux GOARCH=arm64 $(GO) build ./...
-	GOOS=linux GOARCH=arm64 $(GO) vet ./...
-	GOOS=linux GOARCH=riscv64 $(GO) build ./...
-	GOOS=linux GOARCH=riscv64 $(GO) vet ./...
-	GOOS=linux GOARCH=386 $(GO) vet ./...
+	GOOS=linux GOARCH=arm64 $(GO) build work
+	GOOS=linux GOARCH=arm64 $(GO) vet work
+	GOOS=linux GOARCH=riscv64 $(GO) build work
+	GOOS=linux GOARCH=riscv64 $(GO) vet work
+	GOOS=linux GOARCH=386 $(GO) vet work
 	@message=$$(GOOS=darwin GOARCH=arm64 $(GO) build ./aio 2>&1) && { echo "it compiles for darwin"; exit 1; }; \
 	case "$$message" in \
 	*aioloop_runs_on_linux_only*) echo "darwin is refused, as it should be: aioloop_runs_on_linux_only" ;; \
@@ -113,7 +130,7 @@ performance: ## make bench, and write docs/performance.md from it (RUN=results.j
 # go test's own -timeout does not hold for benchmarks.
 bench-smoke: ## run each benchmark for a moment, to see that it works
 	$(MAKE) -s -C bench/peers
-	timeout 10m $(GO) test -run '^$$' -bench . -benchtime 10x ./...
+	timeout 10m $(GO) test -run '^$$' -bench . -benchtime 10x work
 	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && set -x && \
 	$(GO) run ./bench/cmd/aiobench -quick -scenario pingpong,self-bh,self-notifier,timers -out "$$out" && \
 	test -s "$$out/table.txt" && test -s "$$out/results.json" && test -s "$$out/report.html" && \
@@ -145,4 +162,4 @@ peers-deps: ## install what the peers are built with (Debian, Ubuntu; as root)
 ci: ## run what has to pass before a change is merged, see .ci/run
 	.ci/run
 
-.PHONY: help test test-ways race stress fuzz corpus soak model kernels vet staticcheck fmt-check cross bench performance bench-smoke instructions benchstat examples glib peers peers-deps ci
+.PHONY: help test test-ways race stress fuzz corpus soak model kernels vet staticcheck tidy-check oldest fmt-check cross bench performance bench-smoke instructions benchstat examples glib peers peers-deps ci

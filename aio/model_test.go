@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/testkit/draw"
 )
 
 // Random programs, run in lockstep on the backends, in both modes, and on a model that is
@@ -38,29 +37,28 @@ const (
 	modelBudget = 500
 )
 
-// stepOps are the steps that a program is made of. Package rapid prefers what comes
-// first.
+// stepOps are the steps that a program is made of. Those named twice come twice as often.
 var stepOps = []string{
 	"poll", "schedule", "set", "mod", "close", "watch", "change", "cancel", "once", "advance", "poll", "set", "schedule",
 	"anticipate", "del", "clear", "start", "stop", "notify", "mod", "delete",
 }
 
-func drawStep(t *rapid.T) step {
+func drawStep(t *draw.T) step {
 	return step{
-		op:  rapid.SampledFrom(stepOps).Draw(t, "op"),
-		i:   rapid.IntRange(0, modelObjects-1).Draw(t, "i"),
-		arg: rapid.IntRange(0, 6).Draw(t, "arg"),
+		op:  draw.From(t, stepOps),
+		i:   draw.Int(t, 0, modelObjects-1),
+		arg: draw.Int(t, 0, 6),
 	}
 }
 
 // scripts are what the callbacks do, by "bh 2", "timer 0", "fd 1", "once 3".
 type scripts map[string][]step
 
-func drawScripts(t *rapid.T) scripts {
+func drawScripts(t *draw.T) scripts {
 	all := scripts{}
 	for _, kind := range []string{"bh", "timer", "fd", "once"} {
 		for i := range modelObjects {
-			all[fmt.Sprint(kind, " ", i)] = rapid.SliceOfN(rapid.Custom(drawStep), 0, 4).Draw(t, kind)
+			all[fmt.Sprint(kind, " ", i)] = draw.Slice(t, 0, 4, drawStep)
 		}
 	}
 	return all
@@ -91,9 +89,9 @@ func modelDeadline(hours int) time.Duration {
 
 func TestRandomProgramsAgainstTheModel(t *testing.T) {
 	checkDescriptors(t)
-	rapid.Check(t, func(t *rapid.T) {
+	draw.Check(t, 100, func(t *draw.T) {
 		all := drawScripts(t)
-		program := rapid.SliceOfN(rapid.Custom(drawStep), 40, 120).Draw(t, "program")
+		program := draw.Slice(t, 40, 120, drawStep)
 		pairs := openPairs(t, all)
 		defer closePairs(pairs)
 		for n, s := range append(program, step{op: "poll"}, step{op: "poll"}) {
@@ -112,7 +110,7 @@ type pair struct {
 }
 
 // openPairs makes one for each backend in each mode that is there.
-func openPairs(t *rapid.T, all scripts) (pairs []*pair) {
+func openPairs(t *draw.T, all scripts) (pairs []*pair) {
 	for _, b := range realBackends {
 		for _, mode := range []Mode{ModeThread, ModePark} {
 			real, err := newRealWorld(b, mode, all)
@@ -134,7 +132,7 @@ func closePairs(pairs []*pair) {
 	}
 }
 
-func (p *pair) do(t *rapid.T, n int, s step) {
+func (p *pair) do(t *draw.T, n int, s step) {
 	p.real.do(s)
 	p.model.observed = p.real.journal // tells in which order handlers ran: nobody promises one
 	p.model.do(s)

@@ -27,4 +27,4 @@ fi
 now=$(mktemp -d)
 trap 'rm -rf "$now"' EXIT
 measure >"$now/now.txt" || { cat "$now/now.txt"; echo "the benchmarks do not run: nothing is compared"; exit; }
-"$GO" tool benchstat "$(basename "$latest" .txt)=$latest" "now=$now/now.txt" || echo "benchstat does not run: nothing is compared"
+GOWORK=off "$GO" tool -modfile=internal/tools/go.mod benchstat "$(basename "$latest" .txt)=$latest" "now=$now/now.txt" || echo "benchstat does not run: nothing is compared"

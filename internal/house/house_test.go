@@ -37,7 +37,7 @@ type room struct {
 const (
 	unix   = "golang.org/x/sys"
 	uring  = "github.com/iceber/iouring-go/syscall" // its root package does not link
-	anyone = "pgregory.net/rapid"                   // in tests
+	anyone = "pgregory.net/rapid"                   // in tests of the benchmark
 )
 
 // rooms are the house, from the cellar to the roof. A package that is not in it
@@ -156,7 +156,7 @@ func isStandard(importPath string) bool {
 
 func packages(t *testing.T) (all []goPackage) {
 	t.Helper()
-	list := exec.Command("go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports,CgoFiles", "./...")
+	list := exec.Command("go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports,CgoFiles", "work")
 	list.Dir = root
 	list.Env = append(os.Environ(), "CGO_ENABLED=1")
 	out, err := list.Output()

@@ -32,7 +32,7 @@ func (p goPackage) binary() string { return strings.ReplaceAll(p.Path, "/", "_")
 // testPackages lists the packages of the module that have tests for arch.
 func testPackages(ctx context.Context, arch string) (all []goPackage, err error) {
 	out, err := goCommand(ctx, arch, "list", "-f",
-		"{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}", module+"/...").Output()
+		"{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}", "work").Output()
 	if err != nil {
 		return nil, fmt.Errorf("go list: %w", err)
 	}

@@ -2,34 +2,34 @@ package lockstep
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
-	"pgregory.net/rapid"
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/backend/epoll"
 	"github.com/aioloop/aioloop/backend/iouring"
 	"github.com/aioloop/aioloop/backend/ppoll"
+	"github.com/aioloop/aioloop/internal/testkit/draw"
 )
 
 // The three Pollers watch the same descriptors, in lockstep, through a random
 // series of changes. The model is a map of what is registered, and poll(2).
 //
-// A failure prints how to repeat it: -rapid.seed.
+// A failure prints how to repeat it: -draw.seed.
 func TestBackendsAgreeWithTheModel(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if checks := flag.Lookup("rapid.checks"); !testing.Short() && checks.Value.String() == checks.DefValue {
-		must(t, flag.Set("rapid.checks", "3000"))
+	checks := 3000
+	if testing.Short() {
+		checks = 100
 	}
-	rapid.Check(t, func(rt *rapid.T) {
+	draw.Check(t, checks, func(rt *draw.T) {
 		m := newModel(rt)
 		defer m.close()
-		rt.Repeat(map[string]func(*rapid.T){
+		draw.Repeat(rt, map[string]func(*draw.T){
 			"add":       m.add,
 			"modify":    m.modify,
 			"remove":    m.remove,
@@ -60,7 +60,7 @@ type registration struct {
 	tag    backend.Tag
 }
 
-func newModel(rt *rapid.T) *model {
+func newModel(rt *draw.T) *model {
 	m := &model{registered: make(map[int]registration)}
 	for _, open := range []func() (backend.Poller, error){
 		func() (backend.Poller, error) { return ppoll.New(), nil },
@@ -81,7 +81,7 @@ func newModel(rt *rapid.T) *model {
 	return m
 }
 
-func newSource(rt *rapid.T, i int) source {
+func newSource(rt *draw.T, i int) source {
 	if i%2 == 0 {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 		must(rt, err)
@@ -108,14 +108,14 @@ func (m *model) close() {
 	}
 }
 
-func draw(rt *rapid.T) int { return rapid.IntRange(0, sources-1).Draw(rt, "source") }
+func drawSource(rt *draw.T) int { return draw.Int(rt, 0, sources-1) }
 
-func drawEvents(rt *rapid.T) backend.Events {
-	return rapid.SampledFrom([]backend.Events{backend.In, backend.Out, backend.In | backend.Out, backend.Pri, 0}).Draw(rt, "events")
+func drawEvents(rt *draw.T) backend.Events {
+	return draw.From(rt, []backend.Events{backend.In, backend.Out, backend.In | backend.Out, backend.Pri, 0})
 }
 
 // each calls f for all Pollers, which must agree on the outcome.
-func (m *model) each(rt *rapid.T, what string, want error, f func(backend.Poller) error) {
+func (m *model) each(rt *draw.T, what string, want error, f func(backend.Poller) error) {
 	for _, p := range m.pollers {
 		if err := f(p); !errors.Is(err, want) {
 			rt.Fatalf("%s: %s: got %v, want %v", p.Name(), what, err, want)
@@ -123,8 +123,8 @@ func (m *model) each(rt *rapid.T, what string, want error, f func(backend.Poller
 	}
 }
 
-func (m *model) add(rt *rapid.T) {
-	i, events := draw(rt), drawEvents(rt)
+func (m *model) add(rt *draw.T) {
+	i, events := drawSource(rt), drawEvents(rt)
 	m.tags++
 	_, exists := m.registered[i]
 	var want error
@@ -136,8 +136,8 @@ func (m *model) add(rt *rapid.T) {
 	m.each(rt, "Add", want, func(p backend.Poller) error { return p.Add(m.fds[i].fd, events, m.tags) })
 }
 
-func (m *model) modify(rt *rapid.T) {
-	i, events := draw(rt), drawEvents(rt)
+func (m *model) modify(rt *draw.T) {
+	i, events := drawSource(rt), drawEvents(rt)
 	m.tags++
 	var want error = unix.ENOENT
 	if _, exists := m.registered[i]; exists {
@@ -147,9 +147,9 @@ func (m *model) modify(rt *rapid.T) {
 	m.each(rt, "Modify", want, func(p backend.Poller) error { return p.Modify(m.fds[i].fd, events, m.tags) })
 }
 
-func (m *model) remove(rt *rapid.T) { m.removes(rt, draw(rt)) }
+func (m *model) remove(rt *draw.T) { m.removes(rt, drawSource(rt)) }
 
-func (m *model) removes(rt *rapid.T, i int) {
+func (m *model) removes(rt *draw.T, i int) {
 	var want error = unix.ENOENT
 	if _, exists := m.registered[i]; exists {
 		want = nil
@@ -158,13 +158,13 @@ func (m *model) removes(rt *rapid.T, i int) {
 	m.each(rt, "Remove", want, func(p backend.Poller) error { return p.Remove(m.fds[i].fd) })
 }
 
-func (m *model) write(rt *rapid.T) {
-	_, _ = unix.Write(m.fds[draw(rt)].writer, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+func (m *model) write(rt *draw.T) {
+	_, _ = unix.Write(m.fds[drawSource(rt)].writer, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 }
 
 // read takes everything from an eventfd and one byte from a pipe.
-func (m *model) read(rt *rapid.T) {
-	i := draw(rt)
+func (m *model) read(rt *draw.T) {
+	i := drawSource(rt)
 	buf := make([]byte, 8)
 	if i%2 == 1 {
 		buf = buf[:1]
@@ -174,23 +174,23 @@ func (m *model) read(rt *rapid.T) {
 
 // reopen closes a source and opens another, which gets the numbers of the old one
 // or of one that was closed earlier.
-func (m *model) reopen(rt *rapid.T) {
-	i := draw(rt)
+func (m *model) reopen(rt *draw.T) {
+	i := drawSource(rt)
 	m.removes(rt, i)
 	m.fds[i].close()
 	m.fds[i] = newSource(rt, i)
 }
 
 // shortWait has room for some only: whatever it reports is registered.
-func (m *model) shortWait(rt *rapid.T) {
+func (m *model) shortWait(rt *draw.T) {
 	for _, p := range m.pollers {
-		m.reported(rt, p, rapid.IntRange(1, 3).Draw(rt, "room"))
+		m.reported(rt, p, draw.Int(rt, 1, 3))
 	}
 }
 
 // wait has room for all: first nothing may be missing, then nothing may be there
 // that does not hold (see backendtest: a Poller may look ahead).
-func (m *model) wait(rt *rapid.T) {
+func (m *model) wait(rt *draw.T) {
 	want := m.holds(rt)
 	for _, p := range m.pollers {
 		first := m.reported(rt, p, 2*sources)
@@ -206,7 +206,7 @@ func (m *model) wait(rt *rapid.T) {
 }
 
 // holds asks poll(2).
-func (m *model) holds(rt *rapid.T) map[backend.Tag]backend.Events {
+func (m *model) holds(rt *draw.T) map[backend.Tag]backend.Events {
 	want := make(map[backend.Tag]backend.Events)
 	for i, r := range m.registered {
 		one := []unix.PollFd{{Fd: int32(m.fds[i].fd), Events: int16(r.events)}}
@@ -222,7 +222,7 @@ func (m *model) holds(rt *rapid.T) map[backend.Tag]backend.Events {
 	return want
 }
 
-func (m *model) reported(rt *rapid.T, p backend.Poller, room int) map[backend.Tag]backend.Events {
+func (m *model) reported(rt *draw.T, p backend.Poller, room int) map[backend.Tag]backend.Events {
 	ready := make([]backend.Ready, room)
 	n, err := p.Wait(ready, 0)
 	if err != nil {
@@ -242,7 +242,7 @@ func (m *model) reported(rt *rapid.T, p backend.Poller, room int) map[backend.Ta
 	return got
 }
 
-func must(rt rapid.TB, err error) {
+func must(rt testing.TB, err error) {
 	if err != nil {
 		rt.Fatal(err)
 	}
