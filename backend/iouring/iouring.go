@@ -56,6 +56,7 @@ type Poller struct {
 
 	// These are used by the home goroutine alone.
 	refused  error // EBUSY or EAGAIN, if that was the result of the last enter
+	stale    bool  // the last enter has left the flag of deferred work, and no completion
 	refusals int   // how many in a row
 
 	ops   operations // used by the home goroutine alone
@@ -178,7 +179,7 @@ func (p *Poller) cancelNow(index uint32, s *fdtable.Slot[request]) error {
 	// One that has its event already is not cancelled. It ends, and lets go of the
 	// file, as deferred work, of which the kernel does a portion at a time.
 	for range portions {
-		if !p.ring.WorkPending() {
+		if !p.ring.WorkPending() || p.stale {
 			break
 		}
 		if err := p.submit(); err != nil {
@@ -350,6 +351,7 @@ func (p *Poller) submit() error {
 // entered says which results of io_uring_enter(2) are failures.
 func (p *Poller) entered(err error) error {
 	p.refused = nil
+	p.stale = p.ring.WorkPending() && p.ring.Peek() == nil
 	switch err {
 	case nil:
 		return nil
@@ -367,10 +369,14 @@ func (p *Poller) entered(err error) error {
 	}
 }
 
-// Peek implements backend.Peeker. Deferred work counts: it is a completion that
-// the kernel has not written yet.
+// Peek implements backend.Peeker. Deferred work counts: it is a completion that the kernel
+// has not written yet.
+//
+// The flag of deferred work can outlive the work. The kernel sets it after it has queued the
+// work, and an enter on another CPU may have done the work in between (Linux 6.18). A loop
+// that believed a stale flag would ask and ask, and never sleep.
 func (p *Poller) Peek() bool {
-	return p.ring.Pending() || p.ring.Peek() != nil
+	return p.ring.Peek() != nil || p.ring.Overflown() || p.ring.WorkPending() && !p.stale
 }
 
 // Close implements backend.Poller. Operations that are under way are cancelled;

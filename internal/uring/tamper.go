@@ -1,5 +1,7 @@
 package uring
 
+import "sync/atomic"
+
 // Tamper makes the ring hand on its completions late, or more than once. It is for
 // tests: no kernel does the second, and any may seem to do the first.
 //
@@ -28,3 +30,7 @@ func (r *Ring) Tamper(deliver func(c *CQE) int) (pump func()) {
 		}
 	}
 }
+
+// SetWorkPending sets the flag of deferred work, as a kernel may without any. It is for
+// tests.
+func (r *Ring) SetWorkPending() { atomic.OrUint32(r.sq.flags, SQTaskrun) }
