@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aioloop/aioloop/aio/internal/park"
 	"github.com/aioloop/aioloop/internal/gate"
 	"github.com/aioloop/aioloop/internal/sys"
 )
@@ -48,7 +49,7 @@ func (c *Context) wake() {
 		return
 	}
 	c.waker.count()
-	if from == gate.Parked && aboutToYield() {
+	if from == gate.Parked && park.IsStopping() {
 		c.port.unpark() // N4
 		return
 	}
@@ -61,7 +62,9 @@ func (c *Context) wake() {
 // asleep, none otherwise.
 func (c *Context) Notify() {
 	c.gate.Count()
-	c.kick()
+	if !c.gate.Kicked() {
+		c.wake()
+	}
 }
 
 // kick is Notify for what the loop sees before it sleeps.

@@ -7,13 +7,14 @@ import (
 	"os"
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/aioloop/aioloop/aio/internal/park"
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/goroutine"
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
@@ -212,52 +213,6 @@ func dupOf(t testing.TB, fd int) int {
 	return dup
 }
 
-// The alarm says that the time is up, which is nothing to return from Poll for: its timer
-// may have run meanwhile.
-func TestAlarmIsNoEvent(t *testing.T) {
-	eachParked(t, func(t *testing.T, newLoop maker) {
-		c := newLoop()
-		turn(t, c)
-		p := c.port.parker
-		must(t, p.alarm.open(p.poller, 1))
-		must(t, p.pollable.Flush())
-		p.readable.Store(false)
-		must(t, p.alarm.set(sys.Deadline(1)))
-		eventually(t, "the watcher sees the alarm", p.readable.Load)
-		if n, err := p.ask(c.port.events); n != 0 || err != nil {
-			t.Errorf("%d events, %v", n, err)
-		}
-	})
-}
-
-// lateEvent is a Poller whose descriptor becomes readable, once more, just after it
-// was asked.
-type lateEvent struct {
-	backend.Poller
-	p *parker
-}
-
-func (l *lateEvent) Wait(ready []backend.Ready, timeout time.Duration) (int, error) {
-	n, err := l.Poller.Wait(ready, timeout)
-	l.p.readable.Store(true) // the watcher
-	return n, err
-}
-
-func TestWhatComesWhileThePollerIsAskedIsNotForgotten(t *testing.T) {
-	inner, _, err := Epoll.open(ModePark)
-	must(t, err)
-	defer inner.Close()
-	p := newParker(inner, inner.(backend.Pollable), true)
-	defer func() { must(t, p.close()) }()
-	p.poller = &lateEvent{inner, p}
-	for range 2 {
-		n, err := p.ask(make([]backend.Ready, 4))
-		if n != 0 || err != nil || !p.readable.Load() {
-			t.Errorf("%d events, %v; the Poller will be asked again: %v", n, err, p.readable.Load())
-		}
-	}
-}
-
 func init() { children["parked"] = parkTenThousand }
 
 // Ten thousand parked Contexts need no threads.
@@ -313,54 +268,11 @@ func TestParkedLoopLeavesNothingToChildren(t *testing.T) {
 			_, err := c.Poll() // makes the alarm
 			must(t, err)
 		}
-		if c.port.parker.alarm.fd < 0 || c.port.parker.file == nil {
+		if c.Stats().Sleeps == 0 {
 			t.Fatal("the loop has not slept")
 		}
 		must(t, inherits(0))
 	})
-}
-
-// readyConn becomes readable as often as it is told to.
-type readyConn struct {
-	syscall.RawConn
-	times int
-	seen  func()
-}
-
-func (r *readyConn) Read(f func(uintptr) bool) error {
-	for range r.times {
-		f(0)
-		r.seen()
-	}
-	return nil
-}
-
-// Who is woken by the token looks at readable, so that is set before. The window is a few
-// instructions wide: a goroutine on another CPU looks for the token all the time.
-func TestWatcherSaysReadableBeforeItWakes(t *testing.T) {
-	p := newParker(nil, nil, true)
-	next := make(chan struct{})
-	conn := &readyConn{times: 20_000, seen: func() { <-next }}
-	p.watcher.Add(1)
-	go p.watch(conn)
-	early := 0
-	for range conn.times {
-		for spins := 0; len(p.token) == 0; spins++ {
-			if spins > 10_000 {
-				runtime.Gosched()
-			}
-		}
-		if !p.readable.Load() {
-			early++
-		}
-		<-p.token
-		p.readable.Store(false)
-		next <- struct{}{}
-	}
-	p.watcher.Wait()
-	if early > 0 {
-		t.Errorf("the token was there %d times before readable was set", early)
-	}
 }
 
 // deafToAlarms is a Poller to which the alarm's event never comes, as on io_uring while the
@@ -373,7 +285,7 @@ type deafToAlarms struct {
 func (deafToAlarms) Peek() bool { return false }
 
 func (d deafToAlarms) Add(fd int, events backend.Events, tag backend.Tag) error {
-	if tag == alarmTag {
+	if tag == backend.MakeTag(0, 1) {
 		events = 0
 	}
 	return d.Poller.Add(fd, events, tag)
@@ -399,4 +311,36 @@ func TestParkedTimerDoesWithoutTheAlarm(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A parked loop that runs inside a callback of another leaves that one's mark alone.
+func TestInnerLoopLeavesTheOuterOneItsMark(t *testing.T) {
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		outer, inner := newLoop(), newLoop()
+		me := uintptr(goroutine.Current())
+		for range 2 { // the second time the inner one has a home goroutine
+			must(t, outer.ScheduleOnce(func() {
+				_, err := inner.TryPoll()
+				must(t, err)
+				if !park.IsMarked(me) {
+					t.Error("the callback of the outer loop is not about to stop any more")
+				}
+			}))
+			_, err := outer.TryPoll()
+			must(t, err)
+		}
+		if park.IsMarked(me) {
+			t.Error("outside a callback it is taken for one")
+		}
+	})
+}
+
+// A loop that sleeps has no mark.
+func TestSleepingLoopHasNoMark(t *testing.T) {
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		start(t, c)
+		asleep(t, c)
+		eventually(t, "the mark is cleared", func() bool { return !park.IsMarked(c.home.goroutine.Load()) })
+	})
 }

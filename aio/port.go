@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/aioloop/aioloop/aio/internal/park"
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/gate"
 )
@@ -21,7 +22,7 @@ type port struct {
 	submitter backend.Submitter // nil if it runs no operations
 	pollable  backend.Pollable  // nil if it has no descriptor that stands for all
 	queryable backend.Queryable // nil if it does not name the descriptors that it waits for
-	parker    *parker           // nil in thread mode
+	parker    *park.Parker      // nil in thread mode
 
 	events []backend.Ready // room for those of one Wait
 	// watched counts the handlers, as of the last refresh.
@@ -49,7 +50,7 @@ func newPort(p backend.Poller, m Mode) port {
 		t.edge = e.EdgeTriggered()
 	}
 	if m == ModePark {
-		t.parker = newParker(p, t.pollable, t.edge)
+		t.parker = park.New(p.(park.Poller), t.edge)
 	}
 	return t
 }
@@ -91,7 +92,7 @@ func (p *port) tellsOnce() bool { return p.edge }
 // the alarm. They are valid until the next Wait.
 func (p *port) ask() ([]backend.Ready, error) {
 	if p.parks() {
-		n, err := p.parker.ask(p.events)
+		n, err := p.parker.Ask(p.events)
 		return p.collected(n), err
 	}
 	n, err := p.Wait(p.events, 0)
@@ -113,31 +114,43 @@ func (p *port) collected(n int) []backend.Ready {
 }
 
 // startWatcher has the Poller of a parked loop watched.
-func (p *port) startWatcher() error { return p.parker.attend() }
+func (p *port) startWatcher() error {
+	if !p.parks() {
+		return nil
+	}
+	return p.parker.Watch()
+}
 
-func (p *port) close() error { return errors.Join(p.parker.close(), p.Close()) }
+func (p *port) close() error {
+	if !p.parks() {
+		return p.Close()
+	}
+	return errors.Join(p.parker.Close(), p.Close())
+}
 
 // resume and yield say that the home goroutine of a parked loop runs, or not.
 func (p *port) resume() {
 	if p.parks() {
-		p.parker.resume()
+		p.parker.Resume()
 	}
 }
 
 func (p *port) yield() {
 	if p.parks() {
-		p.parker.yield()
+		p.parker.Yield()
 	}
 }
 
-// yielding calls f for a goroutine that waits for the loop right afterwards.
-func (p *port) yielding(f func() error) error { return p.parker.yielding(f) }
-
-// sleepParked waits for the token of a parked loop, or until the deadline.
-func (p *port) sleepParked(deadline time.Duration) error { return p.parker.sleep(deadline) }
+// stopping calls f for a goroutine that waits for the loop right afterwards.
+func (p *port) stopping(f func() error) error {
+	if !p.parks() {
+		return f()
+	}
+	return park.Stopping(f)
+}
 
 // unpark puts the token for a parked loop. Any goroutine may call it.
-func (p *port) unpark() { p.parker.wake() }
+func (p *port) unpark() { p.parker.Wake() }
 
 // sleepKind is how the loop sleeps.
 func (p *port) sleepKind() gate.Sleep {
@@ -151,14 +164,15 @@ func (p *port) sleepKind() gate.Sleep {
 func (p *port) parks() bool { return p.parker != nil }
 
 // unasked reports whether the Poller of a parked loop may have something.
-func (p *port) unasked() bool { return p.askAgain || p.parker.readable.Load() || p.shown() }
+func (p *port) unasked() bool { return p.askAgain || p.parker.Readable() || p.shown() }
 
-// prepareToPark makes the descriptor of the Poller stand for all that ends the sleep.
-func (p *port) prepareToPark(timeout time.Duration) error {
-	if err := p.parker.alarm.open(p.Poller, timeout); err != nil {
+// sleepUnlessReadable waits for the token of a parked loop, or until the deadline, unless the
+// Poller may have something.
+func (p *port) sleepUnlessReadable(deadline time.Duration) error {
+	if err := p.parker.Prepare(deadline < 0); err != nil || p.unasked() {
 		return err
 	}
-	return errors.Join(p.parker.attend(), p.flush())
+	return p.parker.Sleep(deadline)
 }
 
 // submit starts an operation.

@@ -56,7 +56,7 @@ func (c *Context) Do(ctx context.Context, fn func() error) error {
 	call := &call{ctx: ctx, fn: fn, done: make(chan struct{})}
 	b := c.NewBottomHalf(call.run)
 	b.awaited = true
-	if err := c.port.yielding(b.Schedule); err != nil {
+	if err := c.port.stopping(b.Schedule); err != nil {
 		return call.abandon(err)
 	}
 	select {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/aio/internal/park"
 )
 
 // syscallOperation is a line of docs/syscalls.md. run does it again and again, and
@@ -91,7 +93,7 @@ func watchersWait() bool {
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
 		// By who has started it: one that has not begun yet has no function of its own.
-		if strings.Contains(stack, "(*parker).attend in goroutine") && !strings.Contains(stack, "[IO wait") {
+		if strings.Contains(stack, "(*Parker).startWatcher in goroutine") && !strings.Contains(stack, "[IO wait") {
 			return false
 		}
 	}
@@ -115,7 +117,7 @@ func (s *stage) untilAsleep(c *Context) {
 	waitFor(func() bool { return !c.gate.Kicked() })
 	if c.port.parker != nil {
 		home := c.home.goroutine.Load()
-		waitFor(func() bool { return !stopsSoon(home) })
+		waitFor(func() bool { return !park.IsMarked(home) })
 		return
 	}
 	waitFor(func() bool {

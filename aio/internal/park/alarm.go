@@ -1,6 +1,6 @@
 //go:build linux
 
-package aio
+package park
 
 import (
 	"os"
@@ -28,15 +28,19 @@ type alarm struct {
 // backupDelay is how much later the backup comes: as a rule the alarm ends the sleep.
 const backupDelay = 20 * time.Millisecond
 
-// alarmTag is the tag of the alarm, next to notifierTag.
+// alarmTag is the tag of the alarm. No handler has index 0; generation 0 is the loop's own
+// notifier.
 var alarmTag = backend.MakeTag(0, 1)
 
-// set makes the Poller return an event at deadline, on the Monotonic clock, or earlier: an
-// alarm that is set already and comes first is left alone, for timers are more often moved
-// away than waited for. A negative deadline asks for nothing.
+// set makes the Poller return an event at deadline, on the Monotonic clock, or earlier. An
+// earlier alarm stays, because timers are moved away more often than they fire. A negative
+// deadline asks for nothing.
 func (a *alarm) set(deadline time.Duration) error {
+	if deadline < 0 {
+		return nil
+	}
 	now := sys.Monotonic()
-	if deadline < 0 || a.due > now && a.due <= deadline {
+	if a.due > now && a.due <= deadline {
 		return nil
 	}
 	timeout := min(max(deadline-now, 1), sys.Longest) // 0 would disarm it
@@ -51,10 +55,10 @@ func (a *alarm) set(deadline time.Duration) error {
 	return nil
 }
 
-// open makes the alarm before the first sleep that it is to end. p has to be flushed
+// open makes the alarm before the first sleep that it ends. The caller flushes p
 // afterwards.
-func (a *alarm) open(p backend.Poller, timeout time.Duration) error {
-	if a.fd >= 0 || timeout < 0 {
+func (a *alarm) open(p backend.Poller) error {
+	if a.fd >= 0 {
 		return nil
 	}
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
@@ -73,8 +77,8 @@ func (a *alarm) open(p backend.Poller, timeout time.Duration) error {
 	return nil
 }
 
-// take takes the alarm's event out of ready, for it means that the time is up, and
-// returns how many are left. If edge, the alarm need not be read.
+// take removes the alarm's event from ready and returns how many are left. If edge, the
+// alarm need not be read.
 func (a *alarm) take(ready []backend.Ready, edge bool) int {
 	for i := range ready {
 		if ready[i].Tag == alarmTag {
@@ -90,7 +94,7 @@ func (a *alarm) take(ready []backend.Ready, edge bool) int {
 	return len(ready)
 }
 
-// clear makes the alarm unreadable, where its going off is not what ends a Wait.
+// clear reads the alarm, which a level-triggered Poller would report forever.
 func (a *alarm) clear() {
 	var expirations [8]byte
 	_, _ = unix.Read(a.fd, expirations[:])
