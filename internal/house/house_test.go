@@ -52,7 +52,8 @@ var rooms = []room{
 	{path: "backend/epoll", imports: []string{"backend", "backend/internal", "internal"}, modules: []string{unix}},
 	{path: "backend/iouring", imports: []string{"backend", "backend/internal", "internal"}, modules: []string{unix, uring}},
 	{path: "aio/internal", imports: []string{"backend", "internal"}, modules: []string{unix}},
-	{path: "aio", imports: []string{"aio/internal", "backend", "backend/ppoll", "backend/epoll", "backend/iouring", "internal"}, modules: []string{unix}},
+	{path: "aio/internal/park", imports: []string{"backend", "backend/epoll", "internal"}, modules: []string{unix}}, // epoll in tests
+	{path: "aio", imports: []string{"aio/internal", "aio/internal/park", "backend", "backend/ppoll", "backend/epoll", "backend/iouring", "internal"}, modules: []string{unix}},
 	{path: "coroutine", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
 	{path: "file", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
 	{path: "mainloop", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
