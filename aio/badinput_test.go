@@ -12,7 +12,7 @@ import (
 	"github.com/aioloop/aioloop/backend"
 )
 
-// Bad descriptors are reported at once, the same on every backend, and leave the
+// Bad descriptors are reported immediately, the same on every backend, and leave the
 // loop as it was. (What needs more than a line is in the file of its topic: Poll
 // from a second goroutine, use after Close, Close from a callback, panics, and a
 // process without descriptors.)

@@ -25,7 +25,7 @@ type bhQueue struct {
 	turned *BottomHalf // those already turned round, linked from old to new
 }
 
-// queueEnd is the end marker of all queues. Nobody writes it.
+// queueEnd is the end marker of all queues. No goroutine writes it.
 var queueEnd BottomHalf
 
 func (q *bhQueue) init() { q.top.Store(&queueEnd) }

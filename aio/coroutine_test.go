@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A coroutine that locks itself to its thread, and is then left for whoever has entered it,
+// A coroutine that locks itself to its thread, and is then left for the goroutine that has entered it,
 // ends the process. A loop that would do so refuses before; others can live in one.
 func TestTrap29_LoopInACoroutine(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {

@@ -149,7 +149,7 @@ func firstOf(all *unix.CPUSet) (one *unix.CPUSet) {
 	return one
 }
 
-// onOneCPU: whoever polls in user space there keeps everybody else from causing
+// onOneCPU: a goroutine that polls in user space there keeps the others from causing
 // the event.
 func onOneCPU(b Backend) error {
 	if cpus, procs := runtime.NumCPU(), runtime.GOMAXPROCS(0); cpus != 1 || procs != 1 {

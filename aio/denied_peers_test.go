@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What somebody at the other end of a descriptor cannot do, see docs/security.md.
+// What a peer at the other end of a descriptor cannot do, see docs/security.md.
 
 // A peer that never stops sending is one call in each iteration, and delays a
 // bottom half and a timer by no more than that.
@@ -39,7 +39,7 @@ func TestPeersThatFloodTakeOneCallEach(t *testing.T) {
 	})
 }
 
-// Urgent data (MSG_OOB) is for nobody: no handler asks for it, so it wakes nobody
+// Urgent data (MSG_OOB) is for no one: no handler asks for it, so it wakes no loop
 // for good, and what follows arrives.
 func TestUrgentDataOfAPeerDoesNotSpin(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {

@@ -259,7 +259,7 @@ func hasSecretive(b Backend) error {
 // children get it as well.
 var inherited []string
 
-// inherits fails if a child sees another number of descriptors besides the three,
+// inherits fails if a child sees another number of descriptors beside the three,
 // and those that this process has inherited itself.
 func inherits(want int, given ...*os.File) error {
 	cmd := exec.Command(os.Args[0])

@@ -48,7 +48,7 @@ func TestDoAndCallFromElsewhere(t *testing.T) {
 // If ctx ends before the function has begun, it does not run.
 func TestDoGivesUpBeforeTheFunctionBegins(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := newLoop() // nobody polls it
+		c := newLoop() // no goroutine polls it
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errCause)
 		wantError(t, c.Do(ctx, func() error { t.Error("ran"); return nil }), errCause)

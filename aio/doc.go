@@ -19,7 +19,7 @@
 // A Context owns the descriptors that it has opened: an eventfd, with epoll and
 // io_uring that of the kernel object, and in park mode a duplicate of it and, with the
 // first sleep that a timer ends, a timerfd. It does not own those that it watches.
-// Whoever calls Watch keeps the descriptor open until [Handler.Close] has returned,
+// The caller of Watch keeps the descriptor open until [Handler.Close] has returned,
 // and closes it then. The Context neither reads nor writes it and changes no flag of
 // it. It should be non-blocking, because a callback may be called for nothing.
 //
@@ -58,10 +58,10 @@
 //  1. How long it may sleep: not at all if a bottom half is scheduled or if an
 //     outer iteration has left something to be called; otherwise to the nearest
 //     timer on any clock that runs, and no longer than until an idle bottom half
-//     has waited for 10 ms; otherwise for ever.
+//     has waited for 10 ms; otherwise forever.
 //  2. Polling in user space, if [WithPolling] allows it and the last iterations
 //     suggest that it is worth it.
-//  3. It announces that it is about to sleep, and looks again whether somebody has
+//  3. It announces that it is about to sleep, and looks again whether a goroutine has
 //     notified it; if so, it does not sleep.
 //  4. It waits, in the kernel or in Go's scheduler as its [Mode] says, withdraws the
 //     announcement, and takes notice of all notifies so far, before it looks for what
@@ -78,7 +78,7 @@
 //
 // A callback may call Poll. The inner iteration first runs what the outer one has
 // not come to, and the outer one does not run it again. If a callback panics, the
-// panic goes on to whoever called Poll or Run, and the Context can be used as
+// panic goes on to the caller of Poll or Run, and the Context can be used as
 // before: what the iteration has not come to runs in the next one.
 //
 // Instead of sleeping by itself, a Context can be a guest in another loop, which

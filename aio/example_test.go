@@ -98,7 +98,7 @@ func ExampleContext_ScheduleOnce() {
 	// in the next iteration
 }
 
-// What has time waits until nothing else is to be done.
+// What has time waits until nothing else is left to do.
 func ExampleBottomHalf_ScheduleIdle() {
 	loop, err := aio.New()
 	if err != nil {
@@ -131,7 +131,7 @@ func ExampleContext_WatchNotifier() {
 		log.Fatal(err)
 	}
 	defer doorbell.Close()
-	handler, err := loop.WatchNotifier(doorbell, func() { fmt.Println("somebody is at the door") })
+	handler, err := loop.WatchNotifier(doorbell, func() { fmt.Println("someone is at the door") })
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func ExampleContext_WatchNotifier() {
 
 	doorbell.Set()
 	loop.Poll()
-	// Output: somebody is at the door
+	// Output: someone is at the door
 }
 
 // Without a loop, an EventNotifier is looked at and cleared by hand.
@@ -217,7 +217,7 @@ func ExampleTimer() {
 	// late
 }
 
-// A simulation jumps from event to event; nobody waits an hour.
+// A simulation jumps from event to event; no one waits an hour.
 func ExampleVirtualClock() {
 	clock := aio.NewVirtualClock()
 	loop, err := aio.New(aio.WithVirtualClock(clock))
@@ -391,7 +391,7 @@ func ExampleContext_Poll_nested() {
 	// drained
 }
 
-// Close names what somebody has forgotten.
+// Close names what the program has forgotten.
 func ExampleContext_Close() {
 	loop, err := aio.New()
 	if err != nil {
@@ -448,7 +448,7 @@ func ExampleContext_Prepare() {
 	}
 	defer loop.Close()
 	done := false
-	loop.NewTimer(aio.Realtime, func() { fmt.Println("stepped by somebody else"); done = true }).ModAfter(time.Millisecond)
+	loop.NewTimer(aio.Realtime, func() { fmt.Println("stepped by another loop"); done = true }).ModAfter(time.Millisecond)
 
 	var fds []unix.PollFd
 	for !done {
@@ -457,7 +457,7 @@ func ExampleContext_Prepare() {
 			log.Fatal(err)
 		}
 		fds = loop.Query(fds[:0])
-		var wait *unix.Timespec // for ever
+		var wait *unix.Timespec // forever
 		if timeout >= 0 {
 			ts := unix.NsecToTimespec(int64(timeout))
 			wait = &ts
@@ -467,5 +467,5 @@ func ExampleContext_Prepare() {
 			loop.Dispatch()
 		}
 	}
-	// Output: stepped by somebody else
+	// Output: stepped by another loop
 }

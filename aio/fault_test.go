@@ -20,7 +20,7 @@ import (
 )
 
 // System calls that fail or lie, through the seam of package sys: nothing is lost,
-// nothing is called twice for one cause, nobody spins, and what does not pass comes
+// nothing is called twice for one cause, no loop spins, and what does not pass comes
 // out of Poll as an error.
 
 // inject lets f decide about all calls until the test ends or restore is called.
@@ -59,7 +59,7 @@ func oneOf(r *rand.Rand, errnos ...unix.Errno) sys.Fault {
 	return sys.Fault{}
 }
 
-// regimes are what a loop has to put up with, for each call anew.
+// regimes are what a loop has to put up with, for each call again.
 var regimes = map[string]func(r *rand.Rand, c sys.Call) sys.Fault{
 	"interrupts": func(r *rand.Rand, c sys.Call) sys.Fault {
 		if sleeps(c) || c == sys.CallEventfdRead || c == sys.CallEventfdWrite {
@@ -339,7 +339,7 @@ func TestEndlessInterruptsDoNotHoldTheLoop(t *testing.T) {
 	})
 }
 
-// Trap 15 and 19: the write that says "the counter is full" has woken nobody up.
+// Trap 15 and 19: the write that says "the counter is full" has woken no loop.
 func TestNotifyWithAFullCounterWakesUp(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
@@ -440,7 +440,7 @@ func TestHostClockJumpsBackwards(t *testing.T) {
 					runtime.Gosched()
 				}
 				jump(-time.Hour)
-				time.Sleep(20 * time.Millisecond) // the sleep ends meanwhile
+				time.Sleep(20 * time.Millisecond) // the sleep ends in the meantime
 				jump(2 * time.Hour)
 				c.Notify()
 			})

@@ -16,7 +16,7 @@ import (
 // on the home goroutine; it may leave out Dispatch if Check reports false:
 //
 //	timeout, err := loop.Prepare()           // and wait no longer than that
-//	fds = loop.Query(fds[:0])                // ppoll(2) these, and others besides
+//	fds = loop.Query(fds[:0])                // ppoll(2) these, and other descriptors
 //	ready, err := loop.Check(fds)            // with the revents filled in
 //	progress, err := loop.Dispatch()
 //

@@ -15,7 +15,7 @@ import (
 // Callbacks are what a handler does with the events of its descriptor. They are
 // called on the home goroutine, one at a time. At least Read or Write is set; an
 // event for which there is no callback calls nothing. A hang-up without a Read to
-// tell of it, which the kernel would report for ever, ends the watch until Change.
+// tell of it, which the kernel would report forever, ends the watch until Change.
 type Callbacks struct {
 	// Read is called when the descriptor is readable, when the other end has hung
 	// up, and on an error.
@@ -37,7 +37,7 @@ type Callbacks struct {
 	// Edge asks for one call per change instead of calls for as long as the
 	// condition holds; Read goes on until EAGAIN, and so does Write. There may be
 	// more calls than that: on ppoll, on io_uring before Linux 5.13, and on io_uring
-	// when more events come at once than its queue holds.
+	// when more events come at the same time than its queue holds.
 	Edge bool
 
 	// Name appears in leak reports and traces.
@@ -127,7 +127,7 @@ func (c *Context) WatchNotifier(n *EventNotifier, f func()) (*Handler, error) {
 	if n == nil || f == nil {
 		return nil, fmt.Errorf("aio: WatchNotifier: %w, and a notifier", ErrNoCallback)
 	}
-	if !n.acquire() { // its number may be somebody else's by now
+	if !n.acquire() { // its number may be another's by now
 		return nil, fmt.Errorf("aio: WatchNotifier: the notifier: %w", ErrClosed)
 	}
 	defer n.release()
@@ -268,13 +268,13 @@ const (
 )
 
 // dispatch calls what the collected events ask for. Any of the callbacks may
-// close or change the handler, or poll; so each looks anew.
+// close or change the handler, or poll; so each looks again.
 func (h *Handler) dispatch() (progress bool) {
 	events, polled := h.pending, h.pollReady
 	h.pending, h.pollReady = 0, false
 	readable, writable := events&readEvents != 0, events&writeEvents != 0
 	if writable && (readable || polled) {
-		// Write's turn comes next, in a nested Poll perhaps, also if Read panics.
+		// Write's turn comes next, in a nested Poll perhaps, even if Read panics.
 		h.pending = backend.Out
 		h.ctx.ready.prepend(h)
 		return h.callReader(readable)

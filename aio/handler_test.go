@@ -128,7 +128,7 @@ func hungUpPTY(t testing.TB) int {
 	return m
 }
 
-// Events that nobody asked for call nothing, and the loop sleeps all the same.
+// Events that no handler asked for call nothing, and the loop sleeps all the same.
 func TestUnaskedEventsDoNotSpin(t *testing.T) {
 	cases := map[string]func(t *testing.T, c *Context){
 		"read only, writable": func(t *testing.T, c *Context) {
@@ -170,7 +170,7 @@ func restsFor(t testing.TB, c *Context, d time.Duration) {
 	}
 }
 
-// A pseudo-terminal's master that is watched for writing only, while nobody has
+// A pseudo-terminal's master that is watched for writing only, while no one has
 // its other end open: writable as long as there is room, then hung up and nothing
 // else, which must not spin.
 func TestWriteOnlyHandlerOfAHungUpTerminal(t *testing.T) {
@@ -193,8 +193,8 @@ func TestWriteOnlyHandlerOfAHungUpTerminal(t *testing.T) {
 	})
 }
 
-// A handler that was put aside because of a hang-up nobody asked for is back as
-// soon as somebody asks.
+// A handler that was put aside because of a hang-up that no handler asked for is back as
+// soon as a handler asks.
 func TestChangeBringsBackAHandlerThatWasHungUp(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
@@ -211,7 +211,7 @@ func TestChangeBringsBackAHandlerThatWasHungUp(t *testing.T) {
 			t.Errorf("Read was called %d times", ran)
 		}
 		must(t, h.Close())
-		for range 2 { // nobody's once it is closed, put aside as it is
+		for range 2 { // gone once it is closed, put aside as it is
 			h := watch(t, c, r, Callbacks{Write: func() { t.Error("Write was called") }})
 			turn(t, c)
 			turn(t, c)

@@ -55,7 +55,7 @@ func TestTrap06_WhatWasSentBeforeAHangUpIsRead(t *testing.T) {
 	})
 }
 
-// One set of a notifier is one dispatch, though nobody reads it.
+// One set of a notifier is one dispatch, though no one reads it.
 func TestTrap07_OneWriteIsOneDispatch(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
@@ -163,7 +163,7 @@ func TestTrap11_PeerSeesEndOfFileAtOnce(t *testing.T) {
 	})
 }
 
-// A number that is closed, opened and watched anew in the middle of a batch must
+// A number that is closed, opened and watched again in the middle of a batch must
 // not bring the old event to the new handler, nor the old handler to life.
 func TestTrap12_NumberReusedInTheMiddleOfABatch(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// busy schedules itself for ever: a loop that always has something else to do.
+// busy schedules itself forever: a loop that always has something else to do.
 func busy(t *testing.T, c *Context) *BottomHalf {
 	t.Helper()
 	var b *BottomHalf
@@ -206,7 +206,7 @@ func TestCancelledIdleBottomHalfDoesNotRun(t *testing.T) {
 }
 
 // Between the computation of the timeout and the sleep, what runs in user space
-// may schedule one: the loop must not sleep for ever with it.
+// may schedule one: the loop must not sleep forever with it.
 func TestIdleScheduledJustBeforeTheSleep(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		needTwoCPUs(t)

@@ -16,12 +16,12 @@ import (
 // encoding.TextUnmarshaler.
 //
 // In thread mode the home goroutine sleeps in a system call, on a thread that it
-// keeps meanwhile. What wakes it up is an event or the write of a notifier, and
+// keeps in the meantime. What wakes it up is an event or the write of a notifier, and
 // nothing stands between the kernel and the loop but the kernel's scheduler; with
 // [WithThread] a loop is punctual on a machine whose CPUs are all busy.
 //
 // In park mode it sleeps like any goroutine that waits, and takes up no thread. Go's
-// scheduler stands in between, which is a loss for events from outside while all Ps
+// scheduler is in between, which is a loss for events from outside while all Ps
 // are busy, and a gain for everything between goroutines: a loop that wakes up
 // another one, and [Context.Do], need no system call. docs/tuning.md has figures.
 //
@@ -104,7 +104,7 @@ func (o *options) canPark() bool {
 	return err == nil && b != Ppoll
 }
 
-// parkable says why nobody can park on p.
+// parkable says why a loop cannot park on p.
 func parkable(p backend.Poller) error {
 	if _, ok := p.(backend.Pollable); !ok {
 		return fmt.Errorf("aio: park mode: the %s backend has no descriptor to wait for: choose epoll or io_uring, or thread mode: %w", p.Name(), errors.ErrUnsupported)

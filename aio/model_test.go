@@ -134,7 +134,7 @@ func closePairs(pairs []*pair) {
 
 func (p *pair) do(t *draw.T, n int, s step) {
 	p.real.do(s)
-	p.model.observed = p.real.journal // tells in which order handlers ran: nobody promises one
+	p.model.observed = p.real.journal // tells in which order handlers ran: no order is promised
 	p.model.do(s)
 	if !slices.Equal(p.real.journal, p.model.journal) {
 		t.Fatalf("%s, step %d, %v:\nran  %q\nwant %q", p.name, n, s, []string(p.real.journal), []string(p.model.journal))
@@ -304,7 +304,7 @@ func (m *model) label(i int) string { return handlerLabel(i, m.version[i], m.set
 func handlerLabel(i, version int, set bool) string {
 	label := fmt.Sprint("fd ", i, " version ", version)
 	if !set {
-		label += " for nothing" // somebody has cleared it after it was collected
+		label += " for nothing" // another goroutine has cleared it after it was collected
 	}
 	return label
 }

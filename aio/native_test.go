@@ -137,7 +137,7 @@ func TestSubmitFromACompletion(t *testing.T) {
 	})
 }
 
-// The operation's buffer is held while nobody else does, also under the collector.
+// The operation's buffer is held while no one else does, also under the collector.
 func TestTrap30_BufferStaysUntilTheCompletion(t *testing.T) {
 	eachNative(t, func(t *testing.T, c *Context) {
 		path := filepath.Join(t.TempDir(), "file")
@@ -184,7 +184,7 @@ func TestCloseWithAnOperationUnderWay(t *testing.T) {
 	})
 }
 
-// The foreign loop does not wait for an operation that nobody has started.
+// The foreign loop does not wait for an operation that no one has started.
 func TestForeignLoopStartsOperationsSubmittedAfterPrepare(t *testing.T) {
 	eachNative(t, func(t *testing.T, c *Context) {
 		for _, afterQuery := range []bool{false, true} {

@@ -72,7 +72,7 @@ func (n *EventNotifier) write() error {
 	err := sys.WriteEventfd(n.fd) // W2
 	if err == unix.EAGAIN {
 		// The counter is at its limit, so the notifier is set; but the write that
-		// did not happen woke nobody up.
+		// did not happen woke no loop.
 		_, _ = sys.ReadEventfd(n.fd)
 		err = sys.WriteEventfd(n.fd)
 	}

@@ -52,7 +52,7 @@ func TestClosedEventNotifier(t *testing.T) {
 	wantError(t, err, ErrClosed)
 }
 
-// A counter at its limit is set, and setting it wakes up whoever waits for a change.
+// A counter at its limit is set, and setting it wakes up a loop that waits for a change.
 func TestEventNotifierAtItsLimit(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
@@ -128,7 +128,7 @@ func TestWatchNotifierOfAClosedOne(t *testing.T) {
 	})
 }
 
-// Set and Close from different goroutines: no write goes to somebody else's number.
+// Set and Close from different goroutines: no write goes to another's number.
 func TestTrap16_SetRacesClose(t *testing.T) {
 	for range 100 {
 		n, err := NewEventNotifier()
@@ -178,7 +178,7 @@ func TestTrap22_NotifierNamesTheCause(t *testing.T) {
 }
 
 // A call that is slow between its being there and its system call: Close waits for
-// it with the descriptor open, and refuses those that come meanwhile.
+// it with the descriptor open, and refuses those that come in the meantime.
 func TestTrap16_CloseWaitsForCallsUnderWay(t *testing.T) {
 	for call, use := range map[sys.Call]func(*EventNotifier) error{
 		sys.CallEventfdWrite: (*EventNotifier).Set,

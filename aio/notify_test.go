@@ -52,7 +52,7 @@ func TestNotifyIsElidedWhileTheLoopIsAwake(t *testing.T) {
 		c := newLoop()
 		b := c.NewBottomHalf(func() {})
 		must(t, c.NewTimer(Realtime, func() {}).ModAfter(time.Millisecond))
-		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 }) // it has slept, and nobody has woken it up
+		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 }) // it has slept, and no one has woken it up
 		before := c.Stats()
 		for range 10 {
 			c.Notify()
@@ -107,7 +107,7 @@ func TestOneSleepIsEndedByOneWrite(t *testing.T) {
 	})
 }
 
-// Two loops, each of which sleeps for ever until the other one wakes it up, with
+// Two loops, each of which sleeps forever until the other one wakes it up, with
 // nothing in between but two flags: one lost wake-up and it hangs.
 func TestTrap13_NoLostWakeUp(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
@@ -151,7 +151,7 @@ func TestTrap13_NoLostWakeUp(t *testing.T) {
 }
 
 // What comes after the loop's last look for work, and before it says that it will
-// sleep, ends that sleep though nobody writes. The hook comes in when the loop, in
+// sleep, ends that sleep though no one writes. The hook comes in when the loop, in
 // between, asks how far away its timer is.
 func TestTrap13_WorkThatComesWhileTheLoopFallsAsleep(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
@@ -213,7 +213,7 @@ func TestTrap15_ProducersAtRandomMoments(t *testing.T) {
 	})
 }
 
-// Every change from another goroutine reaches a loop that sleeps for ever.
+// Every change from another goroutine reaches a loop that sleeps forever.
 func TestTrap14_ChangesReachASleepingLoop(t *testing.T) {
 	type change struct {
 		name string
@@ -328,7 +328,7 @@ func watchOnce(t *testing.T, c *Context, fd int, f func()) {
 }
 
 // A notifier that is slow must not write to the number that Close has given back:
-// somebody else has it by now.
+// another file has it by now.
 func TestTrap16_NotifyRacesClose(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		const rounds, producers, each = 100, 4, 250 // 100,000 notifies

@@ -101,7 +101,7 @@ func WithTrace(f func(TraceEvent)) Option {
 
 // Polling are the parameters of adaptive polling. While the loop has nothing to do
 // it looks for events in user space, for a window that the Rule sets, before it
-// sleeps. A notify that arrives meanwhile costs no system call and no wake-up;
+// sleeps. A notify that arrives in the meantime costs no system call and no wake-up;
 // looking costs CPU time.
 //
 // The loop never polls when GOMAXPROCS is 1, nor, on ppoll and epoll, while a

@@ -10,7 +10,7 @@ import (
 	"github.com/aioloop/aioloop/backend"
 )
 
-// scene is a loop with one of everything about to happen at once: the kind under
+// scene is a loop with one of everything about to happen together: the kind under
 // test misbehaves, the others must come through.
 type scene struct {
 	t    *testing.T
@@ -145,7 +145,7 @@ func TestPanicGoesThroughRun(t *testing.T) {
 }
 
 // runtime.Goexit, which is what FailNow in a callback does, ends the home goroutine.
-// The Context can be closed by somebody else, and names what is left.
+// The Context can be closed by another goroutine, and names what is left.
 func TestGoexitInACallback(t *testing.T) {
 	eachMisbehaviour(t, func(t *testing.T, s *scene, setUp func(bad func())) {
 		exited := make(chan bool, 1)

@@ -97,7 +97,7 @@ func TestBusyNotifierWritesToTheEventfd(t *testing.T) {
 	})
 }
 
-// Whoever waits in Do makes way for the loop, and needs no system call for it.
+// A caller that waits in Do makes way for the loop, and needs no system call for it.
 func TestDoOnAParkedLoopMakesNoSystemCall(t *testing.T) {
 	eachParked(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()

@@ -10,7 +10,7 @@ import (
 )
 
 // scriptedPoller is a stranger's Poller: it passes everything on to another one,
-// hides what that can do besides, and can invent events and errors.
+// hides what else that can do, and can invent events and errors.
 type scriptedPoller struct {
 	backend.Poller
 	invent *backend.Ready // what the next Wait reports

@@ -69,7 +69,7 @@ func TestPollingOffByDefault(t *testing.T) {
 	})
 }
 
-// With one CPU nobody could make happen what the loop polls for.
+// With one CPU no one could make happen what the loop polls for.
 func TestPollingNeverWithOneCPU(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
@@ -360,7 +360,7 @@ func TestPollingSamplesADescriptor(t *testing.T) {
 	})
 }
 
-// Events that are there at once are counted, and cost no sample each.
+// Events that are there immediately are counted, and cost no sample each.
 func TestPollingCountsWhatIsThereAtOnce(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newPolling(t, newLoop, longWindow.Max)
@@ -374,7 +374,7 @@ func TestPollingCountsWhatIsThereAtOnce(t *testing.T) {
 	})
 }
 
-// A loop that finds its events at once all the time still serves a descriptor that
+// A loop that finds its events immediately all the time still serves a descriptor that
 // shows only when the kernel is asked.
 func TestNotifiesDoNotStarveDescriptors(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
@@ -397,7 +397,7 @@ func TestNotifiesDoNotStarveDescriptors(t *testing.T) {
 }
 
 // When the number of Ps falls to one, a loop that spins a little longer notices, and
-// so does one that finds its events at once.
+// so does one that finds its events immediately.
 func TestPollingStopsWhenThereIsOneCPU(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c, atOnce := newPolling(t, newLoop, longWindow.Max), newPolling(t, newLoop, longWindow.Max)

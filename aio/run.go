@@ -86,7 +86,7 @@ func Call[T any](ctx context.Context, c *Context, fn func() (T, error)) (T, erro
 	return result, err
 }
 
-// call is a function on its way to the loop. Whoever sets claimed, the loop that
+// call is a function on its way to the loop. The one that sets claimed, the loop that
 // begins it or the caller that gives up, decides whether it runs.
 type call struct {
 	ctx     context.Context

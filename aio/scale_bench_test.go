@@ -138,7 +138,7 @@ func footprint() int64 {
 	return n + int64(m.StackInuse)
 }
 
-// What a Context, and a descriptor, may take besides what the kernel keeps. Of the
+// What a Context, and a descriptor, may take in addition to what the kernel keeps. Of the
 // Context 6 KiB are the stacks of two goroutines, which differ with the Go version.
 const (
 	maxParkedContext = 10<<10 + 512
@@ -255,7 +255,7 @@ func bytesPerDescriptor(n int, backend Backend, mode Mode) (bytes int64, err err
 }
 
 // What notifiers write, and what only the home goroutine writes, lie in different
-// cache lines; so does what nobody writes while the loop runs.
+// cache lines; so does what no goroutine writes while the loop runs.
 func TestNotifiersHaveCacheLinesOfTheirOwn(t *testing.T) {
 	var c Context
 	first := unsafe.Offsetof(c.gate)

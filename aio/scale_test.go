@@ -17,7 +17,7 @@ func needDescriptors(t testing.TB, n uint64) {
 	}
 }
 
-// Seven thousand descriptors: all of them at once, one of them, half of them closed.
+// Seven thousand descriptors: all of them together, one of them, half of them closed.
 func TestSevenThousandDescriptors(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		const n = 7000
@@ -53,7 +53,7 @@ func TestSevenThousandDescriptors(t *testing.T) {
 	})
 }
 
-// expectAll checks which handlers were called, and begins to count anew.
+// expectAll checks which handlers were called, and begins to count again.
 func expectAll(t *testing.T, ran []int, want func(i int) bool) {
 	t.Helper()
 	for i, n := range ran {

@@ -185,7 +185,7 @@ func TestForeignLoopOfAParkedContextIsWokenUp(t *testing.T) {
 	})
 }
 
-// What Poll has begun, nobody would end while the foreign loop waits.
+// What Poll has begun, no one would end while the foreign loop waits.
 func TestForeignLoopEndsPolling(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newPolling(t, newLoop, 10*time.Millisecond)
@@ -203,7 +203,7 @@ func TestForeignLoopEndsPolling(t *testing.T) {
 	})
 }
 
-// A Poll between the phases does not begin it again: nobody would end it while the
+// A Poll between the phases does not begin it again: no one would end it while the
 // foreign loop waits.
 func TestPollAfterPrepareDoesNotPollInUserSpace(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {

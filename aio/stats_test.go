@@ -92,7 +92,7 @@ func TestStatsWhenTheLoopStops(t *testing.T) {
 func TestStatsFromOtherGoroutines(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
-		before := c.Stats() // nobody has polled yet
+		before := c.Stats() // no one has polled yet
 		start(t, c)
 		var group sync.WaitGroup
 		for range 3 {
@@ -113,7 +113,7 @@ func TestStatsFromOtherGoroutines(t *testing.T) {
 	})
 }
 
-// A loop that somebody steps, while others look at its counters.
+// A loop that one goroutine steps, while others look at its counters.
 func TestStatsBetweenPolls(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()

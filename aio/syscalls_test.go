@@ -21,7 +21,7 @@ import (
 	"github.com/aioloop/aioloop/internal/feature"
 )
 
-// How many system calls each operation makes stands in docs/syscalls.md. The tests
+// How many system calls each operation makes is in docs/syscalls.md. The tests
 // here read its table, so that it is neither wrong nor out of date.
 
 const syscallsDoc = "../docs/syscalls.md"
@@ -390,7 +390,7 @@ func (s *stage) print() {
 func (s *stage) begin() { s.mark("begin "); s.active.Store(true) }
 func (s *stage) end()   { s.active.Store(false); s.mark("end ") }
 
-// again forgets what was counted of an operation, which begins anew.
+// again forgets what was counted of an operation, which begins again.
 func (s *stage) again() {
 	s.mark("again ")
 	s.ticks = 0

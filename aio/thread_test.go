@@ -127,7 +127,7 @@ func TestThreadThatIsNotPossible(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop(WithMode(ModeThread), WithThread(Thread{CPUs: []int{osthread.MaxCPUs - 1}, TimerSlack: 1}))
 		before := traitsNow(t)
-		for range 2 { // and again: nobody has become the home goroutine
+		for range 2 { // and again: there is no home goroutine
 			_, err := c.Poll()
 			if !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "may run on none of the CPUs [1023]") {
 				t.Errorf("%v", err)
@@ -140,7 +140,7 @@ func TestThreadThatIsNotPossible(t *testing.T) {
 }
 
 // A goroutine that ends while it is locked takes its thread along. One that was home
-// has been unlocked by then, also if its thread could not be set up.
+// has been unlocked by then, even if its thread could not be set up.
 func TestThreadIsGivenBack(t *testing.T) {
 	for name, opts := range map[string][]Option{
 		"after Close":     {WithThread(Thread{TimerSlack: 1})},

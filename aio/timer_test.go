@@ -47,7 +47,7 @@ func TestTimersWithOneDeadlineRunInTheOrderOfArming(t *testing.T) {
 		var ran journal
 		a, b := c.NewTimer(id, ran.note("a")), c.NewTimer(id, ran.note("b"))
 		last := c.NewTimer(id, ran.note("last"))
-		for _, timer := range []*Timer{a, b, last, a} { // a anew: it goes behind
+		for _, timer := range []*Timer{a, b, last, a} { // a again: it goes behind
 			must(t, timer.Mod(-5))
 		}
 		turn(t, c)
@@ -291,7 +291,7 @@ func TestTimersFromOtherGoroutines(t *testing.T) {
 	})
 }
 
-// Go preempts with signals. They must not make a wait begin anew.
+// Go preempts with signals. They must not make a wait begin again.
 func TestTrap19_TimerUnderSignals(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()

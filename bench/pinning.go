@@ -113,7 +113,7 @@ func setAffinity(tid, cpu int) error {
 func fixProcs() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0)) }
 
 // confine keeps every thread of the process at home until the fixture is left. Threads
-// that the runtime starts meanwhile inherit it.
+// that the runtime starts in the meantime inherit it.
 func (s *fixture) confine() {
 	cpu, err := s.cpus.of(atHome)
 	if err == nil {

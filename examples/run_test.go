@@ -114,7 +114,7 @@ func TestEcho(t *testing.T) {
 }
 
 // TestEchoHangUp checks that the end of the input is not the end of the output,
-// and that a client that leaves with its echo unread harms nobody.
+// and that a client that leaves with its echo unread harms no one.
 func TestEchoHangUp(t *testing.T) {
 	onEachBackend(t, func(t *testing.T, backend string) {
 		socket := filepath.Join(t.TempDir(), "s")

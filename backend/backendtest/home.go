@@ -109,7 +109,7 @@ func (h *home) wait(timeout time.Duration) []backend.Ready {
 	return h.waitFor(len(h.ready), timeout)
 }
 
-// rounds returns a fifth of n if the suite is to be brief.
+// rounds returns a fifth of n if the suite is brief.
 func (h *home) rounds(n int) int {
 	if h.brief {
 		n /= 5
@@ -229,7 +229,7 @@ func ends(done <-chan struct{}) bool {
 	}
 }
 
-// poll2 is the reference for what is to be reported: poll(2).
+// poll2 is the reference for what is reported: poll(2).
 func (h *home) poll2(fd int, events backend.Events) backend.Events {
 	h.Helper()
 	one := []unix.PollFd{{Fd: int32(fd), Events: int16(events)}}

@@ -18,8 +18,8 @@ func TestStrangersPoller(t *testing.T) {
 	backendtest.TestBriefly(t, func() (backend.Poller, error) { return newStranger(), nil })
 }
 
-// stranger is a Poller of somebody who knows package backend and poll(2), and
-// makes the set anew for each Wait.
+// stranger is a Poller of an author who knows package backend and poll(2), and
+// makes the set again for each Wait.
 type stranger struct {
 	mu         sync.Mutex // guards the next two
 	registered []*registration

@@ -113,7 +113,7 @@ func TestTrap12_ChangedBetweenTheKernelAndCollect(t *testing.T) {
 	}
 }
 
-// Only epoll keeps a registration alive that nobody can name any more (trap 10).
+// Only epoll keeps a registration alive that no one can name any more (trap 10).
 // The suite sees that its events are gone; here: how, and that it is done once.
 func TestOrphanMakesANewInstance(t *testing.T) {
 	p := newPoller(t)

@@ -34,7 +34,7 @@ func TestTrap25_NoPrivilegeIsKeptAfterSetuid(t *testing.T) {
 		t.Skip("skipped: only root can give up being root")
 	}
 	dir := t.TempDir()
-	for _, d := range []string{dir, filepath.Dir(dir)} { // the name is to be found, not to be read
+	for _, d := range []string{dir, filepath.Dir(dir)} { // the name is found, not read
 		if err := os.Chmod(d, 0o711); err != nil {
 			t.Fatal(err)
 		}

@@ -315,7 +315,7 @@ func TestDuplicatedCompletions(t *testing.T) {
 	}
 }
 
-// Only io_uring has to enter the kernel to take a request back at once. What else
+// Only io_uring has to enter the kernel to take a request back immediately. What else
 // has changed is not submitted then: a request for a descriptor whose event was
 // reported, and is about to be dispatched, would report it once more.
 func TestRemoveSubmitsNothingElse(t *testing.T) {

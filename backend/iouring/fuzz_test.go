@@ -66,7 +66,7 @@ func fuzzPoller(t *testing.T, fds [fuzzSlots]int) *Poller {
 	return p
 }
 
-// FuzzCompletions: completions that are late, doubled or nobody's reach no
+// FuzzCompletions: completions that are late, doubled or unknown reach no
 // registration and no operation but their own, and each operation ends once.
 func FuzzCompletions(f *testing.F) {
 	entry := func(kind uint64, index, generation uint32, result int32, flags uint32) []byte {

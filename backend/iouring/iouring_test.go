@@ -59,9 +59,9 @@ func wait(t *testing.T, p *Poller, timeout time.Duration) []backend.Ready {
 	return ready[:n]
 }
 
-// Only io_uring can have changes that the kernel does not take yet. Whoever slept
-// then would sleep with descriptors that nobody watches (trap 5). Before Bind
-// nobody may submit, which makes a full queue stay full.
+// Only io_uring can have changes that the kernel does not take yet. A loop that slept
+// then would sleep with descriptors that are not watched (trap 5). Before Bind
+// no one may submit, which makes a full queue stay full.
 func TestNobodySleepsWithChangesLeft(t *testing.T) {
 	p := openVariant(t, func(c *config) { c.sq, c.cq, c.flags = 4, 8, 0 })
 	for tag := range backend.Tag(9) {
@@ -190,7 +190,7 @@ func TestBuffersAreKeptOnlyWhileTheKernelHasThem(t *testing.T) {
 		{false, false, false},
 		{false, true, false},
 		{true, false, false},
-		{true, true, true}, // nobody can hear when the kernel has let go
+		{true, true, true}, // no one can hear when the kernel has let go
 	} {
 		before := kept()
 		p := openVariant(t, func(*config) {})
@@ -307,8 +307,8 @@ func TestTrap11_RemoveReleasesAmongManyEvents(t *testing.T) {
 }
 
 // Completions that the queue had no room for come before anything new. Where the
-// kernel does not see to that, until Linux 5.18, requests that complete at once would
-// keep them back for ever.
+// kernel does not see to that, until Linux 5.18, requests that complete immediately would
+// keep them back forever.
 func TestNothingOvertakesAnOverflow(t *testing.T) {
 	p := openVariant(t, func(c *config) { c.sq, c.cq, c.flags = 4, 8, 0 })
 	const n = 40

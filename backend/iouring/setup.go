@@ -25,7 +25,7 @@ const (
 )
 
 // New returns an empty Poller. It fails with a *backend.UnavailableError that says
-// what stands in the way. Operations run with the credentials of the thread that
+// what is in the way. Operations run with the credentials of the thread that
 // submits them, see docs/security.md.
 //
 // Where the user's limit of locked memory is reached it waits up to a quarter of a second
@@ -133,7 +133,7 @@ func (c *config) setupFlags() uint32 {
 	return 0
 }
 
-// unavailable finds out what stands in the way of a ring.
+// unavailable finds out what is in the way of a ring.
 func unavailable(err error) error {
 	u := &backend.UnavailableError{Backend: Name, Op: "io_uring_setup", Err: err}
 	var call *os.SyscallError

@@ -63,7 +63,7 @@ func inSet(t *testing.T, p *Poller, want ...int) {
 }
 
 // Only ppoll tells of a descriptor that was closed while registered, and would go
-// on telling, at once, for ever.
+// on telling, immediately, forever.
 func TestNvalIsReportedOnce(t *testing.T) {
 	p := New()
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
@@ -136,7 +136,7 @@ func eventfd(t *testing.T, counter uint) int {
 	return fd
 }
 
-// Those with events of late are asked first, whichever they are, and nobody is lost
+// Those with recent events are asked first, and none is lost
 // on the way.
 func TestTheBusyComeForward(t *testing.T) {
 	p := New()

@@ -177,7 +177,7 @@ func (c *client) read() {
 		c.unsent = append(c.unsent, c.line[:end]...)
 		c.line = append(c.line[:0], c.line[end:]...)
 	}
-	c.write() // most often there is room at once
+	c.write() // most often there is room immediately
 }
 
 func (c *client) write() {

@@ -91,7 +91,7 @@ func (s *Source) Destroy() {
 	C.g_source_unref(s.g)
 }
 
-// prepare returns for how many milliseconds GLib may wait, -1 for ever.
+// prepare returns for how many milliseconds GLib may wait, -1 forever.
 func (s *Source) prepare() C.int {
 	timeout, err := s.loop.Prepare()
 	if err != nil {

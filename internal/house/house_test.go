@@ -25,7 +25,7 @@ const (
 	root   = "../.."
 )
 
-// room is a part of the tree and what it may import, besides itself, what is below
+// room is a part of the tree and what it may import: beside itself, what is below
 // it in the same part, and the standard library. A package belongs to the room
 // with the longest path that fits it.
 type room struct {
@@ -179,7 +179,7 @@ func packages(t *testing.T) (all []goPackage) {
 	}
 }
 
-// TestNoLinkname checks that nobody reaches into the runtime.
+// TestNoLinkname checks that no file reaches into the runtime.
 func TestNoLinkname(t *testing.T) {
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {

@@ -46,7 +46,7 @@ func codeSteps(t *testing.T) steps {
 	return s
 }
 
-// TestModelAndCodeTakeTheSameSteps checks that whoever adds, renames or removes a
+// TestModelAndCodeTakeTheSameSteps checks that a change that adds, renames or removes a
 // step of the notify protocol does so in the code, the model and its description.
 func TestModelAndCodeTakeTheSameSteps(t *testing.T) {
 	code, model := codeSteps(t), steps{}

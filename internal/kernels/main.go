@@ -40,7 +40,7 @@ type options struct {
 	replay  bool
 }
 
-// whole reports whether all tests are to be run.
+// whole reports whether all tests run.
 func (o *options) whole() bool { return o.only == "" && o.run == "" }
 
 func main() {

@@ -99,8 +99,8 @@ func openedBy(fd int, link string) string {
 	return b.String()
 }
 
-// Inherited returns what a process has got from the one that started it, besides
-// standard input, output and error. It is to be called before anything else: the
+// Inherited returns what a process has got from the one that started it, beside
+// standard input, output and error. Call it before anything else: the
 // files that the runtime opens for itself in the beginning, those of its cgroup,
 // are left out, and its poller is not there yet.
 func Inherited() (links []string) {

@@ -47,7 +47,7 @@ func report(w io.Writer, fds map[int]string, goroutines map[string]bool) bool {
 	return len(stacks)+len(lost) > 0
 }
 
-// wakeRuntimePoller makes the runtime open the descriptors that it keeps for ever.
+// wakeRuntimePoller makes the runtime open the descriptors that it keeps forever.
 func wakeRuntimePoller() {
 	r, w, err := os.Pipe()
 	if err != nil {

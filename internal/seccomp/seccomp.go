@@ -32,7 +32,7 @@ func Allow(names []string) error {
 		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}))
 }
 
-// Start are the calls that a Go program makes to start, besides those of the runtime.
+// Start are the calls that a Go program makes to start, beside those of the runtime.
 var Start = []string{"execve", "openat", "fcntl", "prlimit64"}
 
 // IOUring are the numbers of the system calls of an io_uring.

@@ -72,7 +72,7 @@ func (f Fault) room(n int) int {
 }
 
 // FaultOf is for a call that is not made in this package; it returns nil if the
-// call is to be made.
+// call happens.
 func FaultOf(c Call) error {
 	if hook.Load() == nil {
 		return nil

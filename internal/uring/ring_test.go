@@ -32,7 +32,7 @@ func newRing(t *testing.T, sq, cq, flags uint32) *Ring {
 	return r
 }
 
-// nop queues a request that completes at once.
+// nop queues a request that completes immediately.
 func nop(t *testing.T, r *Ring, data uint64) {
 	t.Helper()
 	e := r.Next()
@@ -177,7 +177,7 @@ func TestDisabledRing(t *testing.T) {
 	}
 }
 
-// Trap 3: whoever enables the ring is the one who may submit.
+// Trap 3: the thread that enables the ring is the one that may submit.
 func TestSingleIssuer(t *testing.T) {
 	r := newRing(t, 4, 0, abi.IORING_SETUP_R_DISABLED|SetupSingleIssuer)
 	if err := r.Enable(); err != nil {

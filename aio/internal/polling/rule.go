@@ -35,7 +35,7 @@ func (r *Rule) Enabled() bool { return r.config.Max > 0 }
 // Sample is what an iteration teaches that had to wait for its event. Times count from the
 // moment at which the loop began to look.
 type Sample struct {
-	Immediate int           // iterations since the last sample whose event was there at once
+	Immediate int           // iterations since the last sample whose event was there immediately
 	Spun      time.Duration // how long the loop looked; 0: it slept without looking
 	Arrived   time.Duration // when the event was there, or Unknown
 	Blocked   time.Duration // when the loop could go on

@@ -71,7 +71,7 @@ func TestLearnedWindowIsNoLongerThanItPays(t *testing.T) {
 	}
 }
 
-// What came at once counts too: it is lost when the window closes.
+// What came immediately counts too: it is lost when the window closes.
 func TestLearnedRuleCountsWhatIsThereAtOnce(t *testing.T) {
 	r := NewRule(Config{Max: 32 * µs, Learned: true})
 	for range 20 {

@@ -183,7 +183,7 @@ func TestLearnedRuleIsNoLaterThanQEMUs(t *testing.T) {
 	})
 }
 
-// An event found may cost Max and the price of a wake-up. Besides, it takes a few
+// An event found may cost Max and the price of a wake-up. It also takes a few
 // samples to find out that there is nothing to gain, and to notice changes.
 func TestLearnedRuleSpendsNoMoreThanItGains(t *testing.T) {
 	rules(t, func(t *testing.T, wakeup time.Duration, _, _, learned *outcome) {

@@ -47,7 +47,7 @@ func againstASortedList(t *testing.T, seed uint64) {
 	}
 }
 
-// run takes what is due and arms each second item of it anew, into the past: such an item
+// run takes what is due and arms each second item of it again, into the past: such an item
 // waits for the next run.
 func run(t *testing.T, q *Queue[int], ref *sortedTimers, now time.Duration) {
 	t.Helper()

@@ -21,7 +21,7 @@ type progress struct {
 	w     io.Writer
 	fd    int // of the terminal; -1 if w is none
 	last  bench.Step
-	width int // of what stands in the line that changes
+	width int // of what is in the line that changes
 }
 
 func newProgress(w io.Writer) *progress {

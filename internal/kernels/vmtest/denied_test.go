@@ -42,7 +42,7 @@ func namesSysctl(text, value string) bool {
 }
 
 // TestTrap22_IOUringDisabledBySysctl checks each value, for those whom it concerns: 1
-// refuses whoever has not CAP_SYS_ADMIN, 2 everybody. See the kernel's
+// refuses a user without CAP_SYS_ADMIN, 2 everybody. See the kernel's
 // Documentation/admin-guide/sysctl/kernel.rst.
 func TestTrap22_IOUringDisabledBySysctl(t *testing.T) {
 	needVM(t)

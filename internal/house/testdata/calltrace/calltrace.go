@@ -46,7 +46,7 @@ func Enter(name string) func() {
 	mu.Lock()
 	defer mu.Unlock()
 	caller := current[me]
-	if caller == nil { // nobody asked
+	if caller == nil { // no one asked
 		return func() {}
 	}
 	c := &Call{Name: name}
