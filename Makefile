@@ -111,6 +111,9 @@ cross: ## build and vet for other CPUs, and see that other systems are refused
 	GOOS=linux GOARCH=riscv64 $(GO) build work
 	GOOS=linux GOARCH=riscv64 $(GO) vet work
 	GOOS=linux GOARCH=386 $(GO) vet work
+	@set -e; for arch in $$($(GO) tool dist list | sed -n 's/^linux.//p'); do \
+		echo "linux/$$arch"; GOOS=linux GOARCH=$$arch CGO_ENABLED=0 $(GO) build ./aio/... ./backend/... ./mainloop/... ./examples/...; \
+	done
 	@message=$$(GOOS=darwin GOARCH=arm64 $(GO) build ./aio 2>&1) && { echo "it compiles for darwin"; exit 1; }; \
 	case "$$message" in \
 	*aioloop_runs_on_linux_only*) echo "darwin is refused, as it should be: aioloop_runs_on_linux_only" ;; \

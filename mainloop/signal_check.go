@@ -53,18 +53,17 @@ func signalName(sig syscall.Signal) string {
 // runtime/sigtab_linux_generic.go does not pass to os/signal, and two that it does
 // pass, SIGURG and SIGPROF.
 var runtimeSignals = map[syscall.Signal]string{
-	unix.SIGILL:    "an invalid instruction ends the program",
-	unix.SIGTRAP:   "debuggers and breakpoints",
-	unix.SIGBUS:    "it turns memory errors into panics",
-	unix.SIGFPE:    "it turns arithmetic errors into panics",
-	unix.SIGSEGV:   "it turns invalid memory references into panics",
-	unix.SIGSTKFLT: "it ends the program",
-	unix.SIGURG:    "it preempts goroutines",
-	unix.SIGPROF:   "CPU profiles",
-	unix.SIGSYS:    "it reports bad system calls",
-	32:             "thread cancellation",
-	33:             "set*id calls on all threads",
-	34:             "calls on all threads in musl",
+	unix.SIGILL:  "an invalid instruction ends the program",
+	unix.SIGTRAP: "debuggers and breakpoints",
+	unix.SIGBUS:  "it turns memory errors into panics",
+	unix.SIGFPE:  "it turns arithmetic errors into panics",
+	unix.SIGSEGV: "it turns invalid memory references into panics",
+	unix.SIGURG:  "it preempts goroutines",
+	unix.SIGPROF: "CPU profiles",
+	unix.SIGSYS:  "it reports bad system calls",
+	32:           "thread cancellation",
+	33:           "set*id calls on all threads",
+	34:           "calls on all threads in musl",
 }
 
 // checkSignal reports why sig cannot be handled.
