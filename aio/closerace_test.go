@@ -208,6 +208,20 @@ func TestCloseWaitsForAGap(t *testing.T) {
 	group.Wait()
 }
 
+// Close names what was pushed while an older producer kept the loop from its own.
+func TestCloseNamesWhatIsBehindAnOldGap(t *testing.T) {
+	c := newLoopOn(t, Ppoll)
+	must(t, c.NewBottomHalf(func() {}).Schedule())
+	close := gap(c, c.NewBottomHalf(func() {}))
+	turn(t, c) // takes both and has to wait for the second
+	must(t, c.NewBottomHalf(func() {}).Schedule())
+	close()
+	var leaks *LeakError
+	if err := c.Close(); !errors.As(err, &leaks) || len(leaks.BottomHalves) != 3 {
+		t.Errorf("Close: %v", err)
+	}
+}
+
 // gap is a Schedule of b that stops between its two steps, Q1 and Q2; it returns the rest.
 func gap(c *Context, b *BottomHalf) (close func()) {
 	b.state.Store(queued | wantedNow)

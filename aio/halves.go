@@ -144,11 +144,17 @@ func (s *halves) runIdle(progress bool, w *stopwatch, n *counters) {
 	}
 }
 
-// abandon takes all bottom halves out of the lists and names those that would have run.
-func (s *halves) abandon(w *stopwatch) (names []string) {
-	for s.gather(w); s.queue.taken != nil; s.gather(w) { // a producer is between its two steps
+// gatherAll is gather that waits for producers between their two steps.
+func (s *halves) gatherAll(w *stopwatch) {
+	for s.gather(w); s.queue.taken != nil; s.gather(w) {
 		runtime.Gosched()
 	}
+}
+
+// abandon takes all bottom halves out of the lists and names those that would have run.
+func (s *halves) abandon(w *stopwatch) (names []string) {
+	s.gatherAll(w)
+	s.gatherAll(w) // the first may have come to the end of what was taken before Close
 	for _, list := range []*bhList{&s.batch, &s.idle} {
 		for b := list.pop(); b != nil; b = list.pop() {
 			if b.Scheduled() && !b.awaited {
