@@ -147,7 +147,12 @@ func (c *Context) ScheduleOnce(fn func()) error {
 	state := queued | wantedNow | uint32(b.life)<<lifeShift
 	b.state.Store(state)
 	c.enqueue(b)
-	if c.home.closed() && b.state.Load() == state { // else it has run, and b may be another caller's
+	return b.acceptedOnce(c, state)
+}
+
+// acceptedOnce is accepted for a one-shot. Once it has run, b may be another caller's.
+func (b *BottomHalf) acceptedOnce(c *Context, state uint32) error {
+	if c.home.closed() && b.state.Load() == state {
 		return ErrClosed
 	}
 	return nil

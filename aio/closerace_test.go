@@ -175,6 +175,21 @@ func TestScheduleThatIsOvertakenByClose(t *testing.T) {
 	wantError(t, left.accepted(), ErrClosed)
 }
 
+// The same for a one-shot, whose BottomHalf may be another caller's by then.
+func TestOneShotThatIsOvertakenByClose(t *testing.T) {
+	c := newLoopOn(t, Ppoll)
+	must(t, c.ScheduleOnce(func() {}))
+	b := c.halves.queue.top.Load()
+	ran := b.state.Load()
+	turn(t, c)
+	left := ran + 1<<lifeShift
+	b.state.Store(left) // as its next user does
+	must(t, c.Close())
+	must(t, b.acceptedOnce(c, ran))
+	wantError(t, b.acceptedOnce(c, left), ErrClosed)
+	b.state.Store(0)
+}
+
 // A one-shot is told from a later one that has got the same BottomHalf.
 func TestOneShotsHaveLivesOfTheirOwn(t *testing.T) {
 	c := newLoopOn(t, Ppoll)
