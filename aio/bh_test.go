@@ -292,8 +292,10 @@ func TestGapInTheQueue(t *testing.T) {
 		var ran journal
 		must(t, c.NewBottomHalf(ran.note("older")).Schedule())
 		close := gap(c, c.NewBottomHalf(ran.note("newer")))
-		if turn(t, c) || turn(t, c) {
-			t.Error("progress")
+		for range 2 {
+			if turn(t, c) {
+				t.Error("progress")
+			}
 		}
 		ran.expect(t)
 		close()

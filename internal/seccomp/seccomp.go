@@ -127,7 +127,7 @@ var numbers = map[string]uint32{
 	"io_uring_register": unix.SYS_IO_URING_REGISTER,
 	"io_uring_setup":    unix.SYS_IO_URING_SETUP,
 	"madvise":           unix.SYS_MADVISE,
-	"mmap":              unix.SYS_MMAP,
+	"mmap":              sysMmap,
 	"munmap":            unix.SYS_MUNMAP,
 	"nanosleep":         unix.SYS_NANOSLEEP,
 	"openat":            unix.SYS_OPENAT,

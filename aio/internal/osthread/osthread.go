@@ -27,11 +27,11 @@ type Settings struct {
 func (t *Settings) Check() error {
 	switch {
 	case t.Nice < -20 || t.Nice > 19:
-		return fmt.Errorf("Nice is %d, not within -20 and 19", t.Nice)
+		return fmt.Errorf("a Nice of %d is not within -20 and 19", t.Nice)
 	case t.Realtime < 0 || t.Realtime > 99:
-		return fmt.Errorf("Realtime is %d, not within 0 and 99", t.Realtime)
+		return fmt.Errorf("a Realtime of %d is not within 0 and 99", t.Realtime)
 	case t.TimerSlack < 0:
-		return fmt.Errorf("TimerSlack is %v, less than 0", t.TimerSlack)
+		return fmt.Errorf("a TimerSlack of %v is less than 0", t.TimerSlack)
 	}
 	for _, cpu := range t.CPUs {
 		if cpu < 0 || cpu >= MaxCPUs {
