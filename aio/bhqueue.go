@@ -48,6 +48,9 @@ func (q *bhQueue) empty() bool { return q.top.Load() == &queueEnd }
 // quiet reports whether take would find nothing. Only the home goroutine calls it.
 func (q *bhQueue) quiet() bool { return q.taken == nil && q.empty() }
 
+// stuck reports whether the last take has stopped at a gap.
+func (q *bhQueue) stuck() bool { return q.taken != nil }
+
 // take empties the queue. It returns the oldest node, which is linked to the
 // newer ones. Only the home goroutine calls it.
 func (q *bhQueue) take() (oldest *BottomHalf) {
@@ -71,6 +74,17 @@ func (q *bhQueue) take() (oldest *BottomHalf) {
 // bhList is a list of bottom halves that belongs to the home goroutine.
 type bhList struct {
 	first, last *BottomHalf
+}
+
+func (l *bhList) empty() bool { return l.first == nil }
+
+// peek returns the oldest one, nil if there is none.
+func (l *bhList) peek() *BottomHalf { return l.first }
+
+// takeAll empties the list and returns what was in it.
+func (l *bhList) takeAll() (all bhList) {
+	all, *l = *l, bhList{}
+	return all
 }
 
 func (l *bhList) append(b *BottomHalf) {

@@ -36,16 +36,16 @@ func (s *halves) pushed(w *stopwatch) bool { return !s.queue.quiet() && s.gather
 
 // busy reports whether there is a bottom half to run in this iteration.
 func (s *halves) busy(w *stopwatch) bool {
-	return s.batch.first != nil && s.due(&s.batch, wantedNow, w)
+	return !s.batch.empty() && s.due(&s.batch, wantedNow, w)
 }
 
 // batched reports whether the batch is not empty.
-func (s *halves) batched() bool { return s.batch.first != nil }
+func (s *halves) batched() bool { return !s.batch.empty() }
 
 // due reports whether l begins with a bottom half that will run: mask says which kind is
 // wanted there. Those before it that were cancelled or deleted leave the list.
 func (s *halves) due(l *bhList, mask uint32, w *stopwatch) bool {
-	for b := l.first; b != nil; b = l.first {
+	for b := l.peek(); b != nil; b = l.peek() {
 		state, deleted := b.state.Load(), b.deleted.Load()
 		if state&mask != 0 && !deleted {
 			return true
@@ -62,7 +62,7 @@ func (s *halves) due(l *bhList, mask uint32, w *stopwatch) bool {
 }
 
 // idling reports whether there is an idle bottom half.
-func (s *halves) idling() bool { return s.idle.first != nil || s.idleBatch.first != nil }
+func (s *halves) idling() bool { return !s.idle.empty() || !s.idleBatch.empty() }
 
 // gather sorts what was scheduled into the lists, and reports whether there was anything.
 // An iteration asks several times, mostly in vain.
@@ -70,8 +70,8 @@ func (s *halves) gather(w *stopwatch) bool {
 	if s.queue.quiet() && !s.idling() {
 		return false
 	}
-	if s.idleBatch.first != nil { // nested in runIdle, or it panicked: put its rest back
-		s.idle, s.idleBatch = s.idleBatch, bhList{}
+	if !s.idleBatch.empty() { // nested in runIdle, or it panicked: put its rest back
+		s.idle = s.idleBatch.takeAll()
 	}
 	before := s.gathered
 	for b := s.queue.take(); b != nil; {
@@ -80,7 +80,7 @@ func (s *halves) gather(w *stopwatch) bool {
 		s.sort(b, w)
 		b = newer
 	}
-	if s.idle.first != nil {
+	if !s.idle.empty() {
 		s.promote(w)
 	}
 	return s.gathered != before
@@ -91,7 +91,7 @@ func (s *halves) sort(b *BottomHalf, w *stopwatch) {
 		s.batch.append(b)
 		return
 	}
-	if s.idle.first == nil {
+	if s.idle.empty() {
 		s.idleSince = w.read()
 	}
 	s.idle.append(b)
@@ -99,8 +99,7 @@ func (s *halves) sort(b *BottomHalf, w *stopwatch) {
 
 // promote moves idle bottom halves that were scheduled again, not idly.
 func (s *halves) promote(w *stopwatch) {
-	idle, since := s.idle, s.idleSince
-	s.idle = bhList{}
+	idle, since := s.idle.takeAll(), s.idleSince
 	for b := idle.pop(); b != nil; b = idle.pop() {
 		s.sort(b, w)
 		s.idleSince = since
@@ -109,7 +108,7 @@ func (s *halves) promote(w *stopwatch) {
 
 // timeout returns how long the idle bottom halves may wait, or never.
 func (s *halves) timeout(w *stopwatch) time.Duration {
-	if s.idle.first == nil || !s.due(&s.idle, wanted, w) {
+	if s.idle.empty() || !s.due(&s.idle, wanted, w) {
 		return never
 	}
 	return max(idlePeriod-(w.read()-s.idleSince), 0)
@@ -133,10 +132,10 @@ func (s *halves) run(n *counters) (progress bool) {
 // runIdle runs the idle bottom halves if there was no progress, or if they have waited long
 // enough. One that schedules itself again runs in a later iteration.
 func (s *halves) runIdle(progress bool, w *stopwatch, n *counters) {
-	if s.idle.first == nil || progress && s.timeout(w) > 0 {
+	if s.idle.empty() || progress && s.timeout(w) > 0 {
 		return
 	}
-	s.idleBatch, s.idle = s.idle, bhList{}
+	s.idleBatch = s.idle.takeAll()
 	for b := s.idleBatch.pop(); b != nil; b = s.idleBatch.pop() {
 		if b.run() {
 			n.count(statIdleBottomHalves)
@@ -146,7 +145,7 @@ func (s *halves) runIdle(progress bool, w *stopwatch, n *counters) {
 
 // gatherAll is gather that waits for producers between their two steps.
 func (s *halves) gatherAll(w *stopwatch) {
-	for s.gather(w); s.queue.taken != nil; s.gather(w) {
+	for s.gather(w); s.queue.stuck(); s.gather(w) {
 		runtime.Gosched()
 	}
 }

@@ -50,7 +50,7 @@ func (t *Timer) Mod(deadline time.Duration) error {
 // ModAfter is Mod with a deadline of d from now. One beyond the end of time never
 // comes, one before its beginning is over.
 func (t *Timer) ModAfter(d time.Duration) error {
-	now := t.list().ctx.Now(t.list().id) // below 0 if a program has set its clock so
+	now := t.list().now() // below 0 if a program has set its clock so
 	deadline := now + d
 	switch {
 	case d > 0 && deadline < now:
@@ -68,30 +68,20 @@ func (t *Timer) ModAnticipate(deadline time.Duration) error {
 
 // Del disarms t. On the home goroutine t is then certain not to run, elsewhere it
 // may be running at this moment.
-func (t *Timer) Del() {
-	t.list().mu.Lock()
-	defer t.list().mu.Unlock()
-	t.list().disarm(&t.item)
-}
+func (t *Timer) Del() { t.list().del(t) }
 
 // Pending reports whether t is armed.
 func (t *Timer) Pending() bool {
-	t.list().mu.Lock()
-	defer t.list().mu.Unlock()
-	return t.item.Pending()
+	_, pending := t.list().deadline(t)
+	return pending
 }
 
 // Expired reports whether t is armed with a deadline that is over.
 func (t *Timer) Expired() bool {
-	now := t.list().ctx.Now(t.list().id)
-	t.list().mu.Lock()
-	defer t.list().mu.Unlock()
-	return t.item.Pending() && t.item.Deadline() <= now
+	now := t.list().now()
+	deadline, pending := t.list().deadline(t)
+	return pending && deadline <= now
 }
 
 // Deadline returns the point on its clock for which t is armed, and whether it is.
-func (t *Timer) Deadline() (time.Duration, bool) {
-	t.list().mu.Lock()
-	defer t.list().mu.Unlock()
-	return t.item.Deadline(), t.item.Pending()
-}
+func (t *Timer) Deadline() (time.Duration, bool) { return t.list().deadline(t) }

@@ -88,6 +88,21 @@ func (l *timerList) disarm(i *timerq.Item[timerBody]) {
 	l.publish()
 }
 
+func (l *timerList) del(t *Timer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.disarm(&t.item)
+}
+
+func (l *timerList) deadline(t *Timer) (deadline time.Duration, pending bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return t.item.Deadline(), t.item.Pending()
+}
+
+// now returns the time on the clock of the list.
+func (l *timerList) now() time.Duration { return l.ctx.Now(l.id) }
+
 // publish updates next.
 func (l *timerList) publish() {
 	if next := int64(l.queue.Least()); next != l.next.Load() {
