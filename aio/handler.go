@@ -24,7 +24,8 @@ type Callbacks struct {
 	Write func()
 
 	// Poll looks for an event in user space, without a system call, and reports
-	// whether there is one; see Polling. It must be cheap.
+	// whether there is one; see Polling. It must be cheap. While a callback of the
+	// handler runs, a Poll of the Context inside it does not call it.
 	Poll func() bool
 	// PollReady handles an event that Poll has found. Without it, Read does.
 	PollReady func()
@@ -80,6 +81,7 @@ type Handler struct {
 	pollReady bool           // Poll has found something that is not dispatched
 	queued    bool           // in ctx.ready
 	next      *Handler       // in ctx.ready
+	running   int32          // callbacks of one with Poll that have not returned
 	polled    *Callbacks     // whose PollBegin was called, PollEnd not
 }
 
@@ -305,7 +307,7 @@ func (h *Handler) callPollReady() bool {
 		return h.callRead()
 	}
 	h.ctx.stats.count(statPollReadies)
-	cb.PollReady()
+	h.call(cb, cb.PollReady)
 	return true
 }
 
@@ -315,7 +317,7 @@ func (h *Handler) callRead() bool {
 		return false
 	}
 	h.ctx.stats.count(statReads)
-	cb.Read()
+	h.call(cb, cb.Read)
 	return true
 }
 
@@ -325,15 +327,30 @@ func (h *Handler) callWrite() bool {
 		return false
 	}
 	h.ctx.stats.count(statWrites)
-	cb.Write()
+	h.call(cb, cb.Write)
 	return true
 }
+
+// call runs a callback. h is not polled until it returns: a Poll inside it would find the
+// same event again and enter the same callback, without end.
+func (h *Handler) call(cb *Callbacks, callback func()) {
+	if cb.Poll == nil {
+		callback()
+		return
+	}
+	h.running++
+	defer h.returned()
+	callback()
+}
+
+// returned ends a callback, even one that panics.
+func (h *Handler) returned() { h.running-- }
 
 // beginPolling and endPolling call PollBegin and PollEnd in pairs, of the same
 // Callbacks even if they were changed in between.
 func (h *Handler) beginPolling() {
 	cb := h.cb.Load()
-	if h.polled == cb {
+	if h.polled == cb || h.inside() {
 		return
 	}
 	h.endPolling()
@@ -342,11 +359,33 @@ func (h *Handler) beginPolling() {
 	}
 	h.polled = cb
 	if cb.PollBegin != nil {
-		cb.PollBegin()
+		h.call(cb, cb.PollBegin)
 	}
 }
 
-func (h *Handler) endPolling() { h.owed().end() }
+func (h *Handler) endPolling() {
+	if cb := h.owed(); cb != nil && cb.PollEnd != nil {
+		h.call(cb, cb.PollEnd)
+	}
+}
+
+// inside reports whether one of h's callbacks runs, for one with Poll.
+func (h *Handler) inside() bool { return h.running > 0 }
+
+// poll asks Poll, unless it is asked inside a callback of h.
+func (h *Handler) poll() bool {
+	cb := h.cb.Load()
+	if cb == nil || cb.Poll == nil || h.inside() {
+		return false
+	}
+	h.running++
+	defer h.returned()
+	if !cb.Poll() {
+		return false
+	}
+	h.pollReady = true
+	return true
+}
 
 // owed takes the Callbacks whose PollEnd is due, nil if there are none.
 func (h *Handler) owed() (cb *Callbacks) {

@@ -191,25 +191,26 @@ func (c *Context) look(times int) (found bool) {
 }
 
 func (c *Context) lookAt(h *Handler) bool {
-	cb := h.cb.Load()
-	if cb == nil || cb.Poll == nil || !cb.Poll() {
+	if !h.poll() {
 		return false
 	}
-	h.pollReady = true
 	c.ready.append(h)
 	return true
 }
 
-// stopPolling lets the handlers send notifications again, and looks once more.
+// stopPolling lets the handlers send notifications again, and looks once more. At one whose
+// callback runs, the last look is still to come.
 func (c *Context) stopPolling() (found bool) {
 	endPolling(c.spin.handlers)
+	missed := false
 	for _, h := range c.spin.handlers {
 		found = c.lookAt(h) || found
+		missed = missed || h.inside()
 	}
 	if len(c.spin.handlers) > 0 { // Poll callbacks take their time, and may arm timers
 		c.watch.expire()
 	}
-	c.spin.started = false // last: if a callback panics, the last look is still to come
+	c.spin.started = missed // last: if a callback panics, the last look is still to come
 	return found
 }
 
