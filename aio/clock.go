@@ -113,9 +113,20 @@ func (v *VirtualClock) read(id ClockID, mono time.Duration) time.Duration {
 		now = v.baseRT
 	}
 	if !v.stopped {
-		now += max(0, mono-v.anchor)
+		now = moved(now, max(0, mono-v.anchor))
 	}
 	return now
+}
+
+// moved returns the point d after t, which lies between the beginning and the end of time.
+func moved(t, d time.Duration) time.Duration {
+	switch {
+	case d > 0 && t > endOfTime-d:
+		return endOfTime
+	case d < 0 && t < beginningOfTime-d:
+		return beginningOfTime
+	}
+	return t + d
 }
 
 // Running reports whether the clock runs.
@@ -133,10 +144,14 @@ func (v *VirtualClock) Stop() { v.change(func() { v.stopped = true }) }
 func (v *VirtualClock) Start() { v.change(func() { v.stopped = false }) }
 
 // Set moves the Virtual clock, running or stopped, to now. VirtualRT stays.
-func (v *VirtualClock) Set(now time.Duration) { v.change(func() { v.base = now }) }
+func (v *VirtualClock) Set(now time.Duration) {
+	v.change(func() { v.base = min(now, endOfTime) })
+}
 
 // Advance moves the Virtual clock by d. VirtualRT stays.
-func (v *VirtualClock) Advance(d time.Duration) { v.change(func() { v.base += d }) }
+func (v *VirtualClock) Advance(d time.Duration) {
+	v.change(func() { v.base = moved(v.base, d) })
+}
 
 // change brings the bases up to date, applies f and lets every loop look again.
 func (v *VirtualClock) change(f func()) {
@@ -144,8 +159,8 @@ func (v *VirtualClock) change(f func()) {
 	defer v.mu.Unlock()
 	mono := sys.Monotonic()
 	if !v.stopped {
-		v.base += mono - v.anchor
-		v.baseRT += mono - v.anchor
+		v.base = moved(v.base, mono-v.anchor)
+		v.baseRT = moved(v.baseRT, mono-v.anchor)
 	}
 	v.anchor = mono
 	f()
@@ -166,5 +181,10 @@ func (v *VirtualClock) leave(c *Context) {
 	v.contexts = slices.DeleteFunc(v.contexts, func(other *Context) bool { return other == c })
 }
 
-// never is the deadline of a timer that is not armed.
-const never time.Duration = math.MaxInt64
+const (
+	// never is the deadline of a timer that is not armed.
+	never time.Duration = math.MaxInt64
+	// endOfTime is the last point of a clock. A virtual clock that comes to it stays.
+	endOfTime       = never - 1
+	beginningOfTime = time.Duration(math.MinInt64)
+)

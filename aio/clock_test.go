@@ -1,6 +1,7 @@
 package aio
 
 import (
+	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -245,4 +246,72 @@ func TestTimerThatMovesTheClockBack(t *testing.T) {
 		v.Set(time.Minute)
 		pollUntil(t, c, func() bool { return ran == 1 })
 	})
+}
+
+// A simulation that jumps to the end of time stays there, and all that it has passed runs.
+func TestTrap40_VirtualClockAtTheEndOfTime(t *testing.T) {
+	for name, jump := range map[string]func(v *VirtualClock){
+		"Set":               func(v *VirtualClock) { v.Set(math.MaxInt64) },
+		"Set close to it":   func(v *VirtualClock) { v.Set(math.MaxInt64 - 2) },
+		"Advance":           func(v *VirtualClock) { v.Advance(math.MaxInt64) },
+		"Advance twice":     func(v *VirtualClock) { v.Advance(math.MaxInt64 - 2); v.Advance(math.MaxInt64 - 2) },
+		"Advance, standing": func(v *VirtualClock) { v.Stop(); v.Set(5); v.Advance(math.MaxInt64); v.Start() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachBackend(t, func(t *testing.T, newLoop maker) {
+				c := newLoop()
+				v, ran := c.VirtualClock(), false
+				must(t, c.NewTimer(Virtual, func() { ran = true }).Mod(time.Hour))
+				beyond := c.NewTimer(Virtual, func() { t.Error("a timer beyond the end of time ran") })
+				must(t, beyond.Mod(math.MaxInt64))
+				jump(v)
+				for before := c.Now(Realtime); c.Now(Realtime) < before+10; {
+				}
+				if now := v.Now(); now != math.MaxInt64-1 {
+					t.Errorf("it is %v", now)
+				}
+				v.Advance(0) // brings the clock up to date
+				if now := v.Now(); now != math.MaxInt64-1 {
+					t.Errorf("it is %v after another change", now)
+				}
+				if settle(t, c); !ran || beyond.Expired() {
+					t.Errorf("the timer ran: %t, the one beyond the end has expired: %t", ran, beyond.Expired())
+				}
+				must(t, beyond.ModAfter(1))
+				if settle(t, c); c.Now(VirtualRT) > time.Hour {
+					t.Errorf("VirtualRT was moved to %v", c.Now(VirtualRT))
+				}
+				beyond.Del()
+			})
+		})
+	}
+}
+
+func TestVirtualClockAtTheBeginningOfTime(t *testing.T) {
+	v := NewVirtualClock()
+	v.Set(-5)
+	v.Advance(math.MinInt64)
+	if now := v.Now(); now > math.MinInt64/2 {
+		t.Errorf("it is %v", now)
+	}
+	v.Advance(math.MinInt64)
+	if now := v.Now(); now > math.MinInt64/2 {
+		t.Errorf("it is %v after another step back", now)
+	}
+}
+
+// VirtualRT too comes to the end of time, after as long a run.
+func TestVirtualRTAtTheEndOfTime(t *testing.T) {
+	v := NewVirtualClock()
+	if now := v.at(VirtualRT, math.MaxInt64); now <= 0 {
+		t.Errorf("it is %v", now)
+	}
+	v.baseRT = math.MaxInt64 - 2
+	if now := v.at(VirtualRT, v.anchor+time.Hour); now != math.MaxInt64-1 {
+		t.Errorf("it is %v", now)
+	}
+	v.Advance(0)
+	if now := v.at(VirtualRT, v.anchor+time.Hour); now != math.MaxInt64-1 {
+		t.Errorf("it is %v after a change", now)
+	}
 }
