@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/aioloop/aioloop/backend"
 )
 
 // Callers that go on setting a closed notifier do not keep Close from ending.
@@ -246,5 +248,47 @@ func gap(c *Context, b *BottomHalf) (close func()) {
 		b.link = older
 		b.loose.Store(false)
 		c.kick()
+	}
+}
+
+// What is asked of a Context whose Close has begun is refused, or named among the leaks.
+func TestTrap43_WatchBesideClose(t *testing.T) {
+	n := notifier(t)
+	for name, watch := range map[string]func(c *Context) (*Handler, error){
+		"Watch":         func(c *Context) (*Handler, error) { return c.Watch(n.FD(), Callbacks{Read: func() {}}) },
+		"WatchNotifier": func(c *Context) (*Handler, error) { return c.WatchNotifier(n, func() {}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachBackend(t, func(t *testing.T, newLoop maker) {
+				c := newLoop()
+				must(t, c.home.close())
+				if names := c.table.abandon(); len(names) != 0 {
+					t.Fatalf("%q were left", names)
+				}
+				_, err := watch(c) // between two steps of Close
+				wantError(t, err, ErrClosed)
+				c.home.state.Store(stateIdle)
+			})
+		})
+	}
+}
+
+// Submit and Close come one after the other, on whatever goroutines.
+func TestSubmitBesideClose(t *testing.T) {
+	c, _ := newFalse(t)
+	must(t, c.home.close())
+	wantError(t, c.Submit(backend.Operation{}, func(int, error) {}), ErrClosed)
+	c.home.state.Store(stateIdle)
+	for range 100 {
+		c, _ := newFalse(t)
+		var group sync.WaitGroup
+		var closed error
+		group.Go(func() { closed = c.Close() })
+		err := c.Submit(backend.Operation{}, func(int, error) {})
+		group.Wait()
+		var leaks *LeakError
+		if named := errors.As(closed, &leaks); named == (err != nil) {
+			t.Fatalf("Submit: %v, Close: %v", err, closed)
+		}
 	}
 }

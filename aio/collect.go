@@ -2,7 +2,11 @@
 
 package aio
 
-import "github.com/aioloop/aioloop/backend"
+import (
+	"errors"
+
+	"github.com/aioloop/aioloop/backend"
+)
 
 // ask asks the Poller without sleeping.
 func (c *Context) ask() error {
@@ -16,10 +20,12 @@ func (c *Context) ask() error {
 // collect ends a Wait: it hands the events to their handlers and takes what has completed.
 func (c *Context) collect(events []backend.Ready, err error) error {
 	for i := range events {
-		c.deliver(&events[i])
+		err = c.deliver(&events[i], err)
 	}
 	if c.operations.underWay() {
-		c.operations.reap(&c.port)
+		if lie := c.operations.reap(&c.port); lie != nil {
+			err = errors.Join(err, lie)
+		}
 	}
 	if c.turn.foreign() && err == nil {
 		err = c.port.flush() // the foreign loop is about to wait for what was just taken
@@ -30,13 +36,14 @@ func (c *Context) collect(events []backend.Ready, err error) error {
 	return nil
 }
 
-// deliver hands an event to its handler, which runs later.
-func (c *Context) deliver(e *backend.Ready) {
+// deliver hands an event to its handler, which runs later. It adds to err when none has, or
+// had, the tag.
+func (c *Context) deliver(e *backend.Ready, err error) error {
 	if e.Tag == notifierTag {
 		if !c.port.tellsOnce() { // a level-triggered Poller would report it forever
 			c.waker.clear()
 		}
-		return
+		return err
 	}
 	h := c.table.find(e.Tag)
 	if h == nil || !h.tellsOnce() {
@@ -45,7 +52,10 @@ func (c *Context) deliver(e *backend.Ready) {
 	if h != nil {
 		h.pending |= e.Events
 		c.ready.append(h)
+	} else if !c.table.gave(e.Tag) {
+		err = errors.Join(err, c.port.lies("reports an event of the unknown tag %#x", uint64(e.Tag)))
 	}
+	return err
 }
 
 // busy reports whether there is something to run.

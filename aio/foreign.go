@@ -99,7 +99,7 @@ func (c *Context) Check(fds []unix.PollFd) (ready bool, err error) {
 // ended by something that has to be cleared or collected.
 func (c *Context) fetch(fds []unix.PollFd) error {
 	if c.port.names() {
-		return c.collect(c.port.collect(fds), nil)
+		return c.collect(c.port.collect(fds))
 	}
 	happened := len(fds) != 1 || fds[0].Revents != 0
 	if c.turn.waitsDirectly() && happened {

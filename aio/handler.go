@@ -80,8 +80,8 @@ type Handler struct {
 	pending   backend.Events // collected and not dispatched
 	pollReady bool           // Poll has found something that is not dispatched
 	queued    bool           // in ctx.ready
-	next      *Handler       // in ctx.ready
 	running   int32          // callbacks of one with Poll that have not returned
+	next      *Handler       // in ctx.ready
 	polled    *Callbacks     // whose PollBegin was called, PollEnd not
 }
 

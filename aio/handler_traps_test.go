@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/aioloop/aioloop/backend"
 )
 
 // The rows of TRAPS.md about descriptors that can be seen through a Context. The
@@ -210,8 +208,6 @@ func TestTrap12_LateEventOfAPoller(t *testing.T) {
 	turn(t, c)
 	watch(t, c, n.FD(), Callbacks{Read: func() { t.Error("the new handler got the old event") }})
 	p.invent = late
-	turn(t, c)
-	p.invent = &backend.Ready{Tag: backend.MakeTag(99, 1), Events: backend.In}
 	turn(t, c)
 }
 

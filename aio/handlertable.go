@@ -24,6 +24,7 @@ type handlerTable struct {
 	free    uint32                        // index of the first slot that is free again, 0 if none is
 	count   int32                         // open handlers
 	muted   int32                         // those of them that the Poller does not know
+	ended   bool                          // abandon was called: no handler is added
 	// polled are the handlers with a Poll callback; only the kernel knows about
 	// the readiness of the others.
 	polled []*Handler
@@ -57,6 +58,9 @@ func (t *handlerTable) stale() bool { return t.changed.Load() }
 // add gives h a tag and makes it known if register succeeds. It can be found while
 // register is still under way, since it may have an event by then.
 func (t *handlerTable) add(h *Handler, register func() error) error {
+	if t.ended {
+		return ErrClosed
+	}
 	i := t.unused()
 	s := &(*t.slots.Load())[i]
 	s.generation++
@@ -134,10 +138,24 @@ func (t *handlerTable) find(tag backend.Tag) *Handler {
 	return h
 }
 
-// abandon closes all handlers and names them.
+// gave reports whether a handler has, or had, this tag, or the alarm of a parked loop, which is
+// the first after the notifier's: one batch may tell of that twice.
+func (t *handlerTable) gave(tag backend.Tag) bool {
+	if tag.Index() == 0 {
+		return tag.Generation() <= 1
+	}
+	t.Lock()
+	defer t.Unlock()
+	slots, i := *t.slots.Load(), tag.Index()
+	return int(i) < len(slots) && slots[i].generation-tag.Generation() < 1<<31 && tag.Generation() > 0
+}
+
+// abandon closes all handlers and names them. A Watch beside it comes before, and its handler
+// is among those, or fails.
 func (t *handlerTable) abandon() (names []string) {
 	t.Lock()
 	defer t.Unlock()
+	t.ended = true
 	for _, h := range t.all() {
 		names = append(names, fmt.Sprintf("fd %d: %s", h.fd, h.name()))
 		h.cb.Store(nil)

@@ -123,6 +123,31 @@ func (h *home) borrowed() bool { return h.state.Load() == stateBorrowed }
 // borrow keeps the loop from polling until giveBack. It fails unless the loop is idle.
 func (h *home) borrow() bool { return h.state.CompareAndSwap(stateIdle, stateBorrowed) }
 
+// hold lets the home goroutine, or any as long as there is none, use what is home's. It keeps
+// others from closing it until release.
+func (h *home) hold() (borrowed bool, err error) {
+	switch taken := h.taken(); {
+	case taken && !h.mine():
+		return false, h.refuse()
+	case taken && h.inside(): // Close is refused
+		return false, nil
+	}
+	switch h.transition(stateBorrowed) {
+	case stateClosed:
+		return false, ErrClosed
+	case statePolling:
+		return false, ErrWrongGoroutine
+	}
+	return true, nil
+}
+
+// release ends a hold.
+func (h *home) release(borrowed bool) {
+	if borrowed {
+		h.giveBack()
+	}
+}
+
 func (h *home) giveBack() { h.state.Store(stateIdle) }
 
 // close keeps the loop from ever polling again.

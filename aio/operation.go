@@ -3,6 +3,7 @@
 package aio
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/aioloop/aioloop/backend"
@@ -44,14 +45,14 @@ func (o *operations) underWay() bool { return o.inFlight > 0 }
 // It fails with errors.ErrUnsupported on a backend that only reports readiness: of the
 // three only io_uring runs operations.
 func (c *Context) Submit(op backend.Operation, done func(n int, err error)) error {
-	switch {
-	case done == nil:
+	if done == nil {
 		panic("aio: Submit: the function is nil")
-	case c.home.closed():
-		return ErrClosed
-	case c.home.taken() && !c.home.mine():
-		return ErrWrongGoroutine
 	}
+	borrowed, err := c.home.hold()
+	if err != nil {
+		return err
+	}
+	defer c.home.release(borrowed)
 	if err := c.operations.submit(&c.port, op, done); err != nil {
 		return c.port.error(err)
 	}
@@ -82,20 +83,41 @@ func (o *operations) unused() uint32 {
 	return o.free - 1
 }
 
-// reap takes what has completed from the Poller; run calls back. Operations are under way.
-func (o *operations) reap(p *port) {
+// reap takes what has completed from the Poller; run calls back. Operations are under way. A
+// completion of any other is an error.
+func (o *operations) reap(p *port) (err error) {
 	if o.next == len(o.completed) {
 		o.completed, o.next = o.completed[:0], 0
 	}
 	for {
 		used := len(o.completed)
 		o.completed = append(o.completed, make([]backend.Completion, 16)...)
-		n := p.completions(o.completed[used:])
-		o.completed = o.completed[:used+n]
+		n, lie := p.completions(o.completed[used:])
+		unknown := o.claim(used, used+n)
+		if err = errors.Join(err, lie); unknown > 0 {
+			err = errors.Join(err, p.lies("reports %d completions of operations that are not under way", unknown))
+		}
 		if n < 16 {
-			return
+			return err
 		}
 	}
+}
+
+// claim keeps those of completed[from:to] that are of operations under way. A second one of the
+// same operation comes too late: its tag is no longer the slot's.
+func (o *operations) claim(from, to int) (unknown int) {
+	done := o.completed[from:to]
+	o.completed = o.completed[:from]
+	for _, d := range done {
+		i := d.Tag.Index()
+		if int(i) >= len(o.slots) || o.slots[i].done == nil || o.slots[i].generation != d.Tag.Generation() {
+			unknown++
+			continue
+		}
+		o.slots[i].generation++
+		o.completed = append(o.completed, d)
+	}
+	return unknown
 }
 
 // run calls back for each completion, in order. A nested run goes on where it stands.
@@ -120,7 +142,6 @@ func (o *operations) run(n *counters, trace tracer) (progress bool) {
 func (o *operations) release(i uint32) (callback func(n int, err error)) {
 	slot := &o.slots[i]
 	callback, slot.done = slot.done, nil
-	slot.generation++
 	slot.nextFree, o.free = o.free, i+1
 	o.inFlight--
 	return callback

@@ -93,24 +93,33 @@ func (p *port) tellsOnce() bool { return p.edge }
 func (p *port) ask() ([]backend.Ready, error) {
 	if p.parks() {
 		n, err := p.parker.Ask(p.events)
-		return p.collected(n), err
+		return p.collected(n, err)
 	}
 	n, err := p.Wait(p.events, 0)
-	return p.collected(n), err
+	return p.collected(n, err)
 }
 
 func (p *port) wait(timeout time.Duration) ([]backend.Ready, error) {
 	n, err := p.Wait(p.events, timeout)
-	return p.collected(n), err
+	return p.collected(n, err)
 }
 
 // collected returns the first n events, and makes room for more if n fills the slice.
-func (p *port) collected(n int) []backend.Ready {
+func (p *port) collected(n int, err error) ([]backend.Ready, error) {
+	if uint(n) > uint(len(p.events)) {
+		err = errors.Join(err, p.lies("reports %d events where there is room for %d", n, len(p.events)))
+		n = 0
+	}
 	events := p.events[:n]
 	if p.askAgain = n == len(p.events); p.askAgain && n < maxEvents {
 		p.events = make([]backend.Ready, 2*n)
 	}
-	return events
+	return events, err
+}
+
+// lies says what a Poller has done against its contract.
+func (p *port) lies(format string, args ...any) error {
+	return fmt.Errorf("the Poller %s "+format, append([]any{p.Name()}, args...)...)
 }
 
 // startWatcher has the Poller of a parked loop watched.
@@ -184,7 +193,13 @@ func (p *port) submit(op backend.Operation, tag backend.Tag) error {
 }
 
 // completions takes completions, of operations that submit has started.
-func (p *port) completions(done []backend.Completion) int { return p.submitter.Completions(done) }
+func (p *port) completions(done []backend.Completion) (int, error) {
+	n := p.submitter.Completions(done)
+	if uint(n) > uint(len(done)) {
+		return 0, p.lies("reports %d completions where there is room for %d", n, len(done))
+	}
+	return n, nil
+}
 
 // canBeForeign returns an error if a foreign loop cannot wait for the Poller.
 func (p *port) canBeForeign() error {
@@ -201,8 +216,8 @@ func (p *port) names() bool { return p.queryable != nil }
 func (p *port) query(fds []unix.PollFd) []unix.PollFd { return p.queryable.Query(fds) }
 
 // collect returns the events of a wait for the descriptors of query.
-func (p *port) collect(fds []unix.PollFd) []backend.Ready {
-	return p.collected(p.queryable.Collect(p.events, fds))
+func (p *port) collect(fds []unix.PollFd) ([]backend.Ready, error) {
+	return p.collected(p.queryable.Collect(p.events, fds), nil)
 }
 
 // pollFD returns the descriptor that stands for all of them.
