@@ -307,7 +307,7 @@ func (h *Handler) callPollReady() bool {
 		return h.callRead()
 	}
 	h.ctx.stats.count(statPollReadies)
-	h.call(cb, cb.PollReady)
+	h.call(cb.PollReady)
 	return true
 }
 
@@ -317,7 +317,11 @@ func (h *Handler) callRead() bool {
 		return false
 	}
 	h.ctx.stats.count(statReads)
-	h.call(cb, cb.Read)
+	if cb.Poll == nil {
+		cb.Read()
+	} else {
+		h.call(cb.Read)
+	}
 	return true
 }
 
@@ -327,17 +331,17 @@ func (h *Handler) callWrite() bool {
 		return false
 	}
 	h.ctx.stats.count(statWrites)
-	h.call(cb, cb.Write)
+	if cb.Poll == nil {
+		cb.Write()
+	} else {
+		h.call(cb.Write)
+	}
 	return true
 }
 
-// call runs a callback. h is not polled until it returns: a Poll inside it would find the
-// same event again and enter the same callback, without end.
-func (h *Handler) call(cb *Callbacks, callback func()) {
-	if cb.Poll == nil {
-		callback()
-		return
-	}
+// call runs a callback of a handler with Poll. h is not polled until it returns: a Poll
+// inside it would find the same event again and enter the same callback, without end.
+func (h *Handler) call(callback func()) {
 	h.running++
 	defer h.returned()
 	callback()
@@ -359,13 +363,13 @@ func (h *Handler) beginPolling() {
 	}
 	h.polled = cb
 	if cb.PollBegin != nil {
-		h.call(cb, cb.PollBegin)
+		h.call(cb.PollBegin)
 	}
 }
 
 func (h *Handler) endPolling() {
 	if cb := h.owed(); cb != nil && cb.PollEnd != nil {
-		h.call(cb, cb.PollEnd)
+		h.call(cb.PollEnd)
 	}
 }
 

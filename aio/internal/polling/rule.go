@@ -70,9 +70,13 @@ func (c Config) next(window, blocked time.Duration) time.Duration {
 		return window / time.Duration(c.Shrink)
 	case window == 0:
 		return min(firstWindow, c.Max)
-	case c.Grow == 0:
-		return min(window*2, c.Max)
-	default:
-		return min(window*time.Duration(c.Grow), c.Max)
 	}
+	grow := time.Duration(c.Grow)
+	if grow == 0 {
+		grow = 2
+	}
+	if window > c.Max/grow { // the product may overflow
+		return c.Max
+	}
+	return window * grow
 }

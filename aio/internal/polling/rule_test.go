@@ -26,6 +26,7 @@ func TestQEMURule(t *testing.T) {
 		{Config{Max: 32 * µs, Grow: 3}, 4 * µs, 20 * µs, 12 * µs},
 		{Config{Max: 32 * µs, Shrink: 2}, 16 * µs, 100 * µs, 8 * µs},
 		{Config{Max: 2 * µs}, 0, µs, 2 * µs},
+		{Config{Max: time.Hour, Grow: math.MaxInt / 3}, 4 * µs, time.Minute, time.Hour}, // no overflow
 	} {
 		if got := tc.p.next(tc.window, tc.blocked); got != tc.want {
 			t.Errorf("%+v: window %v, blocked %v: %v, want %v", tc.p, tc.window, tc.blocked, got, tc.want)
