@@ -60,6 +60,9 @@ func (g group) best() *Result {
 // run as a whole says the opposite of their median.
 func (d comparison) even() bool {
 	small := d.Median <= parity && d.Median >= 1/parity
+	if d.Rounds < 2 { // no spread to judge by
+		return small
+	}
 	faster := d.ours.P50 <= d.other.P50
 	return d.Low <= 1 && d.High >= 1 && (small || faster != (d.Median <= 1))
 }
@@ -78,32 +81,40 @@ func quotient(a, b float64) float64 {
 	return a / b
 }
 
-// price is by how much a comparison that is not lost is lost elsewhere; up to parity it is
-// not.
-func (d comparison) price() float64 {
-	if d.lost() {
-		return 0
-	}
-	return max(d.tail(), d.cpu())
-}
-
 // comparisonList is one section of the page.
 type comparisonList struct {
 	Count, Table string
 }
 
-// openLines is how many lines of any list are not folded away.
-const openLines = 60
+// mostDefeats is how many the page shows.
+const mostDefeats = 30
 
-func listComparisons(comparisons []comparison, one, many string, keep func(comparison) bool, worth func(comparison) float64) comparisonList {
-	list := slices.DeleteFunc(slices.Clone(comparisons), func(d comparison) bool { return !keep(d) })
-	slices.SortStableFunc(list, func(a, b comparison) int { return cmp.Compare(worth(b), worth(a)) })
+// listDefeats has the worst first.
+func listDefeats(comparisons []comparison) comparisonList {
+	list := slices.DeleteFunc(slices.Clone(comparisons), func(d comparison) bool { return !d.lost() })
+	slices.SortStableFunc(list, func(a, b comparison) int { return cmp.Compare(b.Median, a.Median) })
 	t := mdTable{words: 3, heads: []string{"setting", "ours", "theirs", "p50: ours", "theirs", "ratio", "p99 ratio", "CPU/event: ours", "theirs", "CPU ratio"}}
-	for _, d := range list {
+	for _, d := range list[:min(len(list), mostDefeats)] {
 		t.add(d.cells()...)
 	}
-	return comparisonList{countOf(len(list), one, many), t.folded(openLines)}
+	return comparisonList{countOf(len(list), "setting", "settings"), t.String()}
 }
+
+// score is what came of all comparisons, in one sentence.
+func score(list []comparison) string {
+	won, lost := 0, 0
+	for _, d := range list {
+		if d.won() {
+			won++
+		}
+		if d.lost() {
+			lost++
+		}
+	}
+	return fmt.Sprintf("Against other event loops and plain Go, each time with our fastest row: %d of %d comparisons are won, %d are even, %d are lost.", won, len(list), len(list)-won-lost, lost)
+}
+
+func p99Of(res *Result) float64 { p99, _ := res.tails(); return float64(p99) }
 
 func (d comparison) cells() []string {
 	return []string{
@@ -125,63 +136,4 @@ func countOf(n int, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
-}
-
-// matrix is each row of the library against each opponent: how many settings it has
-// won, drawn and lost. The comparisons above are for the fastest row of a setting only.
-func matrix(sections []section) string {
-	scores := map[[2]string]*[3]int{}
-	var all []*Result
-	for _, s := range sections {
-		for _, g := range s.groups {
-			all = append(all, g.results...)
-			for _, ours := range g.results {
-				if isLibrary(ours.Backend) {
-					g.count(ours, scores)
-				}
-			}
-		}
-	}
-	names := rows(all)
-	opponents := slices.DeleteFunc(slices.Clone(names), func(row string) bool { return !isOpponent(row) })
-	t := mdTable{words: 1, heads: []string{""}}
-	for _, other := range opponents {
-		t.heads = append(t.heads, markdownRow(other))
-	}
-	for _, ours := range names {
-		if !isLibrary(ours) {
-			continue
-		}
-		cells := []string{markdownRow(ours)}
-		for _, other := range opponents {
-			cells = append(cells, scoreCell(scores[[2]string{ours, other}]))
-		}
-		t.add(cells...)
-	}
-	return t.String()
-}
-
-// count adds what a row has won, drawn and lost in a group.
-func (g group) count(ours *Result, scores map[[2]string]*[3]int) {
-	for _, d := range g.against(ours, "") {
-		key := [2]string{ours.Backend, d.other.Backend}
-		if scores[key] == nil {
-			scores[key] = new([3]int)
-		}
-		switch {
-		case d.won():
-			scores[key][0]++
-		case d.even():
-			scores[key][1]++
-		default:
-			scores[key][2]++
-		}
-	}
-}
-
-func scoreCell(n *[3]int) string {
-	if n == nil {
-		return notMeasured
-	}
-	return fmt.Sprintf("%d / %d / %d", n[0], n[1], n[2])
 }

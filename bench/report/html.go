@@ -75,7 +75,6 @@ type pageRow struct {
 type pageRatios struct {
 	Label  string
 	Rows   []pageRatioRow
-	Plot   template.HTML
 	Hidden bool // one of a sweep, folded away
 }
 

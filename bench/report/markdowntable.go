@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"strings"
 )
 
@@ -19,15 +18,6 @@ func (t *mdTable) String() string {
 		return "None.\n"
 	}
 	return t.text(t.rows)
-}
-
-// folded shows the first rows, and the others on request.
-func (t *mdTable) folded(open int) string {
-	if len(t.rows) <= open+open/4 { // a few more would not be worth a click
-		return t.String()
-	}
-	rest := t.rows[open:]
-	return fmt.Sprintf("%s\n<details><summary>%d more</summary>\n\n%s\n</details>\n", t.text(t.rows[:open]), len(rest), t.text(rest))
 }
 
 func (t *mdTable) text(rows [][]string) string {

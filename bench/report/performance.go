@@ -19,38 +19,29 @@ type Performance struct {
 	Page []byte
 	// Files are the pictures and the complete tables by name, without a folder.
 	Files map[string][]byte
-	// Score says in one sentence how many targets were reached.
+	// Score says in one sentence how many comparisons were won.
 	Score string
 }
 
 // performanceData is what the template sees.
 type performanceData struct {
 	Name, Version, Folder, Command string
-	Rounds, Parity, Spread         string
+	Machine, Rounds, Score         string
 	Quick                          bool
-	Facts                          []fact
 	Sections                       []performanceSection
-	Score, Yardstick               string
-	Missed, Reached, Unmeasured    string
-	Matrix                         string
-
-	Defeats, Victories, Parities, Prices comparisonList
+	Defeats                        comparisonList
 }
 
 type performanceSection struct {
-	Name, About, Others string
-	Groups              []performanceGroup
-	Plots               []performancePlot
-	Notes               []string
+	Name, About  string
+	Label, Times string
+	Plots        []performancePlot
 }
-
-// performanceGroup is the tables of one setting.
-type performanceGroup struct{ Label, Times, Ratios string }
 
 type performancePlot struct{ Title, File string }
 
-// Performance makes the page: machine, tables at a few settings of each scenario, what
-// the project has reached and missed, and where others are better. folder is where
+// Performance makes the page: machine, one table a scenario, and where others are
+// faster. folder is where
 // the page expects the files, relative to itself.
 func (r *Report) Performance(folder string) (*Performance, error) {
 	if err := r.Validate(); err != nil {
@@ -84,18 +75,13 @@ func tidy(page []byte) []byte {
 
 func (r *Report) performanceData(folder string, files map[string][]byte) (*performanceData, error) {
 	sections := r.sections()
-	verdicts := judge(targets, sections)
+	list := comparisons(sections)
 	data := &performanceData{
 		Name: r.runName(), Version: r.runVersion(), Folder: folder, Command: r.runCommand(),
-		Rounds: r.roundsInWords(), Parity: fmt.Sprintf("%.0f %%", (parity-1)*100),
-		Quick: r.Run != nil && r.Run.Quick,
-		Facts: r.runFacts(),
-		Score: score(verdicts), Yardstick: yardstickInWords(sections),
-		Missed: missedTable(verdicts), Reached: reachedTable(verdicts), Unmeasured: unmeasuredTable(verdicts), Matrix: matrix(sections),
+		Machine: markdown(r.Machine.String()), Rounds: r.roundsInWords(), Score: score(list),
+		Quick:   r.Run != nil && r.Run.Quick,
+		Defeats: listDefeats(list),
 	}
-	list := comparisons(sections)
-	data.Spread = spreadInWords(list)
-	data.listAll(list)
 	for _, s := range sections {
 		ps, err := r.performanceSection(s, files)
 		if err != nil {
@@ -104,14 +90,6 @@ func (r *Report) performanceData(folder string, files map[string][]byte) (*perfo
 		data.Sections = append(data.Sections, ps)
 	}
 	return data, nil
-}
-
-func (data *performanceData) listAll(list []comparison) {
-	median := func(d comparison) float64 { return d.Median }
-	data.Defeats = listComparisons(list, "defeat", "defeats", comparison.lost, median)
-	data.Victories = listComparisons(list, "victory", "victories", comparison.won, func(d comparison) float64 { return -d.Median })
-	data.Parities = listComparisons(list, "draw", "draws", comparison.even, median)
-	data.Prices = listComparisons(list, "comparison", "comparisons", func(d comparison) bool { return d.price() > parity }, comparison.price)
 }
 
 func (r *Report) runName() string {
@@ -154,34 +132,6 @@ func (r *Report) runCommand() string {
 	return printable(command)
 }
 
-// runFacts are the machine and how the run was made.
-func (r *Report) runFacts() []fact {
-	facts := []fact{{"Run", r.runName()}, {"Version", r.runVersion()}}
-	if r.Run != nil {
-		facts = append(facts, fact{"Options of aiobench", markdown(joinNonEmpty(" ", append([]string{standardOptions(r.Run)}, r.Run.Options...)...))})
-		if r.Run.Took > 0 {
-			facts = append(facts, fact{"It took", r.Run.Took.String()})
-		}
-	}
-	for _, f := range r.Machine.facts() {
-		facts = append(facts, fact{f.Name, markdown(f.Value)})
-	}
-	if r.Machine.Virtualization == "" {
-		facts = append(facts, fact{"Virtualization", "none was found"})
-	}
-	if r.Machine.Governor == "" {
-		facts = append(facts, fact{"Governor", "the kernel shows none"})
-	}
-	return facts
-}
-
-func standardOptions(run *Run) string {
-	if len(run.Options) == 0 {
-		return "none: full size, everything that can run"
-	}
-	return ""
-}
-
 func (r *Report) roundsInWords() string {
 	fewest, most := 0, 0
 	for i := range r.Results {
@@ -191,35 +141,13 @@ func (r *Report) roundsInWords() string {
 			fewest = n
 		}
 	}
+	if most == 0 {
+		return ""
+	}
 	if fewest == most {
 		return "in " + countOf(most, "round", "rounds")
 	}
 	return fmt.Sprintf("in %d to %d rounds", fewest, most)
-}
-
-// spreadInWords says how much the rounds of one comparison differ, which is how much a
-// reader should trust a ratio. It is empty if there is nothing to say it with.
-func spreadInWords(list []comparison) string {
-	var spreads []float64
-	for _, d := range list {
-		if d.Rounds > 1 && d.Low > 0 {
-			spreads = append(spreads, d.High/d.Low)
-		}
-	}
-	if len(spreads) == 0 {
-		return ""
-	}
-	slices.Sort(spreads)
-	return fmt.Sprintf("In half of the\ncomparisons below, the highest ratio of the rounds is no more than %s times the lowest.", formatTimes(medianOf(spreads)))
-}
-
-func yardstickInWords(sections []section) string {
-	trip := futexTrip(sections)
-	if trip <= 0 {
-		return "Limits in time are for the machine where they were set; this run has no futex row to convert times with."
-	}
-	return fmt.Sprintf("Limits in time are for a machine where a futex round trip takes %s; here it took %s, and times of code were converted by that. Tails, which the scheduler makes, were not.",
-		formatDuration(yardstick), formatDuration(trip))
 }
 
 // drawn are the rows of pictures: too many lines tell nothing.

@@ -182,7 +182,7 @@ func (s section) writeRatios(b *bufio.Writer) {
 	b.Write(trimLines(buf.Bytes()))
 }
 
-// pageRatios is the same for the page, with a picture for each group.
+// pageRatios is the same for the page.
 func (s section) pageRatios(styles map[string]int) (heads []string, list []pageRatios) {
 	refs := s.references()
 	if len(refs) == 0 {
@@ -193,8 +193,7 @@ func (s section) pageRatios(styles map[string]int) (heads []string, list []pageR
 		middle = values[len(values)/2]
 	}
 	for _, g := range s.groups {
-		p := pageRatios{Label: s.label(g), Plot: g.ratioPlot(refs, styles)}
-		p.Hidden = middle != "" && g.params[s.sweep] != middle
+		p := pageRatios{Label: s.label(g), Hidden: middle != "" && g.params[s.sweep] != middle}
 		for _, res := range g.ownResults() {
 			p.Rows = append(p.Rows, pageRatioRow{swatch{printable(res.Backend), styles[res.Backend]}, g.ratioCells(res, refs)})
 		}

@@ -32,8 +32,6 @@ func TestTailsNeedSamples(t *testing.T) {
 		checkTail(t, c.n, "table p99", cells[2] != notMeasured, c.p99)
 		checkTail(t, c.n, "table p99.9", cells[3] != notMeasured, c.p999)
 		checkTail(t, c.n, "line of a distribution", len(distCurve(&Result{N: res.N, P99: 1, P999: 1}, 0).points) == 4, c.p999)
-		_, ok := wallClock(p99Of)(position{}, &res)
-		checkTail(t, c.n, "target", ok, c.p99)
 		checkTail(t, c.n, "ratio", comparison{ours: &res, other: &res}.tail() > 0, c.p99)
 	}
 }

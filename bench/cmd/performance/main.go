@@ -5,7 +5,7 @@
 //
 // The page lies in the folder that -to names, everything else in a folder "performance"
 // beside it, whose pictures from earlier are removed. It prints how many
-// targets were reached. The exit status is 2 if the call is wrong and 1 if
+// comparisons were won. The exit status is 2 if the call is wrong and 1 if
 // anything else fails.
 package main
 

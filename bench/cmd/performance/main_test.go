@@ -47,7 +47,7 @@ func TestWritesPageAndPictures(t *testing.T) {
 	if status := run([]string{"-from", results(t), "-to", dir}, &stdout, &stderr); status != 0 || stderr.Len() > 0 {
 		t.Fatalf("exit status %d: %s", status, &stderr)
 	}
-	if !strings.Contains(stdout.String(), "targets, ") {
+	if !strings.Contains(stdout.String(), "comparisons are won") {
 		t.Errorf("%s", &stdout)
 	}
 	checkPage(t, dir)
@@ -66,7 +66,7 @@ func TestNameOfTheRun(t *testing.T) {
 		if status := run(append([]string{"-from", results(t), "-to", dir}, args...), &bytes.Buffer{}, &stderr); status != 0 {
 			t.Fatalf("%s", &stderr)
 		}
-		if page := checkPage(t, dir); !strings.Contains(page, "| Run | "+want+" |") {
+		if page := checkPage(t, dir); !strings.Contains(page, "one run: "+want+".") {
 			t.Errorf("the run is not called %q", want)
 		}
 	}
@@ -123,7 +123,7 @@ func checkPage(t *testing.T, dir string) string {
 	if !head.MatchString(page) {
 		t.Errorf("performance.md does not begin as a generated page does: %.80q", page)
 	}
-	for _, heading := range []string{"How to repeat it", "Targets", "Defeats", "Victories", "Parity"} {
+	for _, heading := range []string{"How to repeat it", "Where others are faster"} {
 		if !strings.Contains(page, "\n## "+heading+"\n") {
 			t.Errorf("performance.md has no heading %q", heading)
 		}
