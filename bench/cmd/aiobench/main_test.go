@@ -17,6 +17,7 @@ import (
 
 	"github.com/aioloop/aioloop/bench/report"
 	"github.com/aioloop/aioloop/internal/leak"
+	"github.com/aioloop/aioloop/internal/feature"
 	"github.com/aioloop/aioloop/internal/seccomp"
 )
 
@@ -181,6 +182,9 @@ func TestForbiddenBackendIsLeftOut(t *testing.T) {
 // A program in C that was not built is named where its row would be, unless it was
 // asked for: then that is an error.
 func TestMissingPeerIsNamed(t *testing.T) {
+	if _, err := feature.IOUring.Check(); err != nil {
+		t.Skip("needs io_uring, which -backend all asks for: ", err)
+	}
 	c := newChild(t, "plain", "-quick", "-scenario", "mainloop,contexts", "-backend", "all")
 	c.cmd.Dir = t.TempDir()
 	c.run(t, 0)
