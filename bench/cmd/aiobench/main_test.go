@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/bench/report"
-	"github.com/aioloop/aioloop/internal/leak"
 	"github.com/aioloop/aioloop/internal/feature"
+	"github.com/aioloop/aioloop/internal/leak"
 	"github.com/aioloop/aioloop/internal/seccomp"
 )
 
