@@ -37,6 +37,10 @@ func TestPollBeginAndEndArePairs(t *testing.T) {
 		if n := len(ran); ran[n-2] != "end" || ran[n-1] != "poll" {
 			t.Errorf("ends with %q, want one last poll after end", ran[n-2:])
 		}
+		before := len(ran)
+		if turn(t, c); len(ran) != before {
+			t.Errorf("%q in an iteration that does not poll", ran[before:])
+		}
 	})
 }
 

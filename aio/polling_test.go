@@ -477,3 +477,14 @@ func TestTheStampComesBeforeTheWrite(t *testing.T) {
 	}
 	turn(t, c)
 }
+
+// A sample is learned from once, though the loop may come by again before the next.
+func TestPollingLearnsOnce(t *testing.T) {
+	c := newLoopOn(t, Epoll, WithPolling(Polling{Max: time.Second, Rule: PollQEMU}))
+	c.spin.last = polling.Sample{Arrived: time.Millisecond, Blocked: time.Millisecond}
+	c.spin.learn(c.trace)
+	window := c.spin.rule.Window
+	if c.spin.learn(c.trace); window == 0 || c.spin.rule.Window != window {
+		t.Errorf("window %v, then %v", window, c.spin.rule.Window)
+	}
+}

@@ -366,6 +366,8 @@ func TestForeignLoopSleepsOnAfterAPoll(t *testing.T) {
 		r, w := pipe(t)
 		watch(t, c, r, Callbacks{Read: func() { read(r, 1) }})
 		foreign(t, c)
+		idle := c.NewBottomHalf(func() {}) // Prepare knows of it
+		must(t, idle.ScheduleIdle())
 		_, err := c.Prepare()
 		must(t, err)
 		fds := c.Query(nil)
@@ -376,6 +378,7 @@ func TestForeignLoopSleepsOnAfterAPoll(t *testing.T) {
 		if n := c.Stats().NotifiesWritten - before; n > 0 {
 			t.Errorf("%d writes", n)
 		}
+		idle.Cancel()
 		_, err = c.Check(fds)
 		must(t, err)
 	})
@@ -476,6 +479,11 @@ func checkTakenBack(t *testing.T, undo func(*BottomHalf), schedule func(*BottomH
 	must(t, err)
 	if ready || c.halves.batch.first != nil || c.halves.idle.first != nil {
 		t.Error("there is something to dispatch")
+	}
+	for _, b := range bhs {
+		if b.Scheduled() {
+			t.Error("it is still scheduled")
+		}
 	}
 	if timeout, err := c.Prepare(); timeout >= 0 || err != nil {
 		t.Errorf("the next turn waits for %v, %v", timeout, err)
