@@ -20,7 +20,9 @@ func (c *Context) ask() error {
 // collect ends a Wait: it hands the events to their handlers and takes what has completed.
 func (c *Context) collect(events []backend.Ready, err error) error {
 	for i := range events {
-		err = c.deliver(&events[i], err)
+		if !c.deliver(&events[i]) {
+			err = errors.Join(err, c.port.lies("reports an event of the unknown tag %#x", uint64(events[i].Tag)))
+		}
 	}
 	if c.operations.underWay() {
 		if lie := c.operations.reap(&c.port); lie != nil {
@@ -36,26 +38,25 @@ func (c *Context) collect(events []backend.Ready, err error) error {
 	return nil
 }
 
-// deliver hands an event to its handler, which runs later. It adds to err when none has, or
-// had, the tag.
-func (c *Context) deliver(e *backend.Ready, err error) error {
+// deliver hands an event to its handler, which runs later. It reports whether a handler has,
+// or had, the tag.
+func (c *Context) deliver(e *backend.Ready) (known bool) {
 	if e.Tag == notifierTag {
 		if !c.port.tellsOnce() { // a level-triggered Poller would report it forever
 			c.waker.clear()
 		}
-		return err
+		return true
 	}
 	h := c.table.find(e.Tag)
 	if h == nil || !h.tellsOnce() {
-		c.port.hold()
+		c.port.mustAskAgain()
 	}
-	if h != nil {
-		h.pending |= e.Events
-		c.ready.append(h)
-	} else if !c.table.gave(e.Tag) {
-		err = errors.Join(err, c.port.lies("reports an event of the unknown tag %#x", uint64(e.Tag)))
+	if h == nil {
+		return c.table.gave(e.Tag)
 	}
-	return err
+	h.pending |= e.Events
+	c.ready.append(h)
+	return true
 }
 
 // busy reports whether there is something to run.

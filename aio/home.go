@@ -65,7 +65,7 @@ func (h *home) enter(p *port) error {
 		}
 	}
 	if now != g {
-		if err := h.moveIn(g, p); err != nil {
+		if err := h.claim(g, p); err != nil {
 			h.state.Store(stateIdle)
 			return err
 		}
@@ -161,8 +161,8 @@ func (h *home) close() error {
 	return nil
 }
 
-// moveIn makes g the home goroutine, unless there is one.
-func (h *home) moveIn(g uintptr, p *port) error {
+// claim makes g the home goroutine, unless there is one.
+func (h *home) claim(g uintptr, p *port) error {
 	if h.taken() {
 		return ErrWrongGoroutine
 	}

@@ -108,7 +108,7 @@ func TestWaitThatLiesToAParkedLoop(t *testing.T) {
 		t.Cleanup(func() { closeLoop(t, c) })
 		settle(t, c)
 		p.wait = func([]backend.Ready) int { return n }
-		c.port.hold()
+		c.port.mustAskAgain()
 		wantLie(t, c)
 	}
 }
@@ -120,7 +120,7 @@ func TestAlarmToldTwiceIsNoLie(t *testing.T) {
 		ready[0] = backend.Ready{Tag: backend.MakeTag(0, 1), Events: backend.In}
 		return 1
 	}
-	c.port.hold()
+	c.port.mustAskAgain()
 	turn(t, c)
 }
 
@@ -138,7 +138,7 @@ func TestLateEventIsNoLie(t *testing.T) {
 	}
 	must(t, old.Close())
 	p.wait = late
-	c.port.hold()
+	c.port.mustAskAgain()
 	turn(t, c)
 	watchNotifier(t, c, n, func() {}) // has the same index
 	p.wait = late

@@ -79,8 +79,8 @@ func (p *port) changed(watched int32) { p.watched, p.askAgain = watched, true }
 // idle reports whether no handler is watched.
 func (p *port) idle() bool { return p.watched == 0 }
 
-// hold takes notice of an event that may still be there.
-func (p *port) hold() { p.askAgain = true }
+// mustAskAgain takes notice of an event that may still be there.
+func (p *port) mustAskAgain() { p.askAgain = true }
 
 // hides reports whether the Poller may have something that it does not show.
 func (p *port) hides() bool { return p.askAgain }
