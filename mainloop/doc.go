@@ -14,7 +14,7 @@
 //
 // # Sources and their context
 //
-// A [MainContext] waits for many sources at once. A [Source] is four functions, one
+// A [MainContext] waits for many sources together. A [Source] is four functions, one
 // for each phase of a turn, and any number of descriptors:
 //
 //	Prepare   how long may the loop wait on your account?
@@ -36,7 +36,7 @@
 //	Loop.IOHandler   the outside: descriptors, and signals
 //
 // A callback that has to wait for an answer can poll the first of them, and is not
-// entered by events from outside meanwhile. A process has one Loop at a time,
+// entered by events from outside in the meantime. A process has one Loop at a time,
 // because it has one set of signals. Who needs more loops makes a MainContext or an
 // aio.Context for each.
 //

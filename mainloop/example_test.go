@@ -31,7 +31,7 @@ func Example() {
 }
 
 // The two contexts are made alike. What distinguishes them is who notifies them:
-// the program itself, or something outside, here somebody who writes to a pipe.
+// the program itself, or something outside, here a program that writes to a pipe.
 func Example_twoContexts() {
 	loop, err := mainloop.Init()
 	if err != nil {
@@ -57,19 +57,19 @@ func Example_twoContexts() {
 	w.Write([]byte("x")) // the descriptor is ready from here on
 	loop.ScheduleBH(func() {
 		fmt.Println("bottom half, in", loop.AIO().Name())
-		// Whoever waits for events of the AIO context only is not disturbed by those
+		// A wait for events of the AIO context only is not disturbed by those
 		// from outside.
 		answered := false
 		loop.ScheduleBH(func() { answered = true })
 		for !answered {
 			loop.AIO().Poll()
 		}
-		fmt.Println("answered, and nothing was read meanwhile")
+		fmt.Println("answered, and nothing was read in the meantime")
 	})
 	loop.Run(context.Background())
 	// Output:
 	// bottom half, in aio
-	// answered, and nothing was read meanwhile
+	// answered, and nothing was read in the meantime
 	// read, in iohandler
 }
 
@@ -136,7 +136,7 @@ func Example_timers() {
 	loop.TryWait() // the first turn is for the sources that are new
 	loop.AddPoller(mainloop.Poller{Fill: func(fds []mainloop.PollFD, timeout time.Duration) ([]mainloop.PollFD, time.Duration) {
 		if timeout < 0 {
-			fmt.Println("the loop may sleep for ever")
+			fmt.Println("the loop may sleep forever")
 		} else {
 			fmt.Println("the loop may sleep for about", timeout.Round(time.Minute))
 		}
@@ -159,10 +159,10 @@ func Example_timers() {
 	far.Del()
 	turn()
 	// Output:
-	// the loop may sleep for ever
+	// the loop may sleep forever
 	// the loop may sleep for about 3h0m0s
 	// the loop may sleep for about 2h0m0s
 	// the loop may sleep for about 0s
 	// the near timer
-	// the loop may sleep for ever
+	// the loop may sleep forever
 }

@@ -36,7 +36,7 @@ func FuzzReexecMarker(f *testing.F) {
 	})
 }
 
-// FuzzBlockedIn: whatever stands in a thread's status, blockedIn says yes only if a
+// FuzzBlockedIn: whatever is in a thread's status, blockedIn says yes only if a
 // line SigBlk has all bits; and it finds that line among others.
 func FuzzBlockedIn(f *testing.F) {
 	f.Add("Name:\tx\nSigBlk:\t0000000000002000\nSigIgn:\t0\n", uint64(1)<<13)

@@ -27,7 +27,7 @@ type Loop struct {
 	reason    atomic.Pointer[error] // why Run is to end
 }
 
-// Poller takes part in each wait of a Loop, for descriptors that are nobody's
+// Poller takes part in each wait of a Loop, for descriptors that no source has
 // source (QEMU's main loop poll notifiers). All functions are called on the home
 // goroutine; each of them may be nil.
 type Poller struct {
@@ -207,7 +207,7 @@ func (l *Loop) Run(ctx context.Context) error {
 }
 
 // Shutdown ends Run, which returns reason; the first reason counts. Any goroutine
-// may call it; if Run is not running, the next one ends at once.
+// may call it; if Run is not running, the next one ends immediately.
 func (l *Loop) Shutdown(reason error) {
 	l.reason.CompareAndSwap(nil, &reason)
 	l.NotifyEvent()

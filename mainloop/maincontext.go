@@ -32,7 +32,7 @@ import (
 type MainContext struct {
 	notifier *aio.EventNotifier
 	wakeups  atomic.Uint64 // counts Wakeup
-	waiting  atomic.Bool   // between Prepare and Check: whoever clears this writes
+	waiting  atomic.Bool   // between Prepare and Check: the one that clears this writes
 
 	mu      sync.Mutex // guards these
 	sources []attached // in the order of dispatch; replaced, never changed in place
@@ -261,7 +261,7 @@ func (m *MainContext) ask(s *Source) {
 
 // forget drops what s was ready for before it was attached.
 func (s *Source) forget(m *MainContext) {
-	s.mu.Lock() // or it might go to another MainContext meanwhile
+	s.mu.Lock() // or it might go to another MainContext in the meantime
 	defer s.mu.Unlock()
 	if s.ctx.Load() == m {
 		s.fresh.Store(false)
@@ -270,7 +270,7 @@ func (s *Source) forget(m *MainContext) {
 }
 
 // sight reports whether s takes part in the turn. A source does not if it has been
-// detached, also if it is back already, or if it is running and must not be entered again.
+// detached, even if it is back already, or if it is running and must not be entered again.
 func (s *Source) sight(m *MainContext) bool {
 	return s.ctx.Load() == m && !s.fresh.Load() && (s.running.Load() == 0 || s.recurse.Load())
 }
@@ -414,7 +414,7 @@ func (s *Source) dispatch(m *MainContext) bool {
 	}
 	s.running.Add(1)
 	defer s.finish()
-	if s.ctx.Load() != m { // destroyed meanwhile, and perhaps finalized before it was running
+	if s.ctx.Load() != m { // destroyed in the meantime, and perhaps finalized before it was running
 		return false
 	}
 	if !s.funcs.Dispatch() {
@@ -423,7 +423,7 @@ func (s *Source) dispatch(m *MainContext) bool {
 	return true
 }
 
-// finish ends a dispatch. Whoever destroys s either finds it running and leaves
+// finish ends a dispatch. A Destroy either finds it running and leaves
 // Finalize to it, or is seen here.
 func (s *Source) finish() {
 	s.running.Add(-1)

@@ -38,7 +38,7 @@ func TestWakeupEndsOneWait(t *testing.T) {
 	finishTurn(t, m)
 }
 
-// One write per wait, and none if nobody waits.
+// One write per wait, and none if no one waits.
 func TestWakeupWritesOnlyIfSomebodyWaits(t *testing.T) {
 	m := openMain(t)
 	written := func() uint64 { return clearEvent(m.notifier.FD()) }
@@ -66,7 +66,7 @@ func TestWakeupWritesOnlyIfSomebodyWaits(t *testing.T) {
 	}
 }
 
-// Two loops that sleep for ever until the other one wakes them up.
+// Two loops that sleep forever until the other one wakes them up.
 func TestWakeupIsNeverLost(t *testing.T) {
 	const rounds = 20_000
 	var m [2]*MainContext

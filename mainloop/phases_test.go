@@ -343,7 +343,7 @@ func TestPanicInAPhase(t *testing.T) {
 			for i := range g.sources {
 				g.source(t, i, phase)
 			}
-			told, ran := false, 0 // it finds its event once: whoever forgets it waits for ever
+			told, ran := false, 0 // it finds its event once: a loop that forgets it waits forever
 			openSource(t, m, "once", Funcs{
 				Check:    func([]PollFD) (bool, error) { ready := !told; told = true; return ready, nil },
 				Dispatch: func() bool { ran++; clearEvent(g.fds[1]); return true },
@@ -364,7 +364,7 @@ func TestPanicInAPhase(t *testing.T) {
 			if block(t, m); ran != 1 {
 				t.Errorf("what was left ran %d times", ran)
 			}
-			must(t, m.Acquire()) // nobody holds it
+			must(t, m.Acquire()) // no one holds it
 			must(t, m.Release())
 		})
 	}

@@ -21,7 +21,7 @@ const reexecMarker = "AIOLOOP_REEXEC"
 var reexecTried = takeReexecMarker()
 
 // ReexecBlocked makes sure that the process was started with sigs blocked, which
-// is what SignalFD needs. It returns nil at once if it was. Otherwise it blocks
+// is what SignalFD needs. It returns nil immediately if it was. Otherwise it blocks
 // them and executes the program again, with the same process id, arguments and
 // environment, and does not return; the second time it returns nil.
 //

@@ -64,7 +64,7 @@ func (b *signalBridge) resume() {
 }
 
 // deliver runs on the home goroutine, which alone takes from pending. Before a
-// handler runs, the rest is scheduled: the handler may call Wait, and may panic.
+// handler runs, the rest is scheduled: the handler may begin another turn, and may panic.
 func (b *signalBridge) deliver() {
 	for range signalBatch {
 		h := b.handler.Load()
@@ -81,7 +81,7 @@ func (b *signalBridge) deliver() {
 // stop leaves the signal to others that use os/signal, and if there are none to
 // its default action. When it returns, nothing more is delivered.
 func (b *signalBridge) stop() {
-	signal.Stop(b.arrived) // when it returns, nobody sends any more
+	signal.Stop(b.arrived) // when it returns, nothing is sent any more
 	close(b.arrived)
 	<-b.done
 	b.bh.Delete()

@@ -343,7 +343,7 @@ func (c *childProcess) allocs() {
 	c.report("ok")
 }
 
-// notified has somebody else unblock one of the signals with os/signal.
+// notified has another part of the program unblock one of the signals with os/signal.
 func (c *childProcess) notified() {
 	others := make(chan os.Signal, 1)
 	signal.Notify(others, unix.SIGALRM)

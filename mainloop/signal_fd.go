@@ -10,7 +10,7 @@ import (
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
-// signalBatch is how many signals are read, or delivered by a bridge, at once. A
+// signalBatch is how many signals are read, or delivered by a bridge, in one go. A
 // flood of signals does not keep the loop from its other work for longer.
 const signalBatch = 64
 
@@ -58,7 +58,7 @@ func (f *signalFD) set(mask signalMask) error {
 
 // read takes a batch from the kernel and delivers it.
 func (f *signalFD) read() {
-	if len(f.unread) == 0 { // else a handler has called Wait, or has panicked
+	if len(f.unread) == 0 { // else a handler has begun another turn, or has panicked
 		f.fill()
 	}
 	f.drain()
@@ -69,13 +69,13 @@ func (f *signalFD) fill() {
 	switch {
 	case err == nil:
 		f.unread = f.buf[:n-n%signalRecord] // the kernel gives whole records
-	case err != unix.EAGAIN && err != unix.EINTR: // somebody has closed our descriptor
+	case err != unix.EAGAIN && err != unix.EINTR: // another part of the program has closed the descriptor
 		f.err = os.NewSyscallError("read from signalfd", err)
 		_ = f.watch.Close()
 	}
 }
 
-// drain delivers what was read. A handler may call Wait, and so come here again,
+// drain delivers what was read. A handler may begin another turn, and so come here again,
 // and it may panic: what is left is then delivered by the bottom half.
 func (f *signalFD) drain() {
 	for len(f.unread) > 0 {

@@ -74,7 +74,7 @@ func chooseSignalMode(sig syscall.Signal) (SignalMode, string) {
 
 // whyNotBlocked returns nil if the process was started with all of want blocked
 // and each of its threads blocks them now, as /proc says. A thread that is started
-// meanwhile has the initial mask, or is C's and has that of its creator.
+// in the meantime has the initial mask, or is C's and has that of its creator.
 func whyNotBlocked(want signalMask) error {
 	if missing := want &^ initialMask; missing != 0 {
 		return fmt.Errorf("the process was started with %s unblocked", signalName(missing.first()))

@@ -19,7 +19,7 @@ import (
 //     in the kernel until the loop reads it from a signalfd(2), with all that the
 //     kernel knows about it. Real-time signals are queued, each with its value;
 //     standard signals that come before the first was read are one. ReexecBlocked
-//     starts the program anew like that.
+//     starts the program again like that.
 //   - SignalBridge otherwise, and always for SIGHUP, SIGINT, SIGQUIT, SIGABRT,
 //     SIGTERM and SIGCHLD, which the Go runtime does not let a program block: package
 //     os/signal hands it over. It tells the number and no more. Standard signals
@@ -178,8 +178,8 @@ func (s *Signals) catch(sig syscall.Signal) *signalRoute {
 // called again; elsewhere it may be running at this moment.
 //
 // A signal that WithSignals has named is kept for the next handler. Any other goes
-// back to what it does in a Go program without a handler, unless somebody else
-// handles it with os/signal; with SignalFD it is still blocked, because whoever
+// back to what it does in a Go program without a handler, unless another part of the program
+// handles it with os/signal; with SignalFD it is still blocked, because the one that
 // started the process wanted it so, and stays pending. A second Close fails with
 // ErrClosed.
 func (h *SignalHandler) Close() error {
@@ -218,14 +218,14 @@ func (s *Signals) deliver(info SignalInfo) {
 	defer s.mu.Unlock()
 	if r := s.routes[info.Signal]; r != nil && !s.closed {
 		s.kept = append(s.kept, info)
-		if s.handlers[info.Signal].Load() != nil { // it has got one meanwhile
+		if s.handlers[info.Signal].Load() != nil { // it has got one in the meantime
 			_ = s.fd.kept.Schedule()
 		}
 	}
 }
 
 // deliverKept calls handlers for what was kept, one at a time: they may panic, and
-// they may call Wait, which goes on here.
+// they may begin another turn, which goes on here.
 func (s *Signals) deliverKept() {
 	for info, ok := s.nextKept(); ok; info, ok = s.nextKept() {
 		s.deliver(info)

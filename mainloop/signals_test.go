@@ -172,7 +172,7 @@ func TestSignalHandlersConcurrently(t *testing.T) {
 }
 
 // TestSignalFDItself is about a descriptor that is ready for nothing, and one that
-// somebody else has closed.
+// another part of the program has closed.
 func TestSignalFDItself(t *testing.T) {
 	c, err := aio.New()
 	if err != nil {

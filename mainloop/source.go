@@ -221,7 +221,7 @@ func (s *Source) Attach(m *MainContext) error {
 }
 
 // Detach takes the source away from its MainContext. It can be attached again, and is
-// asked anew then whether it is ready.
+// asked again then whether it is ready.
 func (s *Source) Detach() error { return s.change(s.detach) }
 
 func (s *Source) detach() {

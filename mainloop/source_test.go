@@ -150,7 +150,7 @@ func TestHigherPriorityGoesFirst(t *testing.T) {
 }
 
 // What MainContext guarantees: each source that was ready runs in the turn, and
-// one that becomes ready meanwhile is preceded by one callback of each lower one.
+// one that becomes ready in the meantime is preceded by one callback of each lower one.
 func TestNoneIsStarved(t *testing.T) {
 	m := openMain(t)
 	var ran journal
@@ -323,7 +323,7 @@ func TestBadSources(t *testing.T) {
 }
 
 // What made a source ready is over when it is detached: attached again, here or elsewhere,
-// it is asked anew.
+// it is asked again.
 func TestDetachedSourceIsNotReadyAnyMore(t *testing.T) {
 	for name, move := range map[string]func(s *Source, here, there *MainContext){
 		"within the turn": func(s *Source, here, _ *MainContext) { must(t, s.Attach(here)) },
@@ -447,7 +447,7 @@ func TestDynamicDescriptorThatIsClosedIsNamed(t *testing.T) {
 }
 
 // A Prepare that says 0 and a Check that finds nothing: reported once, slowed
-// down, asked again, and nobody else suffers.
+// down, asked again, and no other suffers.
 func TestPrepareThatLies(t *testing.T) {
 	m := openMain(t)
 	lies, truth, ran := true, false, 0

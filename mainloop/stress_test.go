@@ -9,7 +9,7 @@ import (
 	"github.com/aioloop/aioloop/aio"
 )
 
-// Two aio.Contexts, sources of two MainContexts, that sleep for ever until the
+// Two aio.Contexts, sources of two MainContexts, that sleep forever until the
 // other one wakes them up, with nothing in between but two flags: one lost wake-up
 // and it hangs.
 func TestNotifyOfASourceIsNeverLost(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// debt is what the loop owes: everything that was sent is to be seen. One goroutine
+// debt is what the loop owes: everything that was sent has to be seen. One goroutine
 // at a time sees; any may send.
 type debt struct {
 	name       string

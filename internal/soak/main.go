@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command soak runs everything that a Context can do, all at once and for as long as
+// Command soak runs everything that a Context can do, all together and for as long as
 // one likes, and checks that nothing is lost, late, early, repeated or leaked.
 //
 //	go run ./internal/soak -duration 10m

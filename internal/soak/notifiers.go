@@ -59,7 +59,7 @@ func (s *station) notified(i int) error {
 }
 
 // doorbells can be polled in user space: a device that writes to its eventfd only
-// while nobody polls.
+// while no goroutine polls.
 func doorbells(s *station) error {
 	for i := range 2 {
 		if err := s.doorbell(i); err != nil {

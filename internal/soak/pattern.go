@@ -3,7 +3,7 @@
 package main
 
 // pattern is an endless sequence of bytes that is the same for all with one seed: a
-// byte that is lost, repeated or out of order shows at once.
+// byte that is lost, repeated or out of order shows immediately.
 type pattern uint64
 
 func (p *pattern) next() byte {

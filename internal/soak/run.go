@@ -18,7 +18,7 @@ import (
 	"github.com/aioloop/aioloop/mainloop"
 )
 
-// config is what a run is to be like.
+// config is what a run is like.
 type config struct {
 	backend  aio.Backend
 	duration time.Duration
@@ -27,7 +27,7 @@ type config struct {
 	log      io.Writer
 
 	// All actors are at work for a phase, then they pause and the accounts are
-	// compared. After so many phases, everything is closed and made anew.
+	// compared. After so many phases, everything is closed and made again.
 	phase  time.Duration
 	phases int
 	solo   time.Duration // for each kind of event

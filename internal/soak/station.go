@@ -33,7 +33,7 @@ type station struct {
 	quit      atomic.Bool
 	producers sync.WaitGroup
 	random    *rand.Rand // of the home goroutine
-	seeds     *rand.Rand // of whoever sets up
+	seeds     *rand.Rand // of the goroutine that sets up
 
 	debts    []*debt
 	visits   *debt    // what do has asked for

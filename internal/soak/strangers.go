@@ -52,7 +52,7 @@ func (s *station) stranger(i int) {
 	})
 }
 
-// passing watches a descriptor that is ready and closes the handler at once, while
+// passing watches a descriptor that is ready and closes the handler immediately, while
 // the loop may be collecting the event. The next handler is not to get it.
 func (s *station) passing(what string, kind int) {
 	p, err := makeKind(kind)
@@ -101,7 +101,7 @@ func (s *station) greeting(d *debt, fd int, edge bool) aio.Callbacks {
 		switch n, err := unix.Read(fd, b[:]); {
 		case n == len(b):
 			d.pay(1)
-		case err != unix.EAGAIN && !s.rep.failed(): // nobody waits then before the other end is closed
+		case err != unix.EAGAIN && !s.rep.failed(): // no one waits then before the other end is closed
 			s.rep.fail("%s: %s: read: %d, %v", s.name, d.name, n, err)
 		}
 	}}

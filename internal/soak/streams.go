@@ -76,7 +76,7 @@ func (l *lane) take(b []byte) {
 	l.rep.counts.bytes.Add(uint64(len(b)))
 }
 
-// watcher is a handler that is changed, closed and made anew all the time, on the
+// watcher is a handler that is changed, closed and made again all the time, on the
 // home goroutine. A callback of an earlier life must not come any more.
 type watcher struct {
 	*station
@@ -310,7 +310,7 @@ func fileStream(s *station) error {
 		}
 		if left <= 0 && got == wrote {
 			w.close()
-			wrote, got = 0, 0 // or the file would grow for ever
+			wrote, got = 0, 0 // or the file would grow forever
 			if !s.paused.Load() {
 				s.rep.must("file", begin.ModAfter(5*time.Millisecond))
 			}

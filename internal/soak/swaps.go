@@ -40,13 +40,13 @@ func swaps(s *station) error {
 	return nil
 }
 
-// group is descriptors that become ready at once; it belongs to the home goroutine.
+// group is descriptors that become ready together; it belongs to the home goroutine.
 type group struct {
 	*station
 	debt    *debt
 	members []*member
 	owed    int // events of this turn
-	orphan  int // a duplicate of a file that was watched, perhaps ready for ever
+	orphan  int // a duplicate of a file that was watched, perhaps ready forever
 }
 
 // member is a descriptor, its other end, and whether an event is due.
@@ -166,7 +166,7 @@ func (g *group) keep(fd int) {
 	}
 }
 
-// released checks that nobody holds a file any more, and closes its other end. A loop
+// released checks that no one holds a file any more, and closes its other end. A loop
 // looks again until that is so, and has to be done in time like with everything else.
 func (s *station) released(kind, peer int) {
 	if gone(kind, peer) {
@@ -185,7 +185,7 @@ func (s *station) released(kind, peer int) {
 
 // mayHold reports whether a file may be held after its watch, which is for the times-th
 // time. An io_uring whose queues are full, or that has more to do than the kernel does for
-// it in one go, lets go of it in one of the next turns; that is to be an exception. On that
+// it in one go, lets go of it in one of the next turns; that has to be an exception. On that
 // of a parked loop the thread lets go that has made the request, when it gets a CPU.
 func (s *station) mayHold(times uint64) bool {
 	return s.cfg.backend == aio.IOUring && (s.loop.Mode() == aio.ModePark || times <= 20+s.rep.counts.swaps.Load()/100)
