@@ -15,7 +15,8 @@ type Thread struct {
 	// CPUs are those that the thread may run on, sched_setaffinity(2).
 	CPUs []int
 	// Nice, from -20 to 19, is its nice value, setpriority(2). Less than the
-	// present one needs CAP_SYS_NICE, or RLIMIT_NICE.
+	// present one needs CAP_SYS_NICE, or RLIMIT_NICE. So does taking a higher one back:
+	// without them Close fails with EACCES, and the thread keeps it.
 	Nice int
 	// Realtime, from 1 to 99, is its priority in the class SCHED_FIFO, sched(7):
 	// it runs before every thread of the ordinary class for as long as it likes. It

@@ -93,6 +93,28 @@ func TestThreadIsSetUpAndLeftAsItWas(t *testing.T) {
 	}
 }
 
+// A user without CAP_SYS_NICE gives up priority for good, and Close says so. The thread ends
+// with its goroutine.
+func TestNiceThatCannotBeTakenBack(t *testing.T) {
+	if unix.Geteuid() == 0 {
+		t.Skip("needs a user who is not root")
+	}
+	closed := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		c, err := New(WithThread(Thread{Nice: traitsNow(t).nice + 1}))
+		if err == nil {
+			_, err = c.TryPoll()
+			closed <- errors.Join(err, c.Close())
+			return
+		}
+		closed <- err
+	}()
+	if err := <-closed; !errors.Is(err, unix.EACCES) || !strings.Contains(err.Error(), "CAP_SYS_NICE") {
+		t.Errorf("got %v, want EACCES and what is needed", err)
+	}
+}
+
 func TestThreadInARealtimeClass(t *testing.T) {
 	needNice(t)
 	before := traitsNow(t)

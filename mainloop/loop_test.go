@@ -288,6 +288,9 @@ func TestPollersHearOfErrors(t *testing.T) {
 	must(t, l.ScheduleBH(func() { ran = true }))
 	_, err := l.Wait()
 	wantError(t, err, unix.EINVAL)
+	if !strings.Contains(err.Error(), "RLIMIT_NOFILE") {
+		t.Errorf("%v does not name the limit", err)
+	}
 	if len(r.errs) != 1 || len(r.got) != 0 || !ran {
 		t.Errorf("Error got %v, OK %v, bottom half ran: %v", r.errs, r.got, ran)
 	}

@@ -3,6 +3,8 @@ package mainloop
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -475,6 +477,7 @@ func (m *MainContext) iterate(limit time.Duration, o observer) (progress bool, e
 	fds, timeout := o.fill(fds, m.timeout)
 	m.fds = fds // with the room that it has by now
 	_, err = sys.PpollFor(fds, timeout)
+	err = waitFailed(err, len(fds))
 	o.polled(fds[own:], err)
 	_, cerr := m.Check(fds[:own])
 	progress, derr := m.Dispatch()
@@ -482,6 +485,14 @@ func (m *MainContext) iterate(limit time.Duration, o observer) (progress bool, e
 		return progress, nil
 	}
 	return progress, errors.Join(err, cerr, derr)
+}
+
+// waitFailed says what is wrong with a wait for n descriptors.
+func waitFailed(errno error, n int) error {
+	if errno == unix.EINVAL { // the limit was lowered after they were opened
+		return fmt.Errorf("mainloop: ppoll of %d descriptors: %w (RLIMIT_NOFILE allows fewer: raise `ulimit -n`)", n, errno)
+	}
+	return os.NewSyscallError("ppoll", errno)
 }
 
 // abandon lets the next turn begin after a panic in the middle of this one.

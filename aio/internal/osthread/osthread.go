@@ -121,13 +121,13 @@ func (t *Settings) setNice() (undo func() error, err error) {
 	}
 	before := 20 - raw // the system call returns 1 to 40
 	set := func(nice int) error {
-		return os.NewSyscallError("setpriority", unix.Setpriority(unix.PRIO_PROCESS, tid, nice))
+		err := os.NewSyscallError("setpriority", unix.Setpriority(unix.PRIO_PROCESS, tid, nice))
+		if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+			err = fmt.Errorf("%w (a nice value of %d needs CAP_SYS_NICE, or `ulimit -e` %d)", err, nice, 20-nice)
+		}
+		return err
 	}
-	err = set(t.Nice)
-	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
-		err = fmt.Errorf("%w (a nice value of %d needs CAP_SYS_NICE, or `ulimit -e` %d)", err, t.Nice, 20-t.Nice)
-	}
-	return func() error { return set(before) }, err
+	return func() error { return set(before) }, set(t.Nice)
 }
 
 func (t *Settings) setRealtime() (undo func() error, err error) {

@@ -16,6 +16,8 @@ var mounts = []struct {
 }{
 	{"/proc", "proc", ""},
 	{"/sys", "sysfs", ""},
+	{"/sys/fs/cgroup", "tmpfs", ""},
+	{"/sys/fs/cgroup/pids", "cgroup", "pids"},
 	{"/dev", "devtmpfs", ""},
 	{"/dev/pts", "devpts", "mode=0620,ptmxmode=0666"},
 	{"/dev/shm", "tmpfs", ""},
