@@ -2,11 +2,7 @@
 
 package aio
 
-import (
-	"errors"
-
-	"github.com/aioloop/aioloop/backend"
-)
+import "github.com/aioloop/aioloop/backend"
 
 // ask asks the Poller without sleeping.
 func (c *Context) ask() error {
@@ -21,13 +17,11 @@ func (c *Context) ask() error {
 func (c *Context) collect(events []backend.Ready, err error) error {
 	for i := range events {
 		if !c.deliver(&events[i]) {
-			err = errors.Join(err, c.port.lies("reports an event of the unknown tag %#x", uint64(events[i].Tag)))
+			err = c.port.unknownTag(events[i].Tag, err)
 		}
 	}
 	if c.operations.underWay() {
-		if lie := c.operations.reap(&c.port); lie != nil {
-			err = errors.Join(err, lie)
-		}
+		err = c.operations.reap(&c.port, err)
 	}
 	if c.turn.foreign() && err == nil {
 		err = c.port.flush() // the foreign loop is about to wait for what was just taken

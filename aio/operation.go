@@ -83,9 +83,9 @@ func (o *operations) unused() uint32 {
 	return o.free - 1
 }
 
-// reap takes what has completed from the Poller; run calls back. Operations are under way. A
-// completion of any other is an error.
-func (o *operations) reap(p *port) (err error) {
+// reap takes what has completed from the Poller; run calls back. Operations are under way. It
+// adds to err that something else has completed.
+func (o *operations) reap(p *port, err error) error {
 	if o.next == len(o.completed) {
 		o.completed, o.next = o.completed[:0], 0
 	}
@@ -94,7 +94,10 @@ func (o *operations) reap(p *port) (err error) {
 		o.completed = append(o.completed, make([]backend.Completion, 16)...)
 		n, lie := p.completions(o.completed[used:])
 		unknown := o.claim(used, used+n)
-		if err = errors.Join(err, lie); unknown > 0 {
+		if lie != nil {
+			err = errors.Join(err, lie)
+		}
+		if unknown > 0 {
 			err = errors.Join(err, p.lies("reports %d completions of operations that are not under way", unknown))
 		}
 		if n < 16 {

@@ -3,7 +3,6 @@
 package aio
 
 import (
-	"errors"
 	"time"
 
 	"github.com/aioloop/aioloop/backend"
@@ -20,7 +19,7 @@ func (c *Context) park(timeout time.Duration) (events []backend.Ready, err error
 		if c.port.unasked() {
 			events, err = c.port.ask()
 			if c.operations.underWay() {
-				err = errors.Join(err, c.operations.reap(&c.port))
+				err = c.operations.reap(&c.port, err)
 			}
 		}
 		if len(events) > 0 || err != nil || c.operations.busy() || c.gate.Kicked() || sys.Until(deadline) == 0 {

@@ -107,8 +107,7 @@ func (p *port) wait(timeout time.Duration) ([]backend.Ready, error) {
 // collected returns the first n events, and makes room for more if n fills the slice.
 func (p *port) collected(n int, err error) ([]backend.Ready, error) {
 	if uint(n) > uint(len(p.events)) {
-		err = errors.Join(err, p.lies("reports %d events where there is room for %d", n, len(p.events)))
-		n = 0
+		n, err = 0, p.tooMany(n, err)
 	}
 	events := p.events[:n]
 	if p.askAgain = n == len(p.events); p.askAgain && n < maxEvents {
@@ -117,9 +116,19 @@ func (p *port) collected(n int, err error) ([]backend.Ready, error) {
 	return events, err
 }
 
+// tooMany adds to err that a Wait reports more events than there is room for, or fewer than 0.
+func (p *port) tooMany(n int, err error) error {
+	return errors.Join(err, p.lies("reports %d events where there is room for %d", n, len(p.events)))
+}
+
 // lies says what a Poller has done against its contract.
 func (p *port) lies(format string, args ...any) error {
 	return fmt.Errorf("the Poller %s "+format, append([]any{p.Name()}, args...)...)
+}
+
+// unknownTag adds to err that an event has a tag that no handler has had.
+func (p *port) unknownTag(tag backend.Tag, err error) error {
+	return errors.Join(err, p.lies("reports an event of the unknown tag %#x", uint64(tag)))
 }
 
 // startWatcher has the Poller of a parked loop watched.
