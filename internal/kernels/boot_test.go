@@ -3,6 +3,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,5 +57,38 @@ func TestTrap31_KVMIsProved(t *testing.T) {
 	}
 	if accel, reason := accelerator(t.Context(), "another", "", ""); accel != emulation || reason == "" {
 		t.Errorf("another architecture: %s, %s", accel, reason)
+	}
+}
+
+// A kernel that panics before its init runs is booted again, but not without end, and not
+// after its init has run.
+func TestBootThatPanicsIsTriedAgain(t *testing.T) {
+	const panics = "echo 'Kernel panic - not syncing: Fatal exception in interrupt'"
+	begin := "echo '" + protocol.Line(protocol.Kernel, "6.1", "x86_64") + "'; "
+	done := "echo '" + protocol.Line(protocol.Done) + "'"
+	for _, tc := range []struct {
+		name, script string
+		boots        string
+		works        bool
+	}{
+		{"first boot only", "if [ $(wc -l <count) = 1 ]; then " + panics + "; else " + begin + done + "; fi", "11", true},
+		{"each boot", panics, "111", false},
+		{"after init has run", begin + panics, "1", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			m := fakeMachine(t, "echo 1 >>count; "+tc.script)
+			guest, err := bootUntilStarted(t.Context(), m, emulation, "vmlinuz", "initramfs", io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			count, err := os.ReadFile("count")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.ReplaceAll(string(count), "\n", ""); got != tc.boots || (guest.problem() == "") != tc.works {
+				t.Errorf("boots %s, want %s; problem %q", got, tc.boots, guest.problem())
+			}
+		})
 	}
 }

@@ -331,7 +331,7 @@ func (m *runner) bootOne(ctx context.Context, k kernel, image string) *result {
 		r.failure = err.Error()
 		return r
 	}
-	r.guest, err = boot(ctx, machines[k.Arch], r.accel, image, initramfs, log)
+	r.guest, err = bootUntilStarted(ctx, machines[k.Arch], r.accel, image, initramfs, log)
 	if r.guest != nil {
 		r.failure = r.guest.problem()
 	}
