@@ -110,7 +110,7 @@ func TestHandlerIsSetWhileTheLoopWaits(t *testing.T) {
 		setEvent(t, fd)
 		result := make(chan *aio.Handler, 1)
 		go func() {
-			eventually(t, "the loop waits", l.main.waiting.Load)
+			eventually(t, "the loop waits", func() bool { return !l.main.gate.Kicked() })
 			h, err := l.SetFDHandler(fd, aio.Callbacks{Read: func() { clearEvent(fd); done = true }})
 			if err != nil {
 				t.Error(err)
@@ -131,7 +131,7 @@ func TestNotifyEvent(t *testing.T) {
 				t.Error("a notify is progress")
 			}
 			go func() {
-				eventually(t, "the loop waits", l.main.waiting.Load)
+				eventually(t, "the loop waits", func() bool { return !l.main.gate.Kicked() })
 				l.NotifyEvent()
 			}()
 			if wait(t, l) {
@@ -202,7 +202,7 @@ func TestVirtualClockMovesWhileTheLoopWaits(t *testing.T) {
 			timer := l.AIO().NewTimer(aio.Virtual, func() { done = true })
 			must(t, timer.ModAfter(time.Hour))
 			go func() {
-				eventually(t, "the loop waits", l.main.waiting.Load)
+				eventually(t, "the loop waits", func() bool { return !l.main.gate.Kicked() })
 				move()
 			}()
 			if waitUntil(t, l, func() bool { return done }); timer.Pending() {
@@ -381,7 +381,7 @@ func TestShutdown(t *testing.T) {
 
 		for range 10 { // from elsewhere
 			go func() {
-				eventually(t, "the loop waits", l.main.waiting.Load)
+				eventually(t, "the loop waits", func() bool { return !l.main.gate.Kicked() })
 				l.Shutdown(nil)
 			}()
 			if err := l.Run(t.Context()); err != nil {
@@ -397,7 +397,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		for range 10 {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			go func() {
-				eventually(t, "the loop waits", l.main.waiting.Load)
+				eventually(t, "the loop waits", func() bool { return !l.main.gate.Kicked() })
 				cancel(errCause)
 			}()
 			wantError(t, l.Run(ctx), errCause)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/internal/gate"
 	"github.com/aioloop/aioloop/internal/goroutine"
 	"github.com/aioloop/aioloop/internal/sys"
 )
@@ -33,8 +34,7 @@ import (
 // the methods of Source may be called from any goroutine.
 type MainContext struct {
 	notifier *aio.EventNotifier
-	wakeups  atomic.Uint64 // counts Wakeup
-	waiting  atomic.Bool   // between Prepare and Check: the one that clears this writes
+	gate     gate.Gate // announces a sleep from Prepare to Check
 
 	mu      sync.Mutex // guards these
 	sources []attached // in the order of dispatch; replaced, never changed in place
@@ -45,7 +45,6 @@ type MainContext struct {
 	// These belong to the owner.
 	holds   int // how often it has acquired m
 	phase   phase
-	woken   uint64     // the value of wakeups that the last turn has taken notice of
 	turn    []attached // the sources of this turn
 	timeout time.Duration
 	asked   *Source // the one whose Prepare is running
@@ -118,8 +117,8 @@ func (m *MainContext) Release() error {
 // Wakeup ends the wait of the current turn, or of the next if there is none. It
 // makes a system call only if the loop waits. Any goroutine may call it.
 func (m *MainContext) Wakeup() {
-	m.wakeups.Add(1)
-	if m.waiting.Load() && m.waiting.Swap(false) {
+	m.gate.Count()
+	if m.gate.Kick() != gate.Awake {
 		_ = m.notifier.Set()
 	}
 }
@@ -219,13 +218,13 @@ func (m *MainContext) Prepare() (timeout time.Duration, err error) {
 	if err := m.begin(dispatched, prepared); err != nil {
 		return 0, err
 	}
-	m.waiting.Store(true) // from here on a Wakeup writes
+	m.gate.Announce(gate.Asleep) // from here on a Wakeup writes
 	m.timeout = -1
 	m.turn = m.current()
 	for _, a := range m.turn {
 		m.prepare(a.source)
 	}
-	if m.wakeups.Load() != m.woken {
+	if m.gate.Pending() {
 		m.timeout = 0
 	}
 	return m.timeout, nil
@@ -349,8 +348,8 @@ func (m *MainContext) Check(fds []PollFD) (ready bool, err error) {
 	if err := m.begin(queried, checked); err != nil {
 		return false, err
 	}
-	m.waiting.Store(false)
-	m.woken = m.wakeups.Load()
+	m.gate.Retract()
+	m.gate.Accept()
 	if fds[0].Revents != 0 {
 		_, _ = m.notifier.TestAndClear()
 	}
@@ -498,7 +497,5 @@ func waitFailed(errno error, n int) error {
 // abandon lets the next turn begin after a panic in the middle of this one.
 func (m *MainContext) abandon() {
 	m.phase = dispatched
-	if m.waiting.Load() {
-		m.waiting.Store(false)
-	}
+	m.gate.Retract()
 }

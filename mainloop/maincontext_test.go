@@ -20,7 +20,7 @@ func TestWakeupEndsOneWait(t *testing.T) {
 	}
 	for range 20 { // during the wait
 		go func() {
-			for !m.waiting.Load() {
+			for m.gate.Kicked() {
 				runtime.Gosched()
 			}
 			m.Wakeup()

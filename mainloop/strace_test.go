@@ -125,7 +125,7 @@ func TestStraceChild(t *testing.T) {
 func rest(l *Loop) {
 	ms := unix.NsecToTimespec(int64(50 * time.Millisecond))
 	_ = unix.Nanosleep(&ms, nil)
-	for !l.main.waiting.Load() {
+	for l.main.gate.Kicked() {
 		ms := unix.NsecToTimespec(int64(time.Millisecond))
 		_ = unix.Nanosleep(&ms, nil)
 	}

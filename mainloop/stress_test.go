@@ -88,7 +88,7 @@ func TestCloseWhileTheLoopWaits(t *testing.T) {
 			try(t, m)
 			closed := make(chan error, 1)
 			go func() {
-				for !m.waiting.Load() {
+				for m.gate.Kicked() {
 					time.Sleep(10 * time.Microsecond)
 				}
 				s.Destroy()
