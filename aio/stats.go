@@ -58,7 +58,7 @@ func (c *Context) snapshot() Stats {
 
 // whileStill runs f while nothing that belongs to the home goroutine changes.
 func (c *Context) whileStill(f func()) {
-	for patience := time.Millisecond; ; patience *= 2 {
+	for patience := time.Millisecond; ; {
 		switch {
 		case c.home.mine() && c.home.inside():
 			f()
@@ -75,7 +75,9 @@ func (c *Context) whileStill(f func()) {
 			runtime.Gosched()
 		case c.doWithin(patience, f):
 			return
-		} // the loop has ended, or no goroutine polls it any more, before it came to f; or it takes long
+		default: // the loop has ended, or no goroutine polls it any more, before it came to f; or it takes long
+			patience = min(2*patience, 100*time.Millisecond)
+		}
 	}
 }
 

@@ -138,13 +138,15 @@ func checkJSON(t *testing.T, text string) {
 		t.Errorf("run %v", doc.Run)
 	}
 	for _, r := range doc.Results {
-		for _, key := range []string{"scenario", "backend", "params", "n", "p50_ns", "p90_ns", "p99_ns", "max_ns", "cpu_ns_per_op", "allocs_per_op"} {
+		for _, key := range []string{"scenario", "backend", "params", "n", "p50_ns", "p90_ns", "max_ns", "cpu_ns_per_op", "allocs_per_op"} {
 			if _, ok := r[key]; !ok {
 				t.Errorf("%v lacks %s", r["backend"], key)
 			}
 		}
-		if _, ok := r["p999_ns"]; ok != (r["n"].(float64) >= 1000) {
-			t.Errorf("%v: p999_ns is there: %v, of %v samples", r["backend"], ok, r["n"])
+		for key, samples := range map[string]float64{"p99_ns": report.SamplesP99, "p999_ns": report.SamplesP999} {
+			if _, ok := r[key]; ok != (r["n"].(float64) >= samples) {
+				t.Errorf("%v: %s is there: %v, of %v samples", r["backend"], key, ok, r["n"])
+			}
 		}
 		if r["n"].(float64) < 1 || r["p50_ns"].(float64) <= 0 || r["cpu_ns_per_op"].(float64) <= 0 {
 			t.Errorf("%v: empty figures", r)
