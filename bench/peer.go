@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/bench/report"
 )
 
@@ -23,32 +24,36 @@ type peerRow struct {
 	peer          string // what the program calls itself
 	apart         bool   // it needs two CPUs
 	notes         []string
+
+	kind      report.Kind
+	reference string      // the heading of ratios to it, if the report has them
+	floorOf   aio.Backend // that it is the floor of; the zero value for none
 }
 
 // The floors are what the kernel's interfaces cost by themselves; each of the others
 // is an event loop.
 var peerRows = []peerRow{
-	{name: "gnet (Go)", program: "gnet", mode: "execute", peer: "gnet", notes: []string{"gnet: two clients with one event loop each, woken with EventLoop.Execute; goroutines are not locked to threads"}},
-	{name: "libev (C)", program: "libev", mode: "ev_async", peer: "libev", notes: []string{"libev: each loop is woken with ev_async; in self-notifier and idle-fds, an ev_io watches an eventfd"}},
-	{name: "libuv (C)", program: "libuv", mode: "uv_async", peer: "libuv", notes: []string{"libuv: each loop is woken with uv_async; in self-notifier and idle-fds, a uv_poll watches an eventfd"}},
-	{name: "glib (C)", program: "glib", mode: "ready-time", peer: "glib", notes: []string{glibNote}},
-	floorRow("futex"),
-	{name: "spin (C)", program: "floor", mode: "spin", peer: "c", apart: true, notes: []string{"spin: both threads look at a shared flag all the time, each on a CPU of its own"}},
-	{name: "ppoll+read (C)", program: "floor", mode: "ppoll", peer: "c"},
-	floorRow("epoll-et"),
-	{name: "epoll+read (C)", program: "floor", mode: "epoll", peer: "c"},
-	floorRow("io_uring"),
-	floorRow("io_uring-oneshot"),
+	{name: "gnet (Go)", program: "gnet", mode: "execute", peer: "gnet", reference: "gnet", notes: []string{gnetNote}},
+	{name: "libev (C)", program: "libev", mode: "ev_async", peer: "libev", reference: "libev", notes: []string{libevNote}},
+	{name: "libuv (C)", program: "libuv", mode: "uv_async", peer: "libuv", reference: "libuv", notes: []string{libuvNote}},
+	{name: "glib (C)", program: "glib", mode: "ready-time", peer: "glib", reference: "GLib", notes: []string{glibNote}},
+	{name: "futex (C)", program: "floor", mode: "futex", peer: "c", kind: report.Floor, reference: "futex"},
+	{name: "spin (C)", program: "floor", mode: "spin", peer: "c", kind: report.Floor, reference: "spin", apart: true, notes: []string{spinNote}},
+	{name: "ppoll+read (C)", program: "floor", mode: "ppoll", peer: "c", kind: report.Floor, floorOf: aio.Ppoll},
+	{name: "epoll-et (C)", program: "floor", mode: "epoll-et", peer: "c", kind: report.Floor, floorOf: aio.Epoll},
+	{name: "epoll+read (C)", program: "floor", mode: "epoll", peer: "c", kind: report.Floor},
+	{name: "io_uring (C)", program: "floor", mode: "io_uring", peer: "c", kind: report.Floor, floorOf: aio.IOUring},
+	{name: "io_uring-oneshot (C)", program: "floor", mode: "io_uring-oneshot", peer: "c", kind: report.Floor},
 }
 
 const (
-	peerNote = "a program of its own from bench/peers, started again for each round; allocations are not counted"
-	glibNote = "GLib: a thread with a GMainContext and one GSource that g_source_set_ready_time triggers and that dispatches a callback, as a bottom half does; in self-notifier and idle-fds, a GSource that watches an eventfd"
+	peerNote  = "a program of its own from bench/peers, started again for each round; allocations are not counted"
+	gnetNote  = "gnet: two clients with one event loop each, woken with EventLoop.Execute; goroutines are not locked to threads"
+	libevNote = "libev: each loop is woken with ev_async; in self-notifier and idle-fds, an ev_io watches an eventfd"
+	libuvNote = "libuv: each loop is woken with uv_async; in self-notifier and idle-fds, a uv_poll watches an eventfd"
+	glibNote  = "GLib: a thread with a GMainContext and one GSource that g_source_set_ready_time triggers and that dispatches a callback, as a bottom half does; in self-notifier and idle-fds, a GSource that watches an eventfd"
+	spinNote  = "spin: both threads look at a shared flag all the time, each on a CPU of its own"
 )
-
-func floorRow(mode string) peerRow {
-	return peerRow{name: mode + " (C)", program: "floor", mode: mode, peer: "c"}
-}
 
 func peerNames() (names []string) {
 	for _, p := range peerRows {

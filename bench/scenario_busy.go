@@ -17,6 +17,22 @@ import (
 	"github.com/aioloop/aioloop/bench/report"
 )
 
+var busyScenario = Scenario{
+	Scenario: report.Scenario{
+		Name:   "busy",
+		About:  "Another loop, a goroutine or another process wakes a loop and is answered, while goroutines compute without a break, or the garbage collector works. Time of a round trip.",
+		Params: []string{"from", "gomaxprocs", "computing"},
+		Typical: []map[string]string{
+			{"from": "loop", "gomaxprocs": "4", "computing": "2"},
+			{"from": "goroutine", "gomaxprocs": "4", "computing": "2"},
+			{"from": "process", "gomaxprocs": "4", "computing": "2"},
+		},
+	},
+	Short:  "round trip to a loop from another loop, a goroutine or a process, while others compute",
+	Varied: "GOMAXPROCS 1, 2, 4; 0, 1, 2 goroutines that compute, or the garbage collector",
+	groups: busyGroups,
+}
+
 const busyNote = "nice: the loop's thread has the nice value -20 and stays on one CPU (WithThread), which two loops share; computing gc: nothing computes, but the garbage collector runs all the time; nothing else is pinned; CPU time is not shown, because the others use all of it"
 
 // Who wakes the loop, and waits for its answer.

@@ -11,6 +11,22 @@ import (
 	"github.com/aioloop/aioloop/bench/report"
 )
 
+var contextsScenario = Scenario{
+	Scenario: report.Scenario{
+		Name:       "contexts",
+		About:      "Many Contexts sleep, each on a goroutine of its own, and are woken one after the other. Time from waking one to its answer.",
+		Params:     []string{"contexts"},
+		Sweep:      "contexts",
+		SweepLabel: "Contexts",
+		Typical: []map[string]string{
+			{"contexts": "100"},
+		},
+	},
+	Short:  "wake one of many Contexts that sleep, each on a goroutine of its own",
+	Varied: "1 to 1000 Contexts",
+	groups: contextsGroups,
+}
+
 var contextCounts = []int{1, 10, 100, 1000}
 
 // fdsPerContext is more than a Context has open.

@@ -11,7 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/bench/report"
 )
+
+var idleFDsScenario = Scenario{
+	Scenario: report.Scenario{
+		Name:       "idle-fds",
+		About:      "One busy file descriptor among many on which nothing happens. Time from making it ready to the end of its handler.",
+		Params:     []string{"idle_fds"},
+		Sweep:      "idle_fds",
+		SweepLabel: "idle file descriptors",
+		Typical: []map[string]string{
+			{"idle_fds": "8192"},
+		},
+	},
+	Short:  "self-notifier beside descriptors on which nothing happens",
+	Varied: "1 to 100,000 idle descriptors",
+	groups: idleFDsGroups,
+}
 
 var idleCounts = []int{1, 8, 64, 512, 1024, 4096, 8192, 100_000}
 

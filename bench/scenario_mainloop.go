@@ -8,8 +8,24 @@ import (
 	"time"
 
 	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/bench/report"
 	"github.com/aioloop/aioloop/mainloop"
 )
+
+var mainloopScenario = Scenario{
+	Scenario: report.Scenario{
+		Name:   "mainloop",
+		About:  "Two main loops wake each other in turn. Time of a round trip: two notifications, and two whole turns of prepare, query, ppoll, check and dispatch.",
+		Params: []string{"pinned"},
+		Typical: []map[string]string{
+			{"pinned": "yes"},
+			{"pinned": "no"},
+		},
+	},
+	Short:  "round trip of two main loops, whole turns of their four phases, beside GLib's in C",
+	Varied: "both on one CPU, and free",
+	groups: mainloopGroups,
+}
 
 const (
 	mainloopNote = "each loop is a mainloop.MainContext with one source, an aio.Context; a bottom half wakes it, and a turn is prepare, query, ppoll, check, dispatch"

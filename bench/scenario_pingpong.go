@@ -7,6 +7,21 @@ import (
 	"github.com/aioloop/aioloop/bench/report"
 )
 
+var pingpongScenario = Scenario{
+	Scenario: report.Scenario{
+		Name:   "pingpong",
+		About:  "Two loops wake each other in turn and do nothing else. Time of a round trip: two notifications, two callbacks.",
+		Params: []string{"pinned"},
+		Typical: []map[string]string{
+			{"pinned": "yes"},
+			{"pinned": "no"},
+		},
+	},
+	Short:  "round trip of two loops that wake each other",
+	Varied: "both on one CPU, and free",
+	groups: pingpongGroups,
+}
+
 func pingpongGroups() []group {
 	var groups []group
 	for _, pinned := range []string{"yes", "no"} {

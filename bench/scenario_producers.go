@@ -8,6 +8,22 @@ import (
 	"github.com/aioloop/aioloop/bench/report"
 )
 
+var producersScenario = Scenario{
+	Scenario: report.Scenario{
+		Name:       "producers",
+		About:      "Several goroutines schedule bottom halves on one loop at the same time. Time from scheduling to the callback.",
+		Params:     []string{"pinned", "producers"},
+		Sweep:      "producers",
+		SweepLabel: "producers (goroutines)",
+		Typical: []map[string]string{
+			{"pinned": "yes", "producers": "8"},
+		},
+	},
+	Short:  "from scheduling to the callback, several goroutines in parallel",
+	Varied: "1, 2, 4, 8 goroutines; all on one CPU, and free",
+	groups: producersGroups,
+}
+
 func producersGroups() []group {
 	var groups []group
 	for _, pinned := range []string{"yes", "no"} {

@@ -8,6 +8,33 @@ import (
 	"github.com/aioloop/aioloop/bench/report"
 )
 
+var selfBHScenario = Scenario{
+	Scenario: report.Scenario{
+		Name:  "self-bh",
+		About: "One thread schedules a bottom half and polls without blocking. Time until its callback has run.",
+	},
+	Short:  "schedule a bottom half and run it, on one thread",
+	groups: selfBHGroups,
+}
+
+var selfNotifierScenario = Scenario{
+	Scenario: report.Scenario{
+		Name:  "self-notifier",
+		About: "One thread sets an event notifier and polls. Time until its handler has run.",
+	},
+	Short:  "set an event notifier and run its handler, on one thread",
+	groups: selfNotifierGroups,
+}
+
+var selfTimerScenario = Scenario{
+	Scenario: report.Scenario{
+		Name:  "self-timer",
+		About: "One thread re-arms a timer that is due and polls. Time until its callback has run.",
+	},
+	Short:  "re-arm a timer that is due and run it, on one thread",
+	groups: selfTimerGroups,
+}
+
 // selfBatch is how many operations are timed together where one takes not much
 // longer than to read the clock.
 const selfBatch = 100

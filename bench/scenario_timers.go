@@ -6,7 +6,25 @@ import (
 	"time"
 
 	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/bench/report"
 )
+
+var timersScenario = Scenario{
+	Scenario: report.Scenario{
+		Name:       "timers",
+		About:      "One of many timers is moved (rearm), or becomes due and its callback runs (fire). Time of one operation.",
+		Params:     []string{"do", "timers"},
+		Sweep:      "timers",
+		SweepLabel: "timers",
+		Typical: []map[string]string{
+			{"do": "rearm", "timers": "100000"},
+			{"do": "fire", "timers": "100000"},
+		},
+	},
+	Short:  "move one of many timers, or let it fire",
+	Varied: "1 to 100,000 timers; rearm and fire",
+	groups: timersGroups,
+}
 
 var timerCounts = []int{1, 1000, 100_000}
 

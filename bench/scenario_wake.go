@@ -13,6 +13,23 @@ import (
 	"github.com/aioloop/aioloop/bench/report"
 )
 
+var wakeScenario = Scenario{
+	Scenario: report.Scenario{
+		Name:       "wake",
+		About:      "A producer on another CPU keeps busy for a gap, then notifies the loop. Time from the notification to the callback.",
+		Params:     []string{"polling", "gap_us"},
+		Sweep:      "gap_us",
+		SweepLabel: "gap between events (µs)",
+		Typical: []map[string]string{
+			{"polling": "off", "gap_us": "20"},
+			{"polling": "on", "gap_us": "20"},
+		},
+	},
+	Short:  "from a notification on one CPU to the callback on another",
+	Varied: "gap between events 0 to 10,000 µs; polling off and on (32 µs)",
+	groups: wakeGroups,
+}
+
 // pollingMax is QEMU's default limit of adaptive polling.
 const pollingMax = 32 * time.Microsecond
 

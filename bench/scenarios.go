@@ -4,13 +4,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/aioloop/aioloop/bench/report"
 )
 
 // Scenario is one question, and the groups of cases that answer it.
 type Scenario struct {
-	Name string
-	// About says what is measured, Params what is varied, in one line each.
-	About, Params string
+	report.Scenario // its name, and how a report shows it
+	// Short says what is measured, Varied what is varied, in one line each.
+	Short, Varied string
 
 	groups func() []group
 }
@@ -18,17 +20,8 @@ type Scenario struct {
 // Scenarios returns all scenarios in the order of the report.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{"wake", "from a notification on one CPU to the callback on another", "gap between events 0 to 10,000 µs; polling off and on (32 µs)", wakeGroups},
-		{"pingpong", "round trip of two loops that wake each other", "both on one CPU, and free", pingpongGroups},
-		{"mainloop", "round trip of two main loops, whole turns of their four phases, beside GLib's in C", "both on one CPU, and free", mainloopGroups},
-		{"self-bh", "schedule a bottom half and run it, on one thread", "", selfBHGroups},
-		{"self-notifier", "set an event notifier and run its handler, on one thread", "", selfNotifierGroups},
-		{"self-timer", "re-arm a timer that is due and run it, on one thread", "", selfTimerGroups},
-		{"idle-fds", "self-notifier beside descriptors on which nothing happens", "1 to 100,000 idle descriptors", idleFDsGroups},
-		{"producers", "from scheduling to the callback, several goroutines in parallel", "1, 2, 4, 8 goroutines; all on one CPU, and free", producersGroups},
-		{"timers", "move one of many timers, or let it fire", "1 to 100,000 timers; rearm and fire", timersGroups},
-		{"contexts", "wake one of many Contexts that sleep, each on a goroutine of its own", "1 to 1000 Contexts", contextsGroups},
-		{"busy", "round trip to a loop from another loop, a goroutine or a process, while others compute", "GOMAXPROCS 1, 2, 4; 0, 1, 2 goroutines that compute, or the garbage collector", busyGroups},
+		wakeScenario, pingpongScenario, mainloopScenario, selfBHScenario, selfNotifierScenario, selfTimerScenario,
+		idleFDsScenario, producersScenario, timersScenario, contextsScenario, busyScenario,
 	}
 }
 

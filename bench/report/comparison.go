@@ -18,7 +18,7 @@ type comparison struct {
 func comparisons(sections []section) (list []comparison) {
 	for _, s := range sections {
 		for _, g := range s.groups {
-			list = append(list, g.comparisons(joinNonEmpty(": ", s.name, s.label(g)))...)
+			list = append(list, g.comparisons(joinNonEmpty(": ", s.Name, s.label(g)))...)
 		}
 	}
 	return list
@@ -35,7 +35,7 @@ func (g group) comparisons(where string) []comparison {
 // against compares a row with each opponent.
 func (g group) against(ours *Result, where string) (list []comparison) {
 	for _, other := range g.results {
-		if !isOpponent(other.Backend) {
+		if g.desc.row(other.Backend).Kind != Peer {
 			continue
 		}
 		if r, ok := ours.RatioTo(other); ok {
@@ -45,11 +45,11 @@ func (g group) against(ours *Result, where string) (list []comparison) {
 	return list
 }
 
-// best is the row of the library with the lowest p50, or nil.
+// best is the own row with the lowest p50, or nil.
 func (g group) best() *Result {
 	var best *Result
 	for _, res := range g.results {
-		if isLibrary(res.Backend) && (best == nil || res.P50 < best.P50) {
+		if g.desc.row(res.Backend).Kind == Own && (best == nil || res.P50 < best.P50) {
 			best = res
 		}
 	}
@@ -111,14 +111,14 @@ func score(list []comparison) string {
 			lost++
 		}
 	}
-	return fmt.Sprintf("Against other event loops and plain Go, each time with our fastest row: %d of %d comparisons are won, %d are even, %d are lost.", won, len(list), len(list)-won-lost, lost)
+	return fmt.Sprintf("Against everything else, each time with our fastest row: %d of %d comparisons are won, %d are even, %d are lost.", won, len(list), len(list)-won-lost, lost)
 }
 
 func p99Of(res *Result) float64 { p99, _ := res.tails(); return float64(p99) }
 
 func (d comparison) cells() []string {
 	return []string{
-		markdown(d.where), markdownRow(d.ours.Backend), markdownRow(d.other.Backend),
+		markdown(d.where), markdown(d.ours.Backend), peerName(d.other.Backend),
 		formatDuration(d.ours.P50), formatDuration(d.other.P50), markdown(d.Ratio.String()), formatKnown(d.tail()),
 		formatCPU(d.ours.CPUNSPerOp), formatCPU(d.other.CPUNSPerOp), formatKnown(d.cpu()),
 	}

@@ -2,9 +2,10 @@
 // that a program can read back, as an aligned table for a terminal, as one
 // self-contained HTML page, and as single SVG pictures.
 //
-// It knows nothing about event loops. The caller fills a [Recorder] with
-// durations, turns it into a [Result], and collects the results of one run in
-// a [Report] together with the [Machine] they were taken on.
+// It does not know what was measured. The caller fills a [Recorder] with durations,
+// turns it into a [Result], and collects the results of one run in a [Report] together
+// with the [Machine] they were taken on. A [Description] gives the names of scenarios
+// and rows their order and their words.
 //
 // Three rules hold for everything this package prints. Latencies are
 // percentiles, never a mean alone. Axes start at zero; where a range of several

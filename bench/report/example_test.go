@@ -24,8 +24,13 @@ func measured(backend string, latency time.Duration) report.Result {
 	return res
 }
 
+var description = report.Description{
+	Scenarios: []report.Scenario{{Name: "wake", About: "From a notification to the callback.", Params: []string{"polling", "gap_us"}}},
+	Rows:      []report.Row{{Name: "epoll", Kind: report.Own}, {Name: "io_uring", Kind: report.Own}},
+}
+
 func ExampleReport_WriteTable() {
-	r := report.Report{Results: []report.Result{
+	r := report.Report{Description: description, Results: []report.Result{
 		measured("goroutine+channel", 110*time.Microsecond),
 		measured("io_uring", 25*time.Microsecond),
 		measured("epoll", 26*time.Microsecond),
@@ -35,7 +40,7 @@ func ExampleReport_WriteTable() {
 	}
 	// Output:
 	// wake
-	//   A producer on another CPU keeps busy for a gap, then notifies the loop. Time from the notification to the callback.
+	//   From a notification to the callback.
 	//
 	//   polling  gap_us  backend               n      p50      p90      p99    p99.9      max  CPU/event  allocs/op  ratio
 	//       off      20  epoll              1000  39.0 µs  49.4 µs  51.7 µs  52.0 µs  52.0 µs    4300 ns          0  1.04×

@@ -133,10 +133,10 @@ func (s section) sweepFigures(m metric, styles map[string]int) []figure {
 		return nil
 	}
 	f := figure{
-		name:   fmt.Sprintf("%s-%s", s.name, m.suffix),
-		title:  fmt.Sprintf("%s: %s", s.name, m.words),
+		name:   fmt.Sprintf("%s-%s", s.Name, m.suffix),
+		title:  fmt.Sprintf("%s: %s", s.Name, m.words),
 		label:  m.axis,
-		xLabel: s.sweepLabel,
+		xLabel: s.SweepLabel,
 		yLabel: m.axis,
 		xMin:   -0.25,
 		xMax:   float64(len(values)) - 0.75,
@@ -155,7 +155,7 @@ func (s section) sweepFigures(m metric, styles map[string]int) []figure {
 func (s section) sweepValues() []string {
 	var values []string
 	for _, g := range s.groups {
-		if v, ok := g.params[s.sweep]; ok && s.sweep != "" {
+		if v, ok := g.params[s.Sweep]; ok && s.Sweep != "" {
 			values = append(values, v)
 		}
 	}
@@ -166,10 +166,10 @@ func (s section) sweepValues() []string {
 // sweepPanels makes one panel for each combination of the other parameters.
 // Groups are sorted, but their sweep parameter need not be the last key.
 func (s section) sweepPanels(m metric, values []string, styles map[string]int) []panel {
-	others := slices.DeleteFunc(slices.Clone(s.keys), func(k string) bool { return k == s.sweep })
+	others := slices.DeleteFunc(slices.Clone(s.keys), func(k string) bool { return k == s.Sweep })
 	var panels []panel
 	for _, g := range s.groups {
-		x := slices.Index(values, g.params[s.sweep])
+		x := slices.Index(values, g.params[s.Sweep])
 		if x < 0 {
 			continue
 		}
@@ -208,8 +208,8 @@ func (p *panel) curve(row string, styles map[string]int) *curve {
 // distFigure shows how latency grows with the percentile, for one group.
 func (s section) distFigure(g group, styles map[string]int) figure {
 	f := figure{
-		name:   slug(s.name, s.label(g), "distribution"),
-		title:  joinNonEmpty(", ", s.name+": latency distribution", s.label(g)),
+		name:   slug(s.Name, s.label(g), "distribution"),
+		title:  joinNonEmpty(", ", s.Name+": latency distribution", s.label(g)),
 		label:  s.label(g),
 		xLabel: "share of events that took no longer",
 		yLabel: "latency",

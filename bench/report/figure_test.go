@@ -27,7 +27,7 @@ func TestPlotNames(t *testing.T) {
 func TestPlotNamesAreUnique(t *testing.T) {
 	a, b := minimal(), minimal()
 	a.Params, b.Params = map[string]string{"x": "1+2"}, map[string]string{"x": "1 2"}
-	r := &Report{Results: []Result{a, b}}
+	r := described(a, b)
 	want := []string{"wake-x-1-2-distribution", "wake-x-1-2-distribution-2"}
 	if got := r.PlotNames(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -65,7 +65,7 @@ func findFigure(t *testing.T, r *Report, name string) figure {
 }
 
 func TestSweepPanels(t *testing.T) {
-	var r Report
+	r := described()
 	for _, polling := range []string{"on", "off"} {
 		for i, gap := range []string{"100", "5"} {
 			res := minimal()
@@ -74,7 +74,7 @@ func TestSweepPanels(t *testing.T) {
 			r.Results = append(r.Results, res)
 		}
 	}
-	f := findFigure(t, &r, "wake-cpu")
+	f := findFigure(t, r, "wake-cpu")
 	if len(f.panels) != 2 || f.panels[0].title != "polling off" || f.panels[1].title != "polling on" {
 		t.Fatalf("panels %+v", f.panels)
 	}
@@ -90,7 +90,7 @@ func TestSweepPanels(t *testing.T) {
 func TestSweepNeedsTwoValues(t *testing.T) {
 	res := minimal()
 	res.Params = map[string]string{"gap_us": "5"}
-	r := &Report{Results: []Result{res}}
+	r := described(res)
 	if got := r.PlotNames(); !slices.Equal(got, []string{"wake-gap_us-5-distribution"}) {
 		t.Errorf("got %q", got)
 	}

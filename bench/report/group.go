@@ -11,7 +11,8 @@ import (
 
 // section is everything about one scenario, in the order it is shown.
 type section struct {
-	scenario
+	Scenario
+	desc   *Description
 	keys   []string
 	groups []group
 	notes  []string
@@ -20,6 +21,7 @@ type section struct {
 // group is the set of results that are compared with each other: same scenario,
 // same parameters. There is one result for each row.
 type group struct {
+	desc    *Description
 	params  map[string]string
 	results []*Result
 	// lowest is the lowest p50 of the group.
@@ -43,29 +45,30 @@ func (r *Report) sections() []section {
 		res := &r.Results[i]
 		byName[res.Scenario] = append(byName[res.Scenario], res)
 	}
+	d := &r.Description
 	names := slices.SortedFunc(maps.Keys(byName), func(a, b string) int {
-		return cmp.Or(cmp.Compare(scenarioIndex(a), scenarioIndex(b)), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(d.scenarioRank(a), d.scenarioRank(b)), cmp.Compare(a, b))
 	})
 	sections := make([]section, len(names))
 	for i, name := range names {
-		sections[i] = newSection(name, byName[name])
+		sections[i] = newSection(d, name, byName[name])
 	}
 	return sections
 }
 
-func newSection(name string, results []*Result) section {
-	s := section{scenario: scenarioByName(name)}
-	s.keys = paramKeys(s.scenario, results)
+func newSection(d *Description, name string, results []*Result) section {
+	s := section{Scenario: d.scenario(name), desc: d}
+	s.keys = paramKeys(s.Params, results)
 	slices.SortStableFunc(results, func(a, b *Result) int {
 		return cmp.Or(
 			compareParams(s.keys, a.Params, b.Params),
-			compareRows(a.Backend, b.Backend),
+			d.compareRows(a.Backend, b.Backend),
 		)
 	})
 	for _, res := range results {
 		s.add(res)
 	}
-	s.notes = collectNotes(results)
+	s.notes = d.collectNotes(results)
 	return s
 }
 
@@ -73,7 +76,7 @@ func newSection(name string, results []*Result) section {
 func (s *section) add(res *Result) {
 	n := len(s.groups)
 	if n == 0 || compareParams(s.keys, s.groups[n-1].params, res.Params) != 0 {
-		s.groups = append(s.groups, group{params: res.Params, results: []*Result{res}, lowest: res.P50})
+		s.groups = append(s.groups, group{desc: s.desc, params: res.Params, results: []*Result{res}, lowest: res.P50})
 		return
 	}
 	g := &s.groups[n-1]
@@ -81,13 +84,13 @@ func (s *section) add(res *Result) {
 	g.lowest = min(g.lowest, res.P50)
 }
 
-// paramKeys is the union of the keys that the results have.
-func paramKeys(sc scenario, results []*Result) []string {
+// paramKeys is the union of the keys that the results have, known ones first.
+func paramKeys(known []string, results []*Result) []string {
 	used := map[string]string{}
 	for _, res := range results {
 		maps.Copy(used, res.Params)
 	}
-	keys := slices.DeleteFunc(slices.Clone(sc.keys), func(k string) bool {
+	keys := slices.DeleteFunc(slices.Clone(known), func(k string) bool {
 		_, ok := used[k]
 		return !ok
 	})
@@ -134,7 +137,7 @@ func btoi(b bool) int {
 	return 0
 }
 
-// label describes the parameters of a group in words: "polling off, gap_us 20".
+// label describes the parameters of a group in words: "size 20, speed high".
 func (s section) label(g group) string {
 	return paramLabel(s.keys, g.params)
 }
@@ -149,22 +152,18 @@ func paramLabel(keys []string, params map[string]string) string {
 	return strings.Join(parts, ", ")
 }
 
-// rows is the set of row names in a list of results, in the order of rowNames.
-func rows(results []*Result) []string {
+// rowsOf is the set of row names in a list of results, in their order.
+func (d *Description) rowsOf(results []*Result) []string {
 	set := map[string]struct{}{}
 	for _, res := range results {
 		set[res.Backend] = struct{}{}
 	}
-	return slices.SortedFunc(maps.Keys(set), compareRows)
-}
-
-func compareRows(a, b string) int {
-	return cmp.Or(cmp.Compare(rowIndex(a), rowIndex(b)), cmp.Compare(a, b))
+	return slices.SortedFunc(maps.Keys(set), d.compareRows)
 }
 
 // collectNotes says each note once, and to which rows it belongs unless it
 // belongs to all of them.
-func collectNotes(results []*Result) []string {
+func (d *Description) collectNotes(results []*Result) []string {
 	var order []string
 	holders := map[string][]*Result{}
 	for _, res := range results {
@@ -178,7 +177,7 @@ func collectNotes(results []*Result) []string {
 	notes := make([]string, len(order))
 	for i, note := range order {
 		notes[i] = printable(note)
-		if names := rows(holders[note]); len(names) < len(rows(results)) {
+		if names := d.rowsOf(holders[note]); len(names) < len(d.rowsOf(results)) {
 			notes[i] += printable(" (" + strings.Join(names, ", ") + ")")
 		}
 	}

@@ -18,9 +18,14 @@ func TestCompareValues(t *testing.T) {
 }
 
 func TestSectionsOrder(t *testing.T) {
-	var r Report
+	r := described()
+	var want []string
+	for _, row := range r.Description.Rows {
+		want = append(want, row.Name)
+	}
+	want = append(want, "mine")
 	for _, scenario := range []string{"zoo", "self-bh", "alpha", "wake"} {
-		for _, backend := range slices.Backward(append(slices.Clone(rowNames), "mine")) {
+		for _, backend := range slices.Backward(want) {
 			res := minimal()
 			res.Scenario, res.Backend = scenario, backend
 			r.Results = append(r.Results, res)
@@ -28,16 +33,16 @@ func TestSectionsOrder(t *testing.T) {
 	}
 	var scenarios []string
 	for _, s := range r.sections() {
-		scenarios = append(scenarios, s.name)
+		scenarios = append(scenarios, s.Name)
 		if len(s.groups) != 1 {
-			t.Fatalf("%s: %d groups, want 1", s.name, len(s.groups))
+			t.Fatalf("%s: %d groups, want 1", s.Name, len(s.groups))
 		}
 		var names []string
 		for _, res := range s.groups[0].results {
 			names = append(names, res.Backend)
 		}
-		if want := append(slices.Clone(rowNames), "mine"); !slices.Equal(names, want) {
-			t.Errorf("%s: rows %q, want %q", s.name, names, want)
+		if !slices.Equal(names, want) {
+			t.Errorf("%s: rows %q, want %q", s.Name, names, want)
 		}
 	}
 	if want := []string{"wake", "self-bh", "alpha", "zoo"}; !slices.Equal(scenarios, want) {
@@ -53,7 +58,7 @@ func TestParamKeys(t *testing.T) {
 		}
 		return res
 	}
-	got := paramKeys(scenarioByName("wake"), []*Result{with("zeta", "gap_us"), with("polling", "alpha")})
+	got := paramKeys([]string{"polling", "pinned", "gap_us"}, []*Result{with("zeta", "gap_us"), with("polling", "alpha")})
 	if want := []string{"polling", "gap_us", "alpha", "zeta"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -77,8 +82,9 @@ func TestCollectNotes(t *testing.T) {
 		{Backend: "ppoll", Notes: []string{"all"}},
 		{Backend: "netpoller", Notes: []string{"all", "one"}},
 	}
+	d := testDescription()
 	want := []string{"all", "some (ppoll, epoll)", "one (netpoller)"}
-	if got := collectNotes(results); !slices.Equal(got, want) {
+	if got := d.collectNotes(results); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

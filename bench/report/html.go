@@ -20,6 +20,7 @@ var page = template.Must(template.New("page").Parse(pageTemplate))
 // pageData is what the template sees. Everything of type template.HTML was made by
 // this package's own drawing code, which escapes names itself.
 type pageData struct {
+	Text     *Description
 	CSS      template.CSS
 	Machine  []fact
 	Clock    string
@@ -111,9 +112,10 @@ func (r *Report) WriteHTML(w io.Writer) error {
 }
 
 func (r *Report) pageData() (pageData, error) {
-	styles := assignStyles(r.rowNames())
+	styles := r.styles()
 	sections := r.sections()
 	data := pageData{
+		Text:    &r.Description,
 		CSS:     template.CSS(pageCSS + plotCSS() + swatchCSS()),
 		Machine: r.Machine.facts(),
 		Glance:  r.glance(sections, styles),
@@ -124,7 +126,7 @@ func (r *Report) pageData() (pageData, error) {
 	for k, s := range sections {
 		ps, err := s.page(styles)
 		if err != nil {
-			return pageData{}, fmt.Errorf("scenario %q: %w", s.name, err)
+			return pageData{}, fmt.Errorf("scenario %q: %w", s.Name, err)
 		}
 		ps.Anchor = anchor(k)
 		data.Sections = append(data.Sections, ps)
@@ -179,7 +181,7 @@ func (r *Report) glance(sections []section, styles map[string]int) glance {
 		for i, g := range s.groups {
 			line := glanceGroup{Anchor: anchor(k), Label: s.label(g), Cells: g.glanceCells(names)}
 			if i == 0 {
-				line.Scenario = printable(s.name)
+				line.Scenario = printable(s.Name)
 			}
 			gl.Groups = append(gl.Groups, line)
 		}
@@ -202,8 +204,8 @@ func (g group) glanceCells(names []string) []cell {
 
 func (s section) page(styles map[string]int) (pageSection, error) {
 	ps := pageSection{
-		Name:    printable(s.name),
-		About:   s.about,
+		Name:    printable(s.Name),
+		About:   s.About,
 		Keys:    s.header(),
 		Numbers: s.numberHeader(),
 		Notes:   s.notes,
@@ -249,7 +251,7 @@ func (s section) addDistributions(ps *pageSection, dists [][]figure) error {
 		if err != nil {
 			return err
 		}
-		if middle == "" || g.params[s.sweep] == middle {
+		if middle == "" || g.params[s.Sweep] == middle {
 			ps.Shown = append(ps.Shown, plots)
 		} else {
 			ps.Hidden = append(ps.Hidden, plots)

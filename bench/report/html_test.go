@@ -81,7 +81,7 @@ func TestHTMLEscapes(t *testing.T) {
 	res := minimal()
 	res.Scenario, res.Backend, res.Notes = evil, evil, []string{evil}
 	res.Params = map[string]string{evil: evil}
-	doc := pageOf(t, &Report{Machine: Machine{CPU: evil, Kernel: evil, Go: evil}, Results: []Result{res}})
+	doc := pageOf(t, &Report{Machine: Machine{CPU: evil, Kernel: evil, Go: evil}, Results: []Result{res}, Description: Description{Title: evil, Lead: evil, About: evil}})
 	if strings.Contains(doc, "<script") || strings.Contains(doc, `alert("1")`) {
 		t.Error("a name came through as markup")
 	}
@@ -102,7 +102,7 @@ func TestHTMLAnchors(t *testing.T) {
 		}
 	}
 	slices.Sort(ids)
-	if n := len(scenarios); len(ids) != n || len(slices.Compact(ids)) != n {
+	if n := len(testDescription().Scenarios); len(ids) != n || len(slices.Compact(ids)) != n {
 		t.Errorf("ids %q, want one for each of %d scenarios", ids, n)
 	}
 }
@@ -111,7 +111,7 @@ func TestHTMLMarksLeaders(t *testing.T) {
 	row := func(backend string, latency time.Duration) Result {
 		return Result{Scenario: "wake", Backend: backend, N: 1, P50: latency, P90: latency, P99: latency, P999: latency, Max: latency}
 	}
-	doc := pageOf(t, &Report{Results: []Result{row("ppoll", 200), row("epoll", 100), row("io_uring", 104)}})
+	doc := pageOf(t, described(row("ppoll", 200), row("epoll", 100), row("io_uring", 104)))
 	want := `<td class="num">200 ns</td><td class="num best">100 ns</td><td class="num best">104 ns</td>`
 	if !strings.Contains(doc, want) {
 		t.Errorf("%q is missing", want)

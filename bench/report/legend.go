@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 
 	"gonum.org/v1/plot/vg"
@@ -43,7 +44,7 @@ func (f figure) legendCurves() []curve {
 			}
 		}
 	}
-	slices.SortFunc(curves, func(a, b curve) int { return compareRows(a.row, b.row) })
+	slices.SortFunc(curves, func(a, b curve) int { return cmp.Or(cmp.Compare(a.style, b.style), cmp.Compare(a.row, b.row)) })
 	return curves
 }
 

@@ -49,10 +49,5 @@ var markdownEscapes = strings.NewReplacer(`\`, `\\`, "|", `\|`, "<", "&lt;", ">"
 // markdown makes words from a file safe for a line of text or a cell.
 func markdown(s string) string { return markdownEscapes.Replace(printable(s)) }
 
-// markdownRow is the name of a row: italics if it is not one of the library.
-func markdownRow(row string) string {
-	if isLibrary(row) {
-		return markdown(row)
-	}
-	return "*" + markdown(row) + "*"
-}
+// peerName is the name of a row that is not ours, in italics.
+func peerName(row string) string { return "*" + markdown(row) + "*" }

@@ -17,52 +17,46 @@ type rowStyle struct {
 	shape       draw.GlyphDrawer
 }
 
-// rowStyles are the styles of rowNames, followed by some for rows with other
-// names. The colours are those of Okabe and Ito, which people with any kind of
-// colour vision can tell apart, made darker or lighter for contrast with the
-// background.
-// A variant of a backend, and its floor, have the colour of the backend.
+// rowStyles are given to the rows in the order of the description, then to others. The
+// colours are those of Okabe and Ito, which people with any kind of colour vision can
+// tell apart, made darker or lighter for contrast with the background.
 var rowStyles = []rowStyle{
-	{"#0072b2", "#56b4e9", []vg.Length{7, 2.5, 1.5, 2.5}, draw.CircleGlyph{}}, // ppoll
-	{"#c85200", "#f5914a", []vg.Length{7, 2.5}, draw.BoxGlyph{}},              // epoll
-	{"#00805d", "#35cf9d", nil, draw.PyramidGlyph{}},                          // io_uring
-	{"#0072b2", "#56b4e9", []vg.Length{4, 1.5}, ringGlyph},                    // the same, parked
+	{"#0072b2", "#56b4e9", []vg.Length{7, 2.5, 1.5, 2.5}, draw.CircleGlyph{}},
+	{"#c85200", "#f5914a", []vg.Length{7, 2.5}, draw.BoxGlyph{}},
+	{"#00805d", "#35cf9d", nil, draw.PyramidGlyph{}},
 	{"#c85200", "#f5914a", []vg.Length{4, 1.5}, frameGlyph},
 	{"#00805d", "#35cf9d", []vg.Length{4, 1.5}, deltaGlyph},
-	{"#0072b2", "#56b4e9", []vg.Length{9, 1.5}, ringGlyph}, // the same, with a better nice value
 	{"#c85200", "#f5914a", []vg.Length{9, 1.5}, frameGlyph},
 	{"#00805d", "#35cf9d", []vg.Length{9, 1.5}, deltaGlyph},
-	{"#a8387f", "#ea9fcb", []vg.Length{2.5, 2.5}, ringGlyph}, // goroutine+channel
+	{"#a8387f", "#ea9fcb", []vg.Length{2.5, 2.5}, ringGlyph},
 	{"#6b7079", "#b4b9c2", []vg.Length{1.2, 1.8}, crossGlyph},
-	{"#a8387f", "#ea9fcb", []vg.Length{1.2, 1.8}, frameGlyph}, // gnet
+	{"#a8387f", "#ea9fcb", []vg.Length{1.2, 1.8}, frameGlyph},
 	{"#5b3fb0", "#b7a2ff", []vg.Length{4, 2, 1.5, 2, 1.5, 2}, deltaGlyph},
 	{"#5b3fb0", "#b7a2ff", []vg.Length{8, 2}, plusGlyph},
-	{"#8a6d00", "#f0e442", []vg.Length{10, 2.5}, frameGlyph}, // GLib
-	{"#1f2328", "#f0f3f6", []vg.Length{1, 3}, crossGlyph},    // futex
+	{"#8a6d00", "#f0e442", []vg.Length{10, 2.5}, frameGlyph},
+	{"#1f2328", "#f0f3f6", []vg.Length{1, 3}, crossGlyph},
 	{"#1f2328", "#f0f3f6", []vg.Length{1, 5}, plusGlyph},
-	{"#0072b2", "#56b4e9", []vg.Length{1, 2.5}, plusGlyph}, // the floors
+	{"#0072b2", "#56b4e9", []vg.Length{1, 2.5}, plusGlyph},
 	{"#c85200", "#f5914a", []vg.Length{1, 2.5}, plusGlyph},
 	{"#c85200", "#f5914a", []vg.Length{1, 4}, crossGlyph},
 	{"#00805d", "#35cf9d", []vg.Length{1, 2.5}, plusGlyph},
 	{"#00805d", "#35cf9d", []vg.Length{1, 4}, crossGlyph},
-	{"#5b3fb0", "#b7a2ff", []vg.Length{4, 2, 1.5, 2, 1.5, 2}, deltaGlyph}, // any others
+	{"#5b3fb0", "#b7a2ff", []vg.Length{4, 2, 1.5, 2, 1.5, 2}, deltaGlyph},
 	{"#1f2328", "#f0f3f6", []vg.Length{5, 4}, plusGlyph},
 }
 
-// assignStyles gives each row name of a report its place in rowStyles. Known
-// names always get the same, so that pictures of several reports agree.
-func assignStyles(names []string) map[string]int {
-	styles := make(map[string]int, len(names))
-	next := len(rowNames)
-	for _, name := range names {
-		if i := rowIndex(name); i < len(rowNames) {
-			styles[name] = i
-			continue
+// styles gives each row of a report its place in rowStyles. Rows of the description
+// always get the same, so that pictures of several reports agree.
+func (r *Report) styles() map[string]int {
+	d, styles := &r.Description, map[string]int{}
+	next := len(d.Rows)
+	for _, name := range r.rowNames() {
+		rank := d.rowRank(name)
+		if rank == len(d.Rows) {
+			rank = next
+			next++
 		}
-		styles[name] = next
-		if next++; next == len(rowStyles) {
-			next = len(rowNames)
-		}
+		styles[name] = rank % len(rowStyles)
 	}
 	return styles
 }

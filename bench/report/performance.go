@@ -4,7 +4,6 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
-	"slices"
 	"strings"
 	"text/template"
 )
@@ -85,7 +84,7 @@ func (r *Report) performanceData(folder string, files map[string][]byte) (*perfo
 	for _, s := range sections {
 		ps, err := r.performanceSection(s, files)
 		if err != nil {
-			return nil, fmt.Errorf("scenario %q: %w", s.name, err)
+			return nil, fmt.Errorf("scenario %q: %w", s.Name, err)
 		}
 		data.Sections = append(data.Sections, ps)
 	}
@@ -151,6 +150,4 @@ func (r *Report) roundsInWords() string {
 }
 
 // drawn are the rows of pictures: too many lines tell nothing.
-func drawn(row string) bool {
-	return isLibrary(row) || isOpponent(row) || slices.Contains(barriers[:2], row)
-}
+func drawn(row Row) bool { return row.Kind != Floor || row.Reference != "" }

@@ -121,7 +121,8 @@ func TestPerformanceTables(t *testing.T) {
 
 // comparisonReport is a ping-pong in which each row takes the same time in all of five rounds.
 func comparisonReport(p50 map[string]time.Duration) *Report {
-	r := &Report{Machine: syntheticMachine()}
+	r := described()
+	r.Machine = syntheticMachine()
 	for row, d := range p50 {
 		r.Results = append(r.Results, Result{
 			Scenario: "pingpong", Backend: row, Params: map[string]string{"pinned": "yes"},

@@ -2,22 +2,9 @@ package report
 
 import "slices"
 
-// typical are the settings whose tables stand on the page, by scenario. Of others, it
-// is the middle of the sweep.
-var typical = map[string][]map[string]string{
-	"wake":      {{"polling": "off", "gap_us": "20"}, {"polling": "on", "gap_us": "20"}},
-	"pingpong":  {{"pinned": "yes"}},
-	"mainloop":  {{"pinned": "yes"}},
-	"idle-fds":  {{"idle_fds": "8192"}},
-	"producers": {{"pinned": "yes", "producers": "8"}},
-	"timers":    {{"do": "rearm", "timers": "100000"}, {"do": "fire", "timers": "100000"}},
-	"contexts":  {{"contexts": "100"}},
-	"busy":      {{"from": "loop", "gomaxprocs": "4", "computing": "2"}},
-}
-
 // typicalGroup is the one whose table stands on the page.
 func (s section) typicalGroup() group {
-	for _, want := range typical[s.name] {
+	for _, want := range s.Typical {
 		for _, g := range s.groups {
 			if hasAll(g.params, want) {
 				return g
@@ -38,7 +25,7 @@ func hasAll(params, want map[string]string) bool {
 
 func (r *Report) performanceSection(s section, files map[string][]byte) (performanceSection, error) {
 	g := s.typicalGroup()
-	ps := performanceSection{Name: markdown(s.name), About: s.about, Label: markdown(s.label(g)), Times: s.timesTable(g)}
+	ps := performanceSection{Name: markdown(s.Name), About: s.About, Label: markdown(s.label(g)), Times: s.timesTable(g)}
 	var err error
 	ps.Plots, err = r.performancePlots(s, files)
 	return ps, err
@@ -55,10 +42,10 @@ func (s section) timesTable(g group) string {
 		}
 	}
 	for _, res := range g.results {
-		if isFloor(res.Backend) {
+		if s.desc.row(res.Backend).Kind == Floor {
 			continue
 		}
-		cells := slices.Concat([]string{markdownRow(res.Backend)}, res.latencyCells(), []string{formatCPU(res.CPUNSPerOp)})
+		cells := slices.Concat([]string{s.rowName(res.Backend)}, res.latencyCells(), []string{formatCPU(res.CPUNSPerOp)})
 		cells[1] = g.leading(res)
 		for _, name := range names {
 			cells = append(cells, figureCell(res, name))
@@ -66,6 +53,14 @@ func (s section) timesTable(g group) string {
 		t.add(cells...)
 	}
 	return t.String()
+}
+
+// rowName is the name of a row: italics if it is not one of ours.
+func (s section) rowName(row string) string {
+	if s.desc.row(row).Kind == Own {
+		return markdown(row)
+	}
+	return peerName(row)
 }
 
 func figureCell(res *Result, name string) string {
@@ -86,7 +81,7 @@ func (g group) leading(res *Result) string {
 // performancePlots adds to the files the picture of the median over the sweep, if the
 // section has one: with a logarithmic axis where the values call for it.
 func (r *Report) performancePlots(s section, files map[string][]byte) ([]performancePlot, error) {
-	sweep := s.only(drawn).sweepFigures(metrics[0], assignStyles(r.rowNames()))
+	sweep := s.only(drawn).sweepFigures(metrics[0], r.styles())
 	if len(sweep) == 0 {
 		return nil, nil
 	}
@@ -95,17 +90,17 @@ func (r *Report) performancePlots(s section, files map[string][]byte) ([]perform
 	if err != nil {
 		return nil, err
 	}
-	file := slug(s.name) + ".svg"
+	file := slug(s.Name) + ".svg"
 	files[file] = []byte(svg)
 	return []performancePlot{{markdown(f.title), file}}, nil
 }
 
 // only is a section without the other rows, and without groups that have none left.
-func (s section) only(keep func(row string) bool) section {
+func (s section) only(keep func(Row) bool) section {
 	groups := s.groups
 	s.groups = nil
 	for _, g := range groups {
-		g.results = slices.DeleteFunc(slices.Clone(g.results), func(res *Result) bool { return !keep(res.Backend) })
+		g.results = slices.DeleteFunc(slices.Clone(g.results), func(res *Result) bool { return !keep(s.desc.row(res.Backend)) })
 		if len(g.results) > 0 {
 			s.groups = append(s.groups, g)
 		}

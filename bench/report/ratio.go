@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 	"text/tabwriter"
 )
 
@@ -73,20 +72,20 @@ func formatTimes(v float64) string {
 // reference is a column of ratios: what the row of a line is divided by.
 type reference struct {
 	label string
-	of    func(row string) string
+	of    func(Row) string
 }
 
-func always(name string) func(string) string { return func(string) string { return name } }
+var floorReference = reference{"floor", func(r Row) string { return r.Floor }}
 
-// references are those of every scenario that has their rows.
-var references = []reference{
-	{"floor", floorOf},
-	{"futex", always("futex (C)")},
-	{"spin", always("spin (C)")},
-	{"libev", always("libev (C)")},
-	{"libuv", always("libuv (C)")},
-	{"GLib", always("glib (C)")},
-	{"gnet", always("gnet (Go)")},
+// allReferences are the columns of a scenario that has all rows.
+func (d *Description) allReferences() []reference {
+	list := []reference{floorReference}
+	for _, row := range d.Rows {
+		if row.Reference != "" {
+			list = append(list, reference{row.Reference, func(Row) string { return row.Name }})
+		}
+	}
+	return list
 }
 
 // find returns the result of a row, or nil.
@@ -101,7 +100,7 @@ func (g group) find(row string) *Result {
 
 // ratio is that of a result to a reference, if the group has both.
 func (g group) ratio(res *Result, ref reference) (Ratio, bool) {
-	other := g.find(ref.of(res.Backend))
+	other := g.find(ref.of(g.desc.row(res.Backend)))
 	if other == nil || other == res {
 		return Ratio{}, false
 	}
@@ -109,23 +108,20 @@ func (g group) ratio(res *Result, ref reference) (Ratio, bool) {
 }
 
 func (g group) floorCell(res *Result) string {
-	if r, ok := g.ratio(res, references[0]); ok {
+	if r, ok := g.ratio(res, floorReference); ok {
 		return formatTimes(r.Median) + "×"
 	}
 	return notMeasured
 }
 
-// isOwn tells the rows that are compared from those that they are compared with.
-func isOwn(row string) bool { return !strings.HasSuffix(row, ")") }
-
 // ownResults are the lines of a table of ratios.
 func (g group) ownResults() []*Result {
-	return slices.DeleteFunc(slices.Clone(g.results), func(res *Result) bool { return !isOwn(res.Backend) })
+	return slices.DeleteFunc(slices.Clone(g.results), func(res *Result) bool { return g.desc.row(res.Backend).Process })
 }
 
 // references are the columns of a section that have anything in them.
 func (s section) references() (list []reference) {
-	for _, ref := range references {
+	for _, ref := range s.desc.allReferences() {
 		if slices.ContainsFunc(s.groups, func(g group) bool { return g.hasReference(ref) }) {
 			list = append(list, ref)
 		}
@@ -141,7 +137,7 @@ func (g group) hasReference(ref reference) bool {
 }
 
 func (s section) hasFloor() bool {
-	return slices.ContainsFunc(s.groups, func(g group) bool { return g.hasReference(references[0]) })
+	return slices.ContainsFunc(s.groups, func(g group) bool { return g.hasReference(floorReference) })
 }
 
 func ratioHeads(refs []reference) (heads []string) {
@@ -193,7 +189,7 @@ func (s section) pageRatios(styles map[string]int) (heads []string, list []pageR
 		middle = values[len(values)/2]
 	}
 	for _, g := range s.groups {
-		p := pageRatios{Label: s.label(g), Hidden: middle != "" && g.params[s.sweep] != middle}
+		p := pageRatios{Label: s.label(g), Hidden: middle != "" && g.params[s.Sweep] != middle}
 		for _, res := range g.ownResults() {
 			p.Rows = append(p.Rows, pageRatioRow{swatch{printable(res.Backend), styles[res.Backend]}, g.ratioCells(res, refs)})
 		}

@@ -48,26 +48,13 @@ func TestRatioString(t *testing.T) {
 	}
 }
 
-func TestFloorOf(t *testing.T) {
-	for row, want := range map[string]string{
-		"ppoll": "ppoll+read (C)", "epoll": "epoll-et (C)", "io_uring": "io_uring (C)",
-		"io_uring park": "io_uring (C)", "io_uring (C)": "", "netpoller": "", "libev (C)": "",
-	} {
-		if got := floorOf(row); got != want {
-			t.Errorf("%s: %q, want %q", row, got, want)
-		}
-	}
-}
-
 // ratioReport has one backend, its floor, a loop, and a row that nothing is compared to.
 func ratioReport() *Report {
 	row := func(backend string, ds ...time.Duration) Result {
 		p := ds[0]
 		return Result{Scenario: "pingpong", Backend: backend, Params: map[string]string{"pinned": "yes"}, N: 2, P50: p, P90: p, P99: p, P999: p, Max: p, Rounds: ds}
 	}
-	return &Report{Results: []Result{
-		row("epoll", 2000, 2200), row("netpoller", 7000, 7000), row("epoll-et (C)", 2000, 2000), row("libev (C)", 4000, 4000),
-	}}
+	return described(row("epoll", 2000, 2200), row("netpoller", 7000, 7000), row("epoll-et (C)", 2000, 2000), row("libev (C)", 4000, 4000))
 }
 
 func TestTableOfRatios(t *testing.T) {

@@ -23,6 +23,9 @@ type Report struct {
 	// Results holds one entry for each scenario, parameter set and row. Their
 	// order does not matter for what is printed.
 	Results []Result `json:"results"`
+	// Description is how the results are shown. It is not in the JSON: who reads a report
+	// sets it again.
+	Description Description `json:"-"`
 }
 
 // Run is how the results of a report were taken, so that it can be repeated.
@@ -42,10 +45,9 @@ type Run struct {
 
 // Result is what was measured for one row of one scenario.
 type Result struct {
-	// Scenario is what was measured, for example "wake".
+	// Scenario is what was measured.
 	Scenario string `json:"scenario"`
-	// Backend is the name of the row: a backend of the library, or what it is
-	// compared with, for example "goroutine+channel".
+	// Backend is the name of the row: what is measured, or what it is compared with.
 	Backend string `json:"backend"`
 	// Params are the settings of this measurement, for example
 	// "gap_us": "20". Rows of one scenario with equal Params are compared

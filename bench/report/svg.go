@@ -16,8 +16,8 @@ import (
 var ErrNoPlot = errors.New("no such plot")
 
 // PlotNames are the names that [WriteSVG] knows for this report, in the order in
-// which the plots stand on the HTML page: "wake-p50", "wake-p50-log", "wake-cpu",
-// "pingpong-pinned-yes-distribution" and so on.
+// which the plots stand on the HTML page: NAME-p50,
+// NAME-p50-log, NAME-cpu, NAME-PARAMETERS-distribution and so on.
 func (r *Report) PlotNames() []string {
 	var names []string
 	for _, f := range r.figures() {
@@ -29,7 +29,7 @@ func (r *Report) PlotNames() []string {
 // figures are all plots of the report, each with a name of its own: parameters
 // that differ in punctuation only would share one.
 func (r *Report) figures() []figure {
-	styles := assignStyles(r.rowNames())
+	styles := r.styles()
 	var figures []figure
 	for _, s := range r.sections() {
 		figures = append(figures, s.figures(styles).all()...)
@@ -52,7 +52,7 @@ func (r *Report) rowNames() []string {
 	for i := range r.Results {
 		results[i] = &r.Results[i]
 	}
-	return rows(results)
+	return r.Description.rowsOf(results)
 }
 
 // WriteSVG writes one plot of r as a complete SVG file with title, legend and

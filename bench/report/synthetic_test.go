@@ -20,7 +20,7 @@ var outDir = flag.String("out", "", "write the synthetic report as HTML, JSON, t
 // syntheticReport has the size and the shape of a real one: every scenario, all
 // rows, all sweeps. It is the same at every call. Callers may reorder the results.
 func syntheticReport() *Report {
-	return &Report{Machine: syntheticMachine(), Results: slices.Clone(syntheticResults())}
+	return &Report{Machine: syntheticMachine(), Description: testDescription(), Results: slices.Clone(syntheticResults())}
 }
 
 var syntheticResults = sync.OnceValue(makeSyntheticResults)

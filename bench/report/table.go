@@ -47,7 +47,7 @@ func (s section) numbers(g group, res *Result) []string {
 		formatAllocs(res.AllocsPerOp),
 		formatRatio(res.P50, g.lowest),
 	}
-	if strings.HasSuffix(res.Backend, ")") {
+	if s.desc.row(res.Backend).Process {
 		cells[1] = notMeasured // a program of its own
 	}
 	cells = slices.Concat([]string{strconv.FormatInt(res.N, 10)}, res.latencyCells(), cells)
@@ -101,9 +101,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 }
 
 func (s section) writeTable(b *bufio.Writer) {
-	fmt.Fprintf(b, "\n%s\n", printable(s.name))
-	if s.about != "" {
-		fmt.Fprintf(b, "  %s\n", s.about)
+	fmt.Fprintf(b, "\n%s\n", printable(s.Name))
+	if s.About != "" {
+		fmt.Fprintf(b, "  %s\n", s.About)
 	}
 	b.WriteByte('\n')
 	b.Write(trimLines(s.alignedCells()))

@@ -83,7 +83,7 @@ func measure(ctx context.Context, o *options, missing []absence, stdout, stderr 
 		return err
 	}
 	defer files.discard()
-	r := &report.Report{Schema: report.Schema, Machine: report.ReadMachine()}
+	r := &report.Report{Schema: report.Schema, Machine: report.ReadMachine(), Description: bench.Description()}
 	p := newProgress(stderr)
 	o.config.Progress = p.step
 	r.Run = &report.Run{Name: o.name, Version: o.version, Options: o.repeat(), Quick: o.config.Quick}

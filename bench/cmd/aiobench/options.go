@@ -178,9 +178,9 @@ func (o *options) available() (rows []string, missing []absence, err error) {
 func printList(w io.Writer) {
 	fmt.Fprintln(w, "scenarios:")
 	for _, s := range bench.Scenarios() {
-		fmt.Fprintf(w, "  %-14s %s\n", s.Name, s.About)
-		if s.Params != "" {
-			fmt.Fprintf(w, "  %-14s   %s\n", "", s.Params)
+		fmt.Fprintf(w, "  %-14s %s\n", s.Name, s.Short)
+		if s.Varied != "" {
+			fmt.Fprintf(w, "  %-14s   %s\n", "", s.Varied)
 		}
 	}
 	fmt.Fprintln(w, "backends and what they are compared with:")

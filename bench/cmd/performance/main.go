@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/aioloop/aioloop/bench"
 	"github.com/aioloop/aioloop/bench/report"
 )
 
@@ -85,6 +86,7 @@ func read(path string) (*report.Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	r.Description = bench.Description()
 	return r, nil
 }
 

@@ -1,0 +1,47 @@
+package bench
+
+import (
+	"slices"
+
+	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/bench/report"
+)
+
+// Description says how a report shows the scenarios and the rows.
+func Description() report.Description {
+	d := report.Description{
+		Title: "aioloop benchmark: how long from notify to dispatch?",
+		Lead: "One benchmark run: every backend of aioloop, side by side with what a Go program would use without it, " +
+			"with other event loops, and with the kernel’s bare interfaces.",
+		About: "goroutine+channel and netpoller are what a Go program would use without this library. " +
+			"Rows with (C) or (Go) are programs of their own, measured in turns with the others: event loops, " +
+			"and the kernel’s interfaces with nothing around them, which are the floor.",
+	}
+	for _, s := range Scenarios() {
+		d.Scenarios = append(d.Scenarios, s.Scenario)
+	}
+	for _, name := range Rows() {
+		d.Rows = append(d.Rows, describeRow(name))
+	}
+	return d
+}
+
+func describeRow(name string) report.Row {
+	if r, ok := loopRowOf(name); ok {
+		return report.Row{Name: name, Kind: report.Own, Floor: floorOf(r.backend)}
+	}
+	if p, ok := peerOf(name); ok {
+		return report.Row{Name: name, Kind: p.kind, Reference: p.reference, Process: true}
+	}
+	return report.Row{Name: name, Kind: report.Peer}
+}
+
+// floorOf returns the row that uses the same interface of the kernel with nothing around
+// it.
+func floorOf(b aio.Backend) string {
+	i := slices.IndexFunc(peerRows, func(p peerRow) bool { return p.floorOf == b })
+	if i < 0 {
+		return ""
+	}
+	return peerRows[i].name
+}

@@ -1,0 +1,76 @@
+package bench
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/aioloop/aioloop/bench/report"
+)
+
+// TestDescriptionIsComplete: each scenario and each row has its words, and what a row is
+// compared with exists.
+func TestDescriptionIsComplete(t *testing.T) {
+	d := Description()
+	var rows []string
+	kinds := map[report.Kind]int{}
+	for _, r := range d.Rows {
+		rows = append(rows, r.Name)
+		kinds[r.Kind]++
+	}
+	if !slices.Equal(rows, Rows()) {
+		t.Errorf("rows are %q, want %q", rows, Rows())
+	}
+	if kinds[report.Own] != len(Backends()) || kinds[report.Floor] != 7 {
+		t.Errorf("own rows, peers and floors: %v", kinds)
+	}
+	for _, r := range d.Rows {
+		if (r.Kind == report.Own) != (r.Floor != "") || r.Floor != "" && !slices.Contains(rows, r.Floor) {
+			t.Errorf("%s: the floor is %q", r.Name, r.Floor)
+		}
+	}
+	for _, s := range d.Scenarios {
+		if s.Name == "" || s.About == "" || (s.Sweep == "") != (s.SweepLabel == "") {
+			t.Errorf("incomplete: %+v", s)
+		}
+	}
+}
+
+// TestDescribedParamsExist: what a description says of parameters fits the cases.
+func TestDescribedParamsExist(t *testing.T) {
+	for _, s := range Scenarios() {
+		var settings []map[string]string
+		for _, g := range s.groups() {
+			if g.scenario != s.Name {
+				t.Errorf("a group of %s says that it belongs to %q", s.Name, g.scenario)
+			}
+			for _, c := range g.cases {
+				settings = append(settings, paramMap(c.params))
+			}
+		}
+		for key := range settings[0] {
+			if !slices.Contains(s.Scenario.Params, key) {
+				t.Errorf("%s: the description lacks the parameter %s", s.Name, key)
+			}
+		}
+		if s.Sweep != "" && settings[0][s.Sweep] == "" {
+			t.Errorf("%s has no parameter %s to sweep", s.Name, s.Sweep)
+		}
+		for _, want := range s.Typical {
+			want = maps.Clone(want)
+			delete(want, s.Sweep) // the limit of open files may forbid large values
+			if !slices.ContainsFunc(settings, func(have map[string]string) bool { return contains(have, want) }) {
+				t.Errorf("%s is never measured with %v", s.Name, want)
+			}
+		}
+	}
+}
+
+func contains(have, want map[string]string) bool {
+	for k, v := range want {
+		if have[k] != v {
+			return false
+		}
+	}
+	return true
+}

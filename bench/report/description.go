@@ -1,0 +1,92 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Description is what a report knows about its scenarios and rows. The package that
+// measures fills it. All of it is presentation: results of scenarios and rows that are
+// not in it are shown behind the others.
+type Description struct {
+	// Title and Lead stand at the head of the page, About explains the names of the rows.
+	Title, Lead, About string
+	// Scenarios and Rows are in the order of the report. Which row is the fastest has
+	// no influence on it.
+	Scenarios []Scenario
+	Rows      []Row
+}
+
+// Scenario is what is shown of a scenario beside its results.
+type Scenario struct {
+	Name string
+	// About says in one or two sentences what is measured.
+	About string
+	// Params is the order in which parameters are shown and sorted. Others follow in
+	// alphabetical order.
+	Params []string
+	// Sweep is the parameter on the horizontal axis of the scenario's picture, with
+	// SweepLabel under it. Without one, the picture is a distribution.
+	Sweep, SweepLabel string
+	// Typical are the settings that stand for the whole scenario where there is room for
+	// a few only, the first where there is room for one.
+	Typical []map[string]string
+}
+
+// Row is what is shown of a row beside its results.
+type Row struct {
+	Name string
+	Kind Kind
+	// Floor is the row that does the same as this one with nothing around it.
+	Floor string
+	// Reference is the heading for ratios of other rows to this one. Without it there
+	// are none.
+	Reference string
+	// Process is set if the row is a process of its own: its allocations are not known,
+	// and it has no ratios to others.
+	Process bool
+}
+
+// Kind is what a row is compared for.
+type Kind int
+
+const (
+	Peer  Kind = iota // something else that does the same, and any row without a description
+	Own               // what is measured
+	Floor             // shows a limit only
+)
+
+// row returns the description of a row.
+func (d *Description) row(name string) Row {
+	if i := d.rowRank(name); i < len(d.Rows) {
+		return d.Rows[i]
+	}
+	return Row{Name: name}
+}
+
+// rowRank ranks rows without a description behind all others.
+func (d *Description) rowRank(name string) int {
+	return rank(d.Rows, func(r Row) bool { return r.Name == name })
+}
+
+func (d *Description) compareRows(a, b string) int {
+	return cmp.Or(cmp.Compare(d.rowRank(a), d.rowRank(b)), cmp.Compare(a, b))
+}
+
+func (d *Description) scenario(name string) Scenario {
+	if i := d.scenarioRank(name); i < len(d.Scenarios) {
+		return d.Scenarios[i]
+	}
+	return Scenario{Name: name}
+}
+
+func (d *Description) scenarioRank(name string) int {
+	return rank(d.Scenarios, func(s Scenario) bool { return s.Name == name })
+}
+
+func rank[T any](list []T, is func(T) bool) int {
+	if i := slices.IndexFunc(list, is); i >= 0 {
+		return i
+	}
+	return len(list)
+}
