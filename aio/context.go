@@ -23,11 +23,12 @@ type Context struct {
 
 	// Each part is explained where its type is, in a file of its own. Only that file
 	// touches its fields.
-	port   port
-	home   home
-	ending ending
-	table  handlerTable
-	timers timers
+	port     port
+	home     home
+	ending   ending
+	table    handlerTable
+	closings closings
+	timers   timers
 
 	_ cacheLinePad // keeps what notifiers write off the loop's cache lines
 
@@ -36,6 +37,7 @@ type Context struct {
 	halves halves // its first field is the last that notifiers write, a pad follows it
 
 	turn       foreignTurn
+	running    running // beside turn, where there is room
 	watch      stopwatch
 	ready      readyList
 	spin       spin
@@ -154,6 +156,7 @@ func (c *Context) Close() error {
 		err = errors.Join(err, c.home.releaseThread())
 	}
 	c.spin.abandon() // a device that is left must not stay silent
+	c.closings.abandon()
 	if leaks.empty() {
 		return err
 	}

@@ -32,7 +32,8 @@ type Callbacks struct {
 	// PollBegin is called when the loop begins to call Poll, PollEnd when it stops
 	// doing so, always in pairs: a device that need not send notifications in
 	// between can switch them off. After PollEnd, Poll is called once more, for
-	// what arrived before the notifications were on again.
+	// what arrived before the notifications were on again. If the handler is open when the
+	// Context is closed, PollEnd is called by that Close, on its goroutine.
 	PollBegin, PollEnd func()
 
 	// Edge asks for one call per change instead of calls for as long as the
@@ -188,10 +189,26 @@ func (h *Handler) change(cb *Callbacks) error {
 
 // Close ends the watch; the descriptor is the caller's to close, afterwards. On
 // the home goroutine no callback of h runs again, even if an event was collected
-// for it. Elsewhere one may be running at this moment, and the file may be in use
-// until the loop has come round; to close the descriptor then, do both in Do. A
-// second Close fails with ErrClosed.
-func (h *Handler) Close() error {
+// for it. Elsewhere one may be running at this moment, and the loop may wait for
+// the descriptor: close that in CloseThen. A second Close fails with ErrClosed.
+func (h *Handler) Close() error { return h.close(nil) }
+
+// CloseThen is Close, and calls f when the loop does not use the descriptor any more, nor
+// a callback of h runs: f may close the descriptor. Any goroutine may call CloseThen. It
+// does not wait for f.
+//
+// f is called once, on the home goroutine, like a bottom half: in the next iteration that
+// begins inside no callback. If there is none before Close of the Context, that calls f, on
+// its goroutine. If CloseThen fails with ErrClosed, f is not called. CloseThen panics if f is
+// nil.
+func (h *Handler) CloseThen(f func()) error {
+	if f == nil {
+		panic("aio: CloseThen: the function is nil")
+	}
+	return h.close(f)
+}
+
+func (h *Handler) close(then func()) error {
 	c := h.ctx
 	c.table.Lock()
 	cb := h.cb.Swap(nil)
@@ -200,6 +217,9 @@ func (h *Handler) Close() error {
 		return ErrClosed
 	}
 	c.table.remove(h)
+	if then != nil {
+		c.closings.add(then) // under the lock: Close of the Context comes before, or calls it
+	}
 	var err error
 	if !h.muted {
 		err = c.port.Remove(h.fd)

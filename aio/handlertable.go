@@ -19,8 +19,8 @@ import (
 type handlerTable struct {
 	sync.Mutex
 	changed atomic.Bool                   // since the last view
-	slots   atomic.Pointer[[]handlerSlot] // replaced by a longer one when all are used
 	used    uint32                        // slots that have been used
+	slots   atomic.Pointer[[]handlerSlot] // replaced by a longer one when all are used
 	free    uint32                        // index of the first slot that is free again, 0 if none is
 	count   int32                         // open handlers
 	muted   int32                         // those of them that the Poller does not know

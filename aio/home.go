@@ -205,3 +205,18 @@ func (h *home) releaseThread() error {
 	h.undo = nil
 	return undo()
 }
+
+// running says whether the outermost enter is that of Run. It belongs to the home goroutine.
+type running struct{ outermost bool }
+
+// set says so for a Run that has entered, until the function that it returns is called.
+func (r *running) set(h *home) (clear func()) {
+	if !h.outermost() {
+		return func() {}
+	}
+	r.outermost = true
+	return func() { r.outermost = false }
+}
+
+// nested reports whether an iteration goes on inside another one.
+func (r *running) nested(h *home) bool { return h.depth > 2 || h.depth == 2 && !r.outermost }

@@ -17,6 +17,7 @@ func (c *Context) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.leave()
+	defer c.running.set(&c.home)()
 	if c.turn.outside() {
 		defer c.leaveTurn(c.enterTurn())
 	}

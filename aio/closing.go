@@ -1,0 +1,109 @@
+//go:build linux
+
+package aio
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// closings are functions that wait until the loop does not use the descriptor of a handler
+// that was closed. That is so when an iteration begins inside no other.
+//
+//	CloseThen ───────▶ waiting ───────▶ settled ───────────▶ called
+//	                      │    refresh     │    bottom half    ▲
+//	                      └────────────────┴───────────────────┘
+//	                               Close of the Context
+//
+// Few Contexts have any: the list is made for the first.
+type closings struct{ list atomic.Pointer[closingList] }
+
+// closingList guards what it holds with its lock. Lock order: the table's, then this one.
+type closingList struct {
+	sync.Mutex
+	functions []func() // in the order in which their handlers were closed
+	settled   int      // how many of the first ones need not wait any more
+}
+
+// add makes f wait. The caller holds the table's lock.
+func (c *closings) add(f func()) {
+	s := c.list.Load()
+	if s == nil {
+		s = new(closingList)
+		c.list.Store(s)
+	}
+	s.Lock()
+	defer s.Unlock()
+	s.functions = append(s.functions, f)
+}
+
+// waiting reports whether a function is not settled.
+func (c *closings) waiting() bool {
+	s := c.list.Load()
+	if s == nil {
+		return false
+	}
+	s.Lock()
+	defer s.Unlock()
+	return len(s.functions) > s.settled
+}
+
+// settle ends the waiting, and returns for how many functions. There is one that waits.
+func (c *closings) settle() (n int) {
+	s := c.list.Load()
+	s.Lock()
+	defer s.Unlock()
+	n = len(s.functions) - s.settled
+	s.settled += n
+	return n
+}
+
+// next calls one function.
+func (c *closings) next() {
+	if f := c.take(); f != nil {
+		f()
+	}
+}
+
+func (c *closings) take() (f func()) {
+	s := c.list.Load()
+	if s == nil {
+		return nil
+	}
+	s.Lock()
+	defer s.Unlock()
+	if len(s.functions) == 0 {
+		return nil
+	}
+	f, s.functions = s.functions[0], s.functions[1:]
+	s.settled = max(s.settled-1, 0)
+	return f
+}
+
+// abandon calls all that is left, even if one panics.
+func (c *closings) abandon() {
+	f := c.take()
+	if f == nil {
+		return
+	}
+	defer c.abandon()
+	f()
+}
+
+// settleClosings lets the functions of CloseThen run in this iteration, one in each bottom
+// half. Inside a callback, which may be that of a closed handler, and while a foreign loop
+// waits, they go on waiting.
+func (c *Context) settleClosings() {
+	switch {
+	case !c.closings.waiting():
+		return
+	case c.running.nested(&c.home) || c.turn.foreign():
+		c.table.change() // a later refresh comes back to them
+		return
+	}
+	for n := c.closings.settle(); n > 0; n-- {
+		b := c.NewBottomHalf(c.closings.next)
+		b.awaited = true
+		_ = b.Schedule() // it fails if the Context is closed, which calls them itself
+	}
+}
