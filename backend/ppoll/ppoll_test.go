@@ -162,3 +162,27 @@ func TestTheBusyComeForward(t *testing.T) {
 		_, _ = sys.ReadEventfd(fds[i])
 	}
 }
+
+// As many as there are places in front stay there: each that comes takes the place of the one
+// that has been there longest.
+func TestTheBusyDoNotDriveEachOtherOut(t *testing.T) {
+	p := New()
+	var fds [2 * front]int
+	for i := range fds {
+		fds[i] = eventfd(t, 0)
+		must(t, p.Add(fds[i], backend.In, backend.Tag(i)))
+	}
+	ready := make([]backend.Ready, len(fds))
+	for i := front; i < len(fds); i++ {
+		must(t, sys.WriteEventfd(fds[i]))
+		if n, err := p.Wait(ready, 0); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		_, _ = sys.ReadEventfd(fds[i])
+	}
+	for place, k := range p.keys {
+		if tag := p.table.Get(k).Tag; (tag >= front) != (place < front) {
+			t.Errorf("tag %d has place %d", tag, place)
+		}
+	}
+}

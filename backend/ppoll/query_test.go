@@ -1,6 +1,7 @@
 package ppoll
 
 import (
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -98,6 +99,59 @@ func TestCollectAfterAWait(t *testing.T) {
 	}
 	if n := p.Collect(ready, fds); n != 0 {
 		t.Errorf("an answer about another set was taken: %+v", ready[:n])
+	}
+}
+
+// A Wait in between may have put another registration into the place of the one that the
+// foreign loop has waited for.
+func TestCollectAfterAWaitThatHasReplacedAMember(t *testing.T) {
+	p := New()
+	fd := openEvent(t, true)
+	add(t, p, fd, 1)
+	fds := query(t, p)
+	_, _ = sys.ReadEventfd(fd)
+	must(t, p.Remove(fd))
+	add(t, p, fd, 2)
+	ready := make([]backend.Ready, 4)
+	if n, err := p.Wait(ready, 0); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	if n := p.Collect(ready, fds); n != 0 {
+		t.Errorf("an answer about another registration was taken: %+v", ready[:n])
+	}
+}
+
+// A Wait in between may have reported the descriptor that was closed.
+func TestCollectDoesNotRepeatWhatAWaitHasReported(t *testing.T) {
+	p := New()
+	closed, set := openEvent(t, false), openEvent(t, true)
+	add(t, p, closed, 1)
+	add(t, p, set, 2)
+	_ = unix.Close(closed)
+	fds := query(t, p)
+	ready := make([]backend.Ready, 4)
+	if n, err := p.Wait(ready, 0); n != 2 || err != nil {
+		t.Fatal(n, err)
+	}
+	if n := p.Collect(ready, fds); n != 1 || ready[0].Tag != 2 {
+		t.Errorf("reported %+v, want tag 2", ready[:n])
+	}
+}
+
+// Answers about fewer or more descriptors than the set has are no answers.
+func TestCollectOfAnotherNumberOfDescriptors(t *testing.T) {
+	p := New()
+	add(t, p, openEvent(t, true), 1)
+	add(t, p, openEvent(t, true), 2)
+	fds := query(t, p)
+	ready := make([]backend.Ready, 4)
+	for _, other := range [][]unix.PollFd{nil, fds[:1], append(slices.Clone(fds), fds[0])} {
+		if n := p.Collect(ready, other); n != 0 {
+			t.Errorf("of %d answers, %d were taken", len(other), n)
+		}
+	}
+	if n := p.Collect(ready, fds); n != 2 {
+		t.Errorf("%d events, want 2", n)
 	}
 }
 
