@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/backend/epoll"
 )
 
 // Which event calls which callback. Each case makes descriptors with an event on
@@ -383,4 +386,54 @@ func errorOf(_ *Handler, err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// slowPoller does not return from Add until the loop has handled an event of the new handler.
+type slowPoller struct {
+	*epoll.Poller
+	handled <-chan struct{} // nil: Add does not wait
+}
+
+func (p *slowPoller) Add(fd int, events backend.Events, tag backend.Tag) error {
+	err := p.Poller.Add(fd, events, tag)
+	if p.handled != nil {
+		select {
+		case <-p.handled:
+		case <-time.After(prompt):
+		}
+	}
+	return err
+}
+
+// An event may come before Add has returned, to a loop that sleeps while another goroutine
+// calls Watch. The kernel reports an edge once, so it finds its handler or is lost.
+func TestEventBeforeAddReturns(t *testing.T) {
+	inner, err := epoll.New()
+	must(t, err)
+	p := &slowPoller{Poller: inner}
+	c, err := New(WithPoller(p))
+	must(t, err)
+	t.Cleanup(func() { closeLoop(t, c) })
+	turn(t, c)
+	n := notifier(t)
+	must(t, n.Set())
+	handled := make(chan struct{})
+	p.handled = handled
+	var h *Handler
+	watched := make(chan error, 1)
+	go func() {
+		var err error
+		h, err = c.Watch(n.FD(), Callbacks{Read: func() { close(handled) }, Edge: true})
+		watched <- err
+		c.Notify()
+	}()
+	pollUntil(t, c, func() bool { return len(watched) > 0 })
+	must(t, <-watched)
+	settle(t, c)
+	select {
+	case <-handled:
+	default:
+		t.Error("the event is lost")
+	}
+	must(t, h.Close())
 }

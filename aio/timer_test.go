@@ -369,3 +369,21 @@ func TestTimerInAHundredYears(t *testing.T) {
 		timer.Del()
 	})
 }
+
+// The time to a deadline may be more than a Duration holds. The loop then sleeps until the
+// timers of the other clocks.
+func TestTimerTooFarAwayToBeCounted(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		c.VirtualClock().Set(-time.Hour)
+		far := c.NewTimer(Virtual, func() { t.Error("it has come") })
+		must(t, far.Mod(endOfTime))
+		if got := c.timeout(); got != never-1 {
+			t.Fatalf("the loop would sleep for %v, want the longest time that is not forever", got)
+		}
+		fired := false
+		must(t, c.NewTimer(Realtime, func() { fired = true }).ModAfter(time.Millisecond))
+		pollUntil(t, c, func() bool { return fired })
+		far.Del()
+	})
+}

@@ -283,6 +283,53 @@ func TestBeaconComesAndGoes(t *testing.T) {
 	beacon(false)
 }
 
+// The beacon of a daemon that has closed its standard input may have the number 0.
+func TestBeaconWithTheNumberZero(t *testing.T) {
+	p := newPoller(t)
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(null)
+	other := dup(t, null)
+	withoutStandardInput(t)
+	add(t, p, null, backend.In, 1)
+	add(t, p, other, backend.In, 2)
+	if p.always.beacon != 0 {
+		t.Fatalf("the beacon has the number %d", p.always.beacon)
+	}
+	if err := p.rebuild(); err != nil {
+		t.Fatal(err)
+	}
+	if revents, err := sys.PollNow(p.PollFD(), unix.POLLIN); revents != unix.POLLIN || err != nil {
+		t.Errorf("a foreign loop would sleep: %#x, %v", revents, err)
+	}
+	for _, fd := range []int{null, other} {
+		if err := p.Remove(fd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := unix.FcntlInt(0, unix.F_GETFD, 0); err != unix.EBADF {
+		t.Errorf("the beacon is left open: %v", err)
+	}
+}
+
+// withoutStandardInput closes descriptor 0 until the end of the test.
+func withoutStandardInput(t *testing.T) {
+	t.Helper()
+	stdin, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Dup3(stdin, 0, 0); err != nil {
+			t.Error(err)
+		}
+		_ = unix.Close(stdin)
+	})
+	_ = unix.Close(0)
+}
+
 func TestAddFailsWithoutADescriptorForTheBeacon(t *testing.T) {
 	p := newPoller(t)
 	fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)

@@ -3,6 +3,7 @@ package iouring
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"strconv"
@@ -376,6 +377,29 @@ func TestWhatTheKernelCancelsIsSubmittedAgain(t *testing.T) {
 	done := make([]backend.Completion, 2)
 	if n := p.Completions(done); n != 1 || done[0] != (backend.Completion{Tag: 1}) {
 		t.Errorf("completed as %v", done[:n])
+	}
+}
+
+// What the kernel has cancelled by itself, and then the caller, is not submitted again.
+func TestWhatIsLostCanBeCancelled(t *testing.T) {
+	p := openVariant(t, func(*config) {})
+	must(t, p.Bind())
+	for tag := range backend.Tag(3) {
+		key := p.ops.begin(backend.Operation{}, tag)
+		p.ops.complete(userData(kindOperation, key), -int32(unix.ECANCELED))
+	}
+	must(t, p.Cancel(1))
+	results := make(map[backend.Tag]int32)
+	done := make([]backend.Completion, 4)
+	for range 3 {
+		wait(t, p, 0)
+		for _, c := range done[:p.Completions(done)] {
+			results[c.Tag] = c.Result
+		}
+	}
+	want := map[backend.Tag]int32{0: 0, 1: -int32(unix.ECANCELED), 2: 0}
+	if !maps.Equal(results, want) || len(p.ops.lost) != 0 || p.ops.live != 0 {
+		t.Errorf("completed as %v, want %v; %d are lost, %d under way", results, want, len(p.ops.lost), p.ops.live)
 	}
 }
 

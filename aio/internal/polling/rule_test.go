@@ -139,6 +139,25 @@ func TestLearnedRuleStaysWithinItsLimits(t *testing.T) {
 	}
 }
 
+// With a Max beyond any use the sums of the rule stay within an int64: events that come soon
+// open a window, the shortest of an hour's, and none is longer than an hour.
+func TestLearnedRuleWithAnEnormousMax(t *testing.T) {
+	for _, limit := range []time.Duration{2 * longestWindow, math.MaxInt64 / 2, math.MaxInt64} {
+		r, hour := NewRule(Config{Max: limit, Learned: true}), NewRule(Config{Max: longestWindow, Learned: true})
+		for range 2 * memory {
+			for _, rule := range []*Rule{&r, &hour} {
+				rule.Learn(Sample{Arrived: 10 * µs, Blocked: 15 * µs, Woken: true})
+			}
+			if r.Window != hour.Window || r.Window > longestWindow {
+				t.Fatalf("Max %v: window %v, with an hour it is %v", limit, r.Window, hour.Window)
+			}
+		}
+		if r.Window < 10*µs {
+			t.Errorf("Max %v: window %v", limit, r.Window)
+		}
+	}
+}
+
 func BenchmarkPollRule(b *testing.B) {
 	b.ReportAllocs()
 	r := NewRule(Config{Max: 32 * µs, Learned: true})
