@@ -263,13 +263,10 @@ func TestParkedLoopLeavesNothingToChildren(t *testing.T) {
 	eachParked(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		timer := c.NewTimer(Realtime, func() {})
-		must(t, timer.ModAfter(time.Millisecond))
-		for timer.Pending() {
-			_, err := c.Poll() // makes the alarm
+		for c.Stats().Sleeps == 0 { // makes the alarm; on a busy machine the timer may be due before
+			must(t, timer.ModAfter(time.Millisecond))
+			_, err := c.Poll()
 			must(t, err)
-		}
-		if c.Stats().Sleeps == 0 {
-			t.Fatal("the loop has not slept")
 		}
 		must(t, inherits(0))
 	})
