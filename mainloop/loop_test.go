@@ -284,6 +284,11 @@ func TestPollersHearOfErrors(t *testing.T) {
 		}
 		return fds, timeout
 	}})
+	l.AddPoller(Poller{OK: func([]PollFD) {
+		if many {
+			t.Error("OK is called after an error")
+		}
+	}})
 	ran := false
 	must(t, l.ScheduleBH(func() { ran = true }))
 	_, err := l.Wait()

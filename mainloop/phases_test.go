@@ -332,6 +332,65 @@ func TestInnerTurnRunsTheRest(t *testing.T) {
 	}
 }
 
+// checkWith does a turn as far as Check, with the change before it.
+func checkWith(t *testing.T, m *MainContext, change func()) (ready bool) {
+	t.Helper()
+	must(t, m.Acquire())
+	t.Cleanup(func() { must(t, m.Release()) })
+	_, err := m.Prepare()
+	must(t, err)
+	fds, err := m.Query(nil)
+	must(t, err)
+	change()
+	ready, err = m.Check(fds)
+	must(t, err)
+	return ready
+}
+
+// One source that is ready is enough, whichever it is.
+func TestCheckReportsAnySource(t *testing.T) {
+	for which := range 3 {
+		m := openMain(t)
+		for i := range 3 {
+			openSource(t, m, "source", Funcs{Prepare: func() (time.Duration, bool, error) { return -1, i == which, nil }})
+		}
+		if !checkWith(t, m, func() {}) {
+			t.Errorf("source %d is ready, and Check says no", which)
+		}
+	}
+}
+
+// A source that has gone since Prepare is not ready.
+func TestCheckIgnoresWhatHasGone(t *testing.T) {
+	for _, c := range changes[:3] {
+		m := openMain(t)
+		s := openSource(t, m, "gone", Funcs{Prepare: always})
+		if checkWith(t, m, func() { c.make(m, s) }) {
+			t.Errorf("after %s the source is ready", c.name)
+		}
+	}
+}
+
+// What goes wrong in a turn that a Dispatch begins and leaves unfinished is not lost.
+func TestErrorOfAnUnfinishedInnerTurn(t *testing.T) {
+	m := openMain(t)
+	var inner bool
+	openSource(t, m, "outer", Funcs{Prepare: always, Dispatch: func() bool {
+		inner = true
+		_, err := m.Prepare()
+		must(t, err)
+		return false
+	}})
+	openSource(t, m, "fails", Funcs{Prepare: func() (time.Duration, bool, error) {
+		if inner {
+			return -1, false, errCause
+		}
+		return -1, false, nil
+	}})
+	_, err := m.TryIterate()
+	wantError(t, err, errCause)
+}
+
 var errCause = errors.New("the cause")
 
 // A panic goes to the caller; what has not run yet runs in the next turn.

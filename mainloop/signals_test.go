@@ -1,10 +1,12 @@
 package mainloop
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -193,5 +195,47 @@ func TestSignalFDItself(t *testing.T) {
 	f.read()
 	if err := f.close(); !errors.Is(err, unix.EBADF) {
 		t.Errorf("close: %v, want EBADF", err)
+	}
+}
+
+// A signal whose handler could not be added is not handled.
+func TestSignalWithoutADescriptorLeft(t *testing.T) {
+	l := openLoop(t, aio.Ppoll)
+	s := l.Signals()
+	s.routes[rtSignal] = &signalRoute{mode: SignalFD} // as in a process that was started with it blocked
+	var limit unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Max: limit.Max}))
+	_, err := s.Handle(rtSignal, func(SignalInfo) {})
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	wantError(t, err, unix.EMFILE)
+	if mode, _ := s.Mode(rtSignal); mode != SignalNotHandled {
+		t.Errorf("the signal is handled by %v", mode)
+	}
+}
+
+// A handler that begins another turn leaves it the rest of the batch. A batch that was
+// delivered leaves nothing for the next turn.
+func TestSignalFDSchedulesOnlyTheRest(t *testing.T) {
+	for _, nested := range []bool{false, true} {
+		c := openAIO(t, aio.Ppoll)
+		delivered := 0
+		f, err := newSignalFD(c, func(SignalInfo) {
+			if delivered++; nested && delivered == 1 {
+				if progress, err := c.TryPoll(); !progress || err != nil || delivered != 2 {
+					t.Errorf("the inner turn: progress %v, %v, %d delivered", progress, err, delivered)
+				}
+			}
+		}, func() {})
+		must(t, err)
+		f.unread = make([]byte, 2*signalRecord)
+		for record := range slices.Chunk(f.unread, signalRecord) {
+			binary.NativeEndian.PutUint32(record, uint32(unix.SIGUSR1))
+		}
+		f.drain()
+		if progress, err := c.TryPoll(); progress || err != nil || delivered != 2 {
+			t.Errorf("nested %v: progress %v, %v, %d delivered", nested, progress, err, delivered)
+		}
+		must(t, f.close())
 	}
 }
