@@ -28,10 +28,10 @@ func Description() report.Description {
 
 func describeRow(name string) report.Row {
 	if r, ok := loopRowOf(name); ok {
-		return report.Row{Name: name, Kind: report.Own, Floor: floorOf(r.backend)}
+		return report.Row{Name: name, Kind: report.Own, Floor: floorOf(r.backend), Colour: r.backend.String()}
 	}
 	if p, ok := peerOf(name); ok {
-		return report.Row{Name: name, Kind: p.kind, Reference: p.reference, Process: true}
+		return report.Row{Name: name, Kind: p.kind, Reference: p.reference, Process: true, Colour: p.colour}
 	}
 	return report.Row{Name: name, Kind: report.Peer}
 }

@@ -28,6 +28,9 @@ func TestDescriptionIsComplete(t *testing.T) {
 		if (r.Kind == report.Own) != (r.Floor != "") || r.Floor != "" && !slices.Contains(rows, r.Floor) {
 			t.Errorf("%s: the floor is %q", r.Name, r.Floor)
 		}
+		if r.Colour != "" && !slices.Contains(rows, r.Colour) {
+			t.Errorf("%s has the colour of %q", r.Name, r.Colour)
+		}
 	}
 	for _, s := range d.Scenarios {
 		if s.Name == "" || s.About == "" || (s.Sweep == "") != (s.SweepLabel == "") {

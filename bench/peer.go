@@ -28,22 +28,23 @@ type peerRow struct {
 	kind      report.Kind
 	reference string      // the heading of ratios to it, if the report has them
 	floorOf   aio.Backend // that it is the floor of; the zero value for none
+	colour    string      // the row whose colour it has in pictures, if not its own
 }
 
 // The floors are what the kernel's interfaces cost by themselves; each of the others
 // is an event loop.
 var peerRows = []peerRow{
-	{name: "gnet (Go)", program: "gnet", mode: "execute", peer: "gnet", reference: "gnet", notes: []string{gnetNote}},
+	{name: "gnet (Go)", program: "gnet", mode: "execute", peer: "gnet", reference: "gnet", colour: GoroutineChannel, notes: []string{gnetNote}},
 	{name: "libev (C)", program: "libev", mode: "ev_async", peer: "libev", reference: "libev", notes: []string{libevNote}},
-	{name: "libuv (C)", program: "libuv", mode: "uv_async", peer: "libuv", reference: "libuv", notes: []string{libuvNote}},
+	{name: "libuv (C)", program: "libuv", mode: "uv_async", peer: "libuv", reference: "libuv", colour: "libev (C)", notes: []string{libuvNote}},
 	{name: "glib (C)", program: "glib", mode: "ready-time", peer: "glib", reference: "GLib", notes: []string{glibNote}},
 	{name: "futex (C)", program: "floor", mode: "futex", peer: "c", kind: report.Floor, reference: "futex"},
-	{name: "spin (C)", program: "floor", mode: "spin", peer: "c", kind: report.Floor, reference: "spin", apart: true, notes: []string{spinNote}},
-	{name: "ppoll+read (C)", program: "floor", mode: "ppoll", peer: "c", kind: report.Floor, floorOf: aio.Ppoll},
-	{name: "epoll-et (C)", program: "floor", mode: "epoll-et", peer: "c", kind: report.Floor, floorOf: aio.Epoll},
-	{name: "epoll+read (C)", program: "floor", mode: "epoll", peer: "c", kind: report.Floor},
-	{name: "io_uring (C)", program: "floor", mode: "io_uring", peer: "c", kind: report.Floor, floorOf: aio.IOUring},
-	{name: "io_uring-oneshot (C)", program: "floor", mode: "io_uring-oneshot", peer: "c", kind: report.Floor},
+	{name: "spin (C)", program: "floor", mode: "spin", peer: "c", kind: report.Floor, reference: "spin", colour: "futex (C)", apart: true, notes: []string{spinNote}},
+	{name: "ppoll+read (C)", program: "floor", mode: "ppoll", peer: "c", kind: report.Floor, floorOf: aio.Ppoll, colour: "ppoll"},
+	{name: "epoll-et (C)", program: "floor", mode: "epoll-et", peer: "c", kind: report.Floor, floorOf: aio.Epoll, colour: "epoll"},
+	{name: "epoll+read (C)", program: "floor", mode: "epoll", peer: "c", kind: report.Floor, colour: "epoll"},
+	{name: "io_uring (C)", program: "floor", mode: "io_uring", peer: "c", kind: report.Floor, floorOf: aio.IOUring, colour: "io_uring"},
+	{name: "io_uring-oneshot (C)", program: "floor", mode: "io_uring-oneshot", peer: "c", kind: report.Floor, colour: "io_uring"},
 }
 
 const (

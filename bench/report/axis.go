@@ -3,54 +3,51 @@ package report
 import (
 	"math"
 	"strconv"
-
-	"gonum.org/v1/plot"
 )
 
-// valueAxis is a vertical axis for nanoseconds. Its ends and ticks are places: the
-// value itself, or its decimal logarithm. gonum has a logarithmic scale too, but
-// makes room for the label of the axis as if it stood on the highest value.
-type valueAxis struct {
-	min, max float64
+// axis is a vertical axis for nanoseconds.
+type axis struct {
+	min, max float64 // decimal logarithms if log is set
 	log      bool
-	// unit is what the labels of a linear axis are in.
-	unit  string
-	ticks plot.ConstantTicks
+	ticks    []tick
 }
 
-// place is where a value belongs on the axis. What a logarithmic axis cannot show,
-// such as a zero, goes to its lower end.
-func (a valueAxis) place(ns float64) float64 {
+// tick is a mark on an axis, at a value.
+type tick struct {
+	at    float64
+	label string
+}
+
+// tooWide is how many times the smallest value the largest may be before an axis that
+// starts at zero hides the small ones.
+const tooWide = 50
+
+// newAxis starts at zero, unless the values call for a logarithmic axis.
+func newAxis(low, high float64) axis {
+	if high >= tooWide*max(low, 1) {
+		return logAxis(low, high)
+	}
+	return linearAxis(high)
+}
+
+// share is how far up the axis a value is, from 0 to 1. What a logarithmic axis cannot
+// show, such as a zero, is at its lower end.
+func (a axis) share(ns float64) float64 {
 	if a.log {
-		return max(math.Log10(ns), a.min)
+		ns = max(math.Log10(ns), a.min)
 	}
-	return ns
+	return (ns - a.min) / (a.max - a.min)
 }
 
-// unitOf is the unit in which an axis up to top nanoseconds reads best. Labels on
-// axes are short, so they change to the next unit earlier than tables do.
-func unitOf(top float64) (name string, ns float64) {
-	switch {
-	case top < 2e3:
-		return "ns", 1
-	case top < 2e6:
-		return "µs", 1e3
-	case top < 2e9:
-		return "ms", 1e6
-	}
-	return "s", 1e9
-}
-
-// linearAxis starts at zero and ends at the first tick that nothing exceeds.
-func linearAxis(top float64) valueAxis {
+// linearAxis ends at the first tick that nothing exceeds.
+func linearAxis(top float64) axis {
 	top = max(top, 1)
 	step := niceStep(top / 5)
 	count := int(math.Ceil(top / step))
-	unit, scale := unitOf(top)
-	a := valueAxis{max: step * float64(count), unit: unit}
+	a := axis{max: step * float64(count)}
 	for i := range count + 1 {
 		v := step * float64(i)
-		a.ticks = append(a.ticks, plot.Tick{Value: v, Label: shortNumber(v / scale)})
+		a.ticks = append(a.ticks, tick{v, tickLabel(v)})
 	}
 	return a
 }
@@ -66,48 +63,32 @@ func niceStep(atLeast float64) float64 {
 	return 10 * power
 }
 
-// shortNumber hides the rounding errors of steps such as 0.1.
-func shortNumber(v float64) string {
-	return strconv.FormatFloat(math.Round(v*1e6)/1e6, 'f', -1, 64)
-}
-
-// logAxis covers whole powers of ten, each labelled with its own unit.
-func logAxis(bottom, top float64) valueAxis {
+// logAxis covers whole powers of ten.
+func logAxis(bottom, top float64) axis {
 	first := math.Floor(math.Log10(max(bottom, 1)))
-	last := math.Ceil(math.Log10(max(top, 10)))
-	if last <= first {
-		last = first + 1
-	}
-	a := valueAxis{min: first, max: last, log: true}
+	last := max(math.Ceil(math.Log10(max(top, 10))), first+1)
+	a := axis{min: first, max: last, log: true}
 	for e := first; e <= last; e++ {
-		a.ticks = append(a.ticks, plot.Tick{Value: e, Label: powerLabel(math.Pow(10, e))})
-		for m := 2.0; m < 10 && e < last; m++ {
-			a.ticks = append(a.ticks, plot.Tick{Value: e + math.Log10(m)})
-		}
+		v := math.Pow(10, e)
+		a.ticks = append(a.ticks, tick{v, tickLabel(v)})
 	}
 	return a
 }
 
-// powerLabel writes a power of ten: 1 µs, 10 µs, 100 µs, 1 ms.
-func powerLabel(ns float64) string {
-	for _, u := range []struct {
-		name string
-		ns   float64
-	}{{"s", 1e9}, {"ms", 1e6}, {"µs", 1e3}} {
-		if ns >= u.ns*0.999 {
-			return shortNumber(ns/u.ns) + " " + u.name
-		}
+var units = [...]string{"ns", "µs", "ms", "s"}
+
+// tickLabel changes to the next unit earlier than tables do, and hides the rounding
+// errors of steps such as 0.1.
+func tickLabel(ns float64) string {
+	unit := 0
+	for ; ns >= 999.9 && unit < len(units)-1; unit++ {
+		ns /= 1000
 	}
-	return shortNumber(ns) + " ns"
+	return strconv.FormatFloat(math.Round(ns*1e6)/1e6, 'f', -1, 64) + " " + units[unit]
 }
 
 // percentileTicks are the labels under a distribution.
-var percentileTicks = []struct {
-	fraction float64
-	label    string
-}{
-	{0, "0 %"}, {0.5, "50 %"}, {0.9, "90 %"}, {0.99, "99 %"}, {0.999, "99.9 %"}, {0.9999, "99.99 %"},
-}
+var percentileTicks = []tick{{0, "0 %"}, {0.5, "50 %"}, {0.9, "90 %"}, {0.99, "99 %"}, {0.999, "99.9 %"}, {0.9999, "99.99 %"}}
 
 // percentileX places a fraction of the samples so that each further nine takes
 // the same width. What matters about latency is in the nines.

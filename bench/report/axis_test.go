@@ -8,34 +8,25 @@ import (
 	"pgregory.net/rapid"
 )
 
-func axisLabels(a valueAxis) string {
+func axisLabels(a axis) string {
 	var labels []string
 	for _, t := range a.ticks {
-		if t.Label != "" {
-			labels = append(labels, t.Label)
-		}
+		labels = append(labels, t.label)
 	}
-	return strings.Join(labels, " ")
+	return strings.Join(labels, ", ")
 }
 
 func TestLinearAxis(t *testing.T) {
-	tests := []struct {
-		top          float64
-		labels, unit string
-	}{
-		{0, "0 0.2 0.4 0.6 0.8 1", "ns"},
-		{58, "0 20 40 60", "ns"},
-		{391, "0 100 200 300 400", "ns"},
-		{2000, "0 0.5 1 1.5 2", "µs"},
-		{109_000, "0 25 50 75 100 125", "µs"},
-		{509_000, "0 200 400 600", "µs"},
-		{15e6, "0 5 10 15", "ms"},
-		{60e9, "0 20 40 60", "s"},
-	}
-	for _, tt := range tests {
-		a := linearAxis(tt.top)
-		if got := axisLabels(a); got != tt.labels || a.unit != tt.unit {
-			t.Errorf("linearAxis(%v): %s %s, want %s %s", tt.top, got, a.unit, tt.labels, tt.unit)
+	for top, want := range map[float64]string{
+		0:       "0 ns, 0.2 ns, 0.4 ns, 0.6 ns, 0.8 ns, 1 ns",
+		58:      "0 ns, 20 ns, 40 ns, 60 ns",
+		2000:    "0 ns, 500 ns, 1 µs, 1.5 µs, 2 µs",
+		109_000: "0 ns, 25 µs, 50 µs, 75 µs, 100 µs, 125 µs",
+		15e6:    "0 ns, 5 ms, 10 ms, 15 ms",
+		60e9:    "0 ns, 20 s, 40 s, 60 s",
+	} {
+		if got := axisLabels(linearAxis(top)); got != want {
+			t.Errorf("linearAxis(%v): %s, want %s", top, got, want)
 		}
 	}
 }
@@ -46,7 +37,7 @@ func TestLinearAxisProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		top := rapid.Float64Range(1, 1e11).Draw(t, "top")
 		a := linearAxis(top)
-		if a.min != 0 || a.ticks[0].Value != 0 || a.max < top || a.max > 2*top {
+		if a.min != 0 || a.ticks[0].at != 0 || a.max < top || a.max > 2*top {
 			t.Fatalf("from %v to %v for %v", a.min, a.max, top)
 		}
 		if n := len(a.ticks); n < 3 || n > 7 {
@@ -60,10 +51,10 @@ func TestLogAxis(t *testing.T) {
 		bottom, top float64
 		labels      string
 	}{
-		{0, 0, "1 ns 10 ns"},
-		{290, 109_000, "100 ns 1 µs 10 µs 100 µs 1 ms"},
-		{100, 1000, "100 ns 1 µs"},
-		{1e8, 5e9, "100 ms 1 s 10 s"},
+		{0, 0, "1 ns, 10 ns"},
+		{290, 109_000, "100 ns, 1 µs, 10 µs, 100 µs, 1 ms"},
+		{100, 1000, "100 ns, 1 µs"},
+		{1e8, 5e9, "100 ms, 1 s, 10 s"},
 	}
 	for _, tt := range tests {
 		a := logAxis(tt.bottom, tt.top)
@@ -72,18 +63,28 @@ func TestLogAxis(t *testing.T) {
 		}
 	}
 	a := logAxis(100, 1000)
-	if a.place(1000) != a.max || a.place(0) != a.min || a.place(10) != a.min {
-		t.Errorf("places %v %v %v on %v to %v", a.place(1000), a.place(0), a.place(10), a.min, a.max)
+	if a.share(1000) != 1 || a.share(0) != 0 || a.share(10) != 0 {
+		t.Errorf("shares %v %v %v on %v to %v", a.share(1000), a.share(0), a.share(10), a.min, a.max)
 	}
 }
 
 func TestPercentileX(t *testing.T) {
 	for _, tick := range percentileTicks {
-		if got := fractionAt(percentileX(tick.fraction)); math.Abs(got-tick.fraction) > 1e-12 {
+		if got := fractionAt(percentileX(tick.at)); math.Abs(got-tick.at) > 1e-12 {
 			t.Errorf("%s comes back as %v", tick.label, got)
 		}
 	}
 	if nine, ninetynine := percentileX(0.9), percentileX(0.99); math.Abs(ninetynine-2*nine) > 1e-9 {
 		t.Errorf("90 %% at %v, 99 %% at %v: each nine takes the same width", nine, ninetynine)
+	}
+}
+
+// TestAxisOfValues: an axis starts at zero unless that would hide the small values.
+func TestAxisOfValues(t *testing.T) {
+	if a := newAxis(100, 4900); a.log || a.share(0) != 0 {
+		t.Errorf("%+v", a)
+	}
+	if a := newAxis(100, 5000); !a.log {
+		t.Errorf("%+v", a)
 	}
 }

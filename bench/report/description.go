@@ -39,6 +39,8 @@ type Row struct {
 	Kind Kind
 	// Floor is the row that does the same as this one with nothing around it.
 	Floor string
+	// Colour is the row whose colour this one has in pictures, if it has none of its own.
+	Colour string
 	// Reference is the heading for ratios of other rows to this one. Without it there
 	// are none.
 	Reference string
@@ -56,8 +58,8 @@ const (
 	Floor             // shows a limit only
 )
 
-// row returns the description of a row.
-func (d *Description) row(name string) Row {
+// Row returns the description of a row.
+func (d *Description) Row(name string) Row {
 	if i := d.rowRank(name); i < len(d.Rows) {
 		return d.Rows[i]
 	}

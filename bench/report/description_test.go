@@ -32,14 +32,14 @@ func testDescription() Description {
 		{Name: "ppoll", Kind: Own, Floor: "ppoll+read (C)"},
 		{Name: "epoll", Kind: Own, Floor: "epoll-et (C)"},
 		{Name: "io_uring", Kind: Own, Floor: "io_uring (C)"},
-		{Name: "io_uring park", Kind: Own, Floor: "io_uring (C)"},
+		{Name: "io_uring park", Kind: Own, Floor: "io_uring (C)", Colour: "io_uring"},
 		{Name: "goroutine+channel"},
 		{Name: "netpoller"},
 		{Name: "libev (C)", Reference: "libev", Process: true},
 		{Name: "glib (C)", Reference: "GLib", Process: true},
 		{Name: "futex (C)", Kind: Floor, Reference: "futex", Process: true},
 		{Name: "ppoll+read (C)", Kind: Floor, Process: true},
-		{Name: "epoll-et (C)", Kind: Floor, Process: true},
+		{Name: "epoll-et (C)", Kind: Floor, Colour: "epoll", Process: true},
 		{Name: "io_uring (C)", Kind: Floor, Process: true},
 	}
 	return d
@@ -75,10 +75,10 @@ func TestKnowsNothingOfLoops(t *testing.T) {
 
 func TestRowsOfADescription(t *testing.T) {
 	d := testDescription()
-	if r := d.row("libev (C)"); r.Reference != "libev" || !r.Process {
+	if r := d.Row("libev (C)"); r.Reference != "libev" || !r.Process {
 		t.Errorf("%+v", r)
 	}
-	if r := d.row("another"); r.Name != "another" || r.Kind != Peer {
+	if r := d.Row("another"); r.Name != "another" || r.Kind != Peer {
 		t.Errorf("a row without a description is %+v", r)
 	}
 	if s := d.scenario("another"); s.Name != "another" || s.Sweep != "" {

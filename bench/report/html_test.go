@@ -60,7 +60,7 @@ func TestHTMLPage(t *testing.T) {
 	for _, want := range []string{
 		"<!DOCTYPE html>\n", `<html lang="en">`, `<meta charset="utf-8">`, `<meta name="viewport"`, "<title>aioloop benchmark", "prefers-color-scheme:dark",
 		"<dd>Linux 6.18.2</dd>", "<dd>Example CPU 3000 @ 2.30GHz</dd>", "one clock read, 38 ns",
-		`<h2>self-notifier</h2>`, "12 more distributions", "not pinned: the runtime moves", "overflow-x:auto",
+		`<h2>self-notifier</h2>`, "not pinned: the runtime moves", "overflow-x:auto",
 	} {
 		if !strings.Contains(doc, want) {
 			t.Errorf("%q is missing", want)
@@ -127,12 +127,23 @@ func TestHTMLEmptyReport(t *testing.T) {
 	}
 }
 
-func TestFacts(t *testing.T) {
-	if got := (Machine{}).facts(); len(got) > 0 {
-		t.Errorf("an unknown machine has facts: %v", got)
+// TestHTMLMachine: what is not known of the machine is not there.
+func TestHTMLMachine(t *testing.T) {
+	doc := pageOf(t, &Report{Machine: Machine{CPUs: 2, Governor: "powersave"}})
+	for _, want := range []string{"<dt>CPUs</dt><dd>2</dd>", "<dt>Governor</dt><dd>powersave</dd>"} {
+		if !strings.Contains(doc, want) {
+			t.Errorf("%q is missing", want)
+		}
 	}
-	want := []fact{{"CPUs", "2"}, {"Governor", "powersave"}}
-	if got := (Machine{CPUs: 2, Governor: "powersave"}).facts(); !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+	if n := strings.Count(doc, "<dt>"); n != 2 {
+		t.Errorf("%d facts of the machine, want 2", n)
+	}
+}
+
+// TestHTMLHasFewPictures: one for each scenario, and each is described.
+func TestHTMLHasFewPictures(t *testing.T) {
+	doc := syntheticPage(t)
+	if n, want := strings.Count(doc, "<svg"), len(testDescription().Scenarios); n != want || n != strings.Count(doc, `role="img" aria-label="`) {
+		t.Errorf("%d pictures, want %d, each with a description", n, want)
 	}
 }

@@ -47,7 +47,12 @@ func writeResult(b *bufio.Writer, i int, res Result) error {
 	if res.Params == nil {
 		res.Params = map[string]string{}
 	}
-	res.P99, res.P999 = res.tails()
+	if res.N < SamplesP99 {
+		res.P99 = 0
+	}
+	if res.N < SamplesP999 {
+		res.P999 = 0
+	}
 	line, err := json.Marshal(res)
 	if err != nil {
 		return err

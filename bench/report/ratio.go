@@ -1,11 +1,8 @@
 package report
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
 	"slices"
-	"text/tabwriter"
 )
 
 // Ratio is how many times as long one row took as another: the median over the
@@ -69,131 +66,44 @@ func formatTimes(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-// reference is a column of ratios: what the row of a line is divided by.
-type reference struct {
-	label string
-	of    func(Row) string
-}
-
-var floorReference = reference{"floor", func(r Row) string { return r.Floor }}
-
-// allReferences are the columns of a scenario that has all rows.
-func (d *Description) allReferences() []reference {
-	list := []reference{floorReference}
-	for _, row := range d.Rows {
-		if row.Reference != "" {
-			list = append(list, reference{row.Reference, func(Row) string { return row.Name }})
+// ratioColumns are the columns of ratios that have anything in them: to the floor of a
+// row, and to each row that others are compared with.
+func (s *Section) ratioColumns() (list []Column) {
+	d := &s.report.Description
+	add := func(head string, to func(Row) string) {
+		c := Column{"÷" + head, func(g Group, res *Result) string { return g.ratioCell(res, to(d.Row(res.Backend))) }}
+		if s.hasAny(c) {
+			list = append(list, c)
+		}
+	}
+	add("floor", func(row Row) string { return row.Floor })
+	for _, other := range d.Rows {
+		if other.Reference != "" {
+			add(other.Reference, func(Row) string { return other.Name })
 		}
 	}
 	return list
 }
 
-// find returns the result of a row, or nil.
-func (g group) find(row string) *Result {
-	for _, res := range g.results {
-		if res.Backend == row {
-			return res
+// hasAny tells if a column has anything for the rows of a table of ratios.
+func (s *Section) hasAny(c Column) bool {
+	for _, g := range s.Groups {
+		for _, res := range g.Results {
+			if !s.report.Description.Row(res.Backend).Process && c.Cell(g, res) != notMeasured {
+				return true
+			}
 		}
 	}
-	return nil
+	return false
 }
 
-// ratio is that of a result to a reference, if the group has both.
-func (g group) ratio(res *Result, ref reference) (Ratio, bool) {
-	other := g.find(ref.of(g.desc.row(res.Backend)))
+func (g Group) ratioCell(res *Result, to string) string {
+	other := g.find(to)
 	if other == nil || other == res {
-		return Ratio{}, false
+		return notMeasured
 	}
-	return res.RatioTo(other)
-}
-
-func (g group) floorCell(res *Result) string {
-	if r, ok := g.ratio(res, floorReference); ok {
-		return formatTimes(r.Median) + "×"
+	if r, ok := res.RatioTo(other); ok {
+		return r.String()
 	}
 	return notMeasured
-}
-
-// ownResults are the lines of a table of ratios.
-func (g group) ownResults() []*Result {
-	return slices.DeleteFunc(slices.Clone(g.results), func(res *Result) bool { return g.desc.row(res.Backend).Process })
-}
-
-// references are the columns of a section that have anything in them.
-func (s section) references() (list []reference) {
-	for _, ref := range s.desc.allReferences() {
-		if slices.ContainsFunc(s.groups, func(g group) bool { return g.hasReference(ref) }) {
-			list = append(list, ref)
-		}
-	}
-	return list
-}
-
-func (g group) hasReference(ref reference) bool {
-	return slices.ContainsFunc(g.ownResults(), func(res *Result) bool {
-		_, ok := g.ratio(res, ref)
-		return ok
-	})
-}
-
-func (s section) hasFloor() bool {
-	return slices.ContainsFunc(s.groups, func(g group) bool { return g.hasReference(floorReference) })
-}
-
-func ratioHeads(refs []reference) (heads []string) {
-	for _, ref := range refs {
-		heads = append(heads, "÷"+ref.label)
-	}
-	return heads
-}
-
-func (g group) ratioCells(res *Result, refs []reference) []string {
-	cells := make([]string, len(refs))
-	for i, ref := range refs {
-		cells[i] = notMeasured
-		if r, ok := g.ratio(res, ref); ok {
-			cells[i] = r.String()
-		}
-	}
-	return cells
-}
-
-// writeRatios writes the table of ratios below that of the latencies.
-func (s section) writeRatios(b *bufio.Writer) {
-	refs := s.references()
-	if len(refs) == 0 {
-		return
-	}
-	var buf bytes.Buffer
-	tw := tabwriter.NewWriter(&buf, 0, 0, 2, ' ', tabwriter.AlignRight)
-	width := s.nameWidth()
-	writeCells(tw, s.header(), fill("backend", width), ratioHeads(refs))
-	for _, g := range s.groups {
-		for _, res := range g.ownResults() {
-			writeCells(tw, s.paramCells(g), fill(printable(res.Backend), width), g.ratioCells(res, refs))
-		}
-	}
-	tw.Flush() // a bytes.Buffer does not fail
-	fmt.Fprint(b, "\n  p50 divided by that of another row in the same round: median (lowest–highest)\n\n")
-	b.Write(trimLines(buf.Bytes()))
-}
-
-// pageRatios is the same for the page.
-func (s section) pageRatios(styles map[string]int) (heads []string, list []pageRatios) {
-	refs := s.references()
-	if len(refs) == 0 {
-		return nil, nil
-	}
-	middle := ""
-	if values := s.sweepValues(); len(values) > 1 {
-		middle = values[len(values)/2]
-	}
-	for _, g := range s.groups {
-		p := pageRatios{Label: s.label(g), Hidden: middle != "" && g.params[s.Sweep] != middle}
-		for _, res := range g.ownResults() {
-			p.Rows = append(p.Rows, pageRatioRow{swatch{printable(res.Backend), styles[res.Backend]}, g.ratioCells(res, refs)})
-		}
-		list = append(list, p)
-	}
-	return ratioHeads(refs), list
 }

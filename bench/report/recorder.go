@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -97,4 +99,41 @@ func (r *Recorder) Summarize(res *Result) {
 	if r.clamped > 0 {
 		res.Notes = append(res.Notes, fmt.Sprintf("%d of %d samples lay outside %v to %v and were counted at the limit", r.clamped, res.N, MinDuration, MaxDuration))
 	}
+}
+
+// cumulative is a distribution that answers which value a share of its samples
+// does not exceed.
+type cumulative struct {
+	buckets []Bucket
+	// sums[i] is the number of samples in buckets[0] to buckets[i].
+	sums []int64
+}
+
+func newCumulative(buckets []Bucket) cumulative {
+	c := cumulative{buckets: buckets, sums: make([]int64, len(buckets))}
+	var sum int64
+	for i, b := range buckets {
+		sum += b.Count()
+		c.sums[i] = sum
+	}
+	return c
+}
+
+func (c cumulative) total() int64 {
+	if len(c.sums) == 0 {
+		return 0
+	}
+	return c.sums[len(c.sums)-1]
+}
+
+// at is the value of the sample with the rank that fraction asks for. The smallest
+// sample answers for 0. Without samples it is zero.
+func (c cumulative) at(fraction float64) time.Duration {
+	if len(c.buckets) == 0 {
+		return 0
+	}
+	// A hair less before rounding up: 0.9 × 10 must be rank 9, not 10.
+	rank := int64(math.Ceil(fraction*float64(c.total()) - 1e-6))
+	i, _ := slices.BinarySearch(c.sums, max(rank, 1))
+	return c.buckets[min(i, len(c.buckets)-1)].Value()
 }

@@ -81,6 +81,20 @@ type Result struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
+// SamplesP99 and SamplesP999 are how many samples a percentile takes. Of fewer, it says
+// no more than the maximum.
+const (
+	SamplesP99  = 100
+	SamplesP999 = 1000
+)
+
+func (res *Result) tailCell(d time.Duration, samples int64) string {
+	if res.N < samples {
+		return notMeasured
+	}
+	return formatNS(float64(d))
+}
+
 // Bucket is one step of a distribution: the largest value that the bucket
 // stands for, in nanoseconds, and the number of samples in it.
 type Bucket [2]int64

@@ -73,7 +73,6 @@ func TestWritersValidate(t *testing.T) {
 		"JSON":  r.WriteJSON(&out),
 		"table": r.WriteTable(&out),
 		"HTML":  r.WriteHTML(&out),
-		"SVG":   WriteSVG(&out, r, "wake-p50"),
 	} {
 		if !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: got %v, want ErrInvalid", name, err)
@@ -96,7 +95,6 @@ func TestWritersPassErrorsOn(t *testing.T) {
 		"JSON":  r.WriteJSON(failingWriter{}),
 		"table": r.WriteTable(failingWriter{}),
 		"HTML":  r.WriteHTML(failingWriter{}),
-		"SVG":   WriteSVG(failingWriter{}, r, "wake-distribution"),
 	} {
 		if !errors.Is(err, errDisk) {
 			t.Errorf("%s: got %v, want %v", name, err, errDisk)

@@ -1,175 +1,130 @@
 package report
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"html"
-	"io"
-	"regexp"
+	"slices"
 	"strings"
-
-	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// ErrNoPlot is wrapped when a report has no plot of the name asked for.
-var ErrNoPlot = errors.New("no such plot")
+// Sizes of a picture.
+const (
+	panelsWidth  = 830 // of all panels side by side
+	panelsAcross = 3   // more panels are on further lines
+	panelHeight  = 230
+	panelLeft    = 56 // what is around a panel
+	panelRight   = 14
+	panelAbove   = 46
+	panelBelow   = 44
+	legendWidth  = 170
+	legendLine   = 17
+	legendMost   = 24 // characters of a name
+)
 
-// PlotNames are the names that [WriteSVG] knows for this report, in the order in
-// which the plots stand on the HTML page: NAME-p50,
-// NAME-p50-log, NAME-cpu, NAME-PARAMETERS-distribution and so on.
-func (r *Report) PlotNames() []string {
-	var names []string
-	for _, f := range r.figures() {
-		names = append(names, f.name)
+// SVG returns the picture of the scenario as a complete file, with its title and the
+// machine that the results come from, on a light or dark background as the reader
+// prefers. It is nil if there is nothing to draw.
+func (s *Section) SVG() []byte {
+	p := s.picture()
+	if p == nil {
+		return nil
 	}
-	return names
+	const above, below = 40, 30
+	var d drawing
+	d.open("plot file", p, above+below)
+	d.printf("<style>\n%s</style>\n<rect class=\"page\" width=\"100%%\" height=\"100%%\" rx=\"6\"/>\n", plotCSS)
+	d.text("title", 12, 26, p.title)
+	d.text("soft", 12, float64(above+p.height()+below-12), s.report.Machine.String())
+	d.printf("<g transform=\"translate(0,%d)\">\n", above)
+	d.picture(p)
+	d.printf("</g>\n</svg>\n")
+	return []byte(d.String())
 }
 
-// figures are all plots of the report, each with a name of its own: parameters
-// that differ in punctuation only would share one.
-func (r *Report) figures() []figure {
-	styles := r.styles()
-	var figures []figure
-	for _, s := range r.sections() {
-		figures = append(figures, s.figures(styles).all()...)
+// inline is the picture as a part of the page, which has its title and style sheet.
+func (p *picture) inline() string {
+	var d drawing
+	d.open("plot", p, 0)
+	d.picture(p)
+	d.printf("</svg>\n")
+	return d.String()
+}
+
+func (p *picture) height() int {
+	lines := (len(p.panels) + panelsAcross - 1) / panelsAcross
+	return max(lines*(panelAbove+panelHeight+panelBelow), panelAbove+legendLine*len(p.rows))
+}
+
+// drawing is SVG on its way.
+type drawing struct{ strings.Builder }
+
+func (d *drawing) printf(format string, args ...any) { fmt.Fprintf(d, format, args...) }
+
+// open describes the picture for a screen reader. The numbers are in the tables.
+func (d *drawing) open(class string, p *picture, more int) {
+	words := Printable(p.title + ": " + p.yLabel + " over " + p.xLabel)
+	d.printf(`<svg xmlns="http://www.w3.org/2000/svg" class="%s" role="img" aria-label="%s"`, class, html.EscapeString(words))
+	d.printf(` viewBox="0 0 %d %d" width="%[1]d" height="%[2]d">`+"\n", panelsWidth+legendWidth, p.height()+more)
+}
+
+func (d *drawing) text(class string, x, y float64, s string) {
+	if s != "" {
+		d.printf("<text class=\"%s\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", class, x, y, html.EscapeString(Printable(s)))
 	}
-	taken := map[string]bool{}
-	for i := range figures {
-		name := figures[i].name
-		for n := 2; taken[name]; n++ {
-			name = fmt.Sprintf("%s-%d", figures[i].name, n)
+}
+
+func (d *drawing) picture(p *picture) {
+	width := panelsWidth / min(len(p.panels), panelsAcross)
+	for i, panel := range p.panels {
+		line := i / panelsAcross * (panelAbove + panelHeight + panelBelow)
+		d.printf("<g transform=\"translate(%d,%d)\">\n", i%panelsAcross*width+panelLeft, line+panelAbove)
+		d.panel(p, panel, float64(width-panelLeft-panelRight))
+		d.printf("</g>\n")
+	}
+	for i, row := range p.rows {
+		y := float64(panelAbove + legendLine*i)
+		d.curve(p.looks[row], []point{{panelsWidth, y}, {panelsWidth + 32, y}}, []point{{panelsWidth + 16, y}})
+		name := []rune(row)
+		d.text("start", panelsWidth+38, y+4, string(name[:min(len(name), legendMost)]))
+	}
+}
+
+func (d *drawing) panel(p *picture, panel *panel, width float64) {
+	place := func(points []point) []point {
+		placed := slices.Clone(points)
+		for i, pt := range points {
+			placed[i] = point{(pt.x - p.xMin) / (p.xMax - p.xMin) * width, panelHeight * (1 - p.y.share(pt.y))}
 		}
-		taken[name] = true
-		figures[i].name = name
+		return placed
 	}
-	return figures
+	d.text("mid", width/2, -26, panel.title)
+	d.text("start", 8-panelLeft, -10, p.yLabel)
+	d.text("mid", width/2, panelHeight+36, p.xLabel)
+	for _, t := range p.y.ticks {
+		y := place([]point{{p.xMin, t.at}})[0].y
+		d.printf(`<path class="grid" d="M0 %.1fH%.1f"/>`, y, width)
+		d.text("end", -6, y+4, t.label)
+	}
+	for _, t := range p.xTicks {
+		x := place([]point{{t.at, 0}})[0].x
+		d.printf(`<path class="grid" d="M%.1f 0V%d"/>`, x, panelHeight)
+		d.text("mid", x, panelHeight+17, t.label)
+	}
+	for _, c := range panel.curves {
+		d.curve(p.looks[c.row], place(c.line), place(c.marks))
+	}
 }
 
-// rowNames are all rows of the report, each once.
-func (r *Report) rowNames() []string {
-	results := make([]*Result, len(r.Results))
-	for i := range r.Results {
-		results[i] = &r.Results[i]
+// curve draws a line, and a marker at each of the marks.
+func (d *drawing) curve(l look, line, marks []point) {
+	d.printf(`<g class="%s"><path class="line" stroke-dasharray="%s" d="`, l.class(), l.dashes())
+	for i, pt := range line {
+		d.printf("%c%.1f %.1f", "ML"[min(i, 1)], pt.x, pt.y)
 	}
-	return r.Description.rowsOf(results)
-}
-
-// WriteSVG writes one plot of r as a complete SVG file with title, legend and
-// the machine it came from. It brings its own background, light or dark as the
-// reader prefers. An unknown plotName gives an error that wraps [ErrNoPlot] and
-// lists the names there are.
-func WriteSVG(w io.Writer, r *Report, plotName string) error {
-	if err := r.Validate(); err != nil {
-		return fmt.Errorf("write SVG: %w", err)
+	class, path := l.marker()
+	d.printf(`"/><path class="%s" d="`, class)
+	for _, pt := range marks {
+		d.printf("M%.1f %.1f%s", pt.x, pt.y, path)
 	}
-	for _, f := range r.figures() {
-		if f.name == plotName {
-			return f.writeFile(w, r.Machine)
-		}
-	}
-	return fmt.Errorf("write SVG: %w: %q, there are: %s", ErrNoPlot, plotName, strings.Join(r.PlotNames(), ", "))
-}
-
-func (f figure) writeFile(w io.Writer, m Machine) error {
-	fr := frame{title: f.title, caption: m.String(), margin: margin}
-	svg, err := f.svg(f.valueAxis(), fr, standaloneHead())
-	if err != nil {
-		return fmt.Errorf("write SVG: %w", err)
-	}
-	if _, err := io.WriteString(w, svg); err != nil {
-		return fmt.Errorf("write SVG: %w", err)
-	}
-	return nil
-}
-
-// standaloneHead is what a picture needs that is not part of a page.
-func standaloneHead() string {
-	return fmt.Sprintf(`<style>
-.plot{color:%s}.page{fill:%s}
-%s@media (prefers-color-scheme:dark){.plot{color:%s}.page{fill:%s}}
-</style>
-<rect class="page" width="100%%" height="100%%" rx="6"/>
-`, lightInk, lightPage, plotCSS(), darkInk, darkPage)
-}
-
-// svg draws the figure and returns one svg element. head is put in front of the
-// drawing.
-func (f figure) svg(axis valueAxis, fr frame, head string) (string, error) {
-	canvas := f.draw(axis, fr)
-	var buf bytes.Buffer
-	if _, err := canvas.WriteTo(&buf); err != nil {
-		return "", err
-	}
-	body, err := drawing(buf.String())
-	if err != nil {
-		return "", err
-	}
-	return f.openTag(canvas) + head + restyle(body), nil
-}
-
-func (f figure) openTag(canvas *vgsvg.Canvas) string {
-	w, h := canvas.Size()
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" class="plot" role="img" aria-label="%s" viewBox="0 0 %.5g %.5g" width="%[2]g" height="%[3]g">`+"\n",
-		html.EscapeString(printable(f.describe())), w.Points(), h.Points())
-}
-
-// describe is what a screen reader says. The numbers are
-// in the tables.
-func (f figure) describe() string {
-	if len(f.panels) == 1 && f.panels[0].title != "" {
-		return f.title + ", " + f.panels[0].title
-	}
-	return f.title
-}
-
-// drawing cuts off what vgsvg writes in front of the content: the XML prolog,
-// which must not occur within a page, and the svg tag with its size in points.
-func drawing(svg string) (string, error) {
-	_, rest, ok := strings.Cut(svg, "<svg ")
-	if !ok {
-		return "", errors.New("the drawing has no svg element")
-	}
-	_, body, ok := strings.Cut(rest, ">\n")
-	if !ok {
-		return "", errors.New("the svg element does not end")
-	}
-	return body, nil
-}
-
-var styleAttribute = regexp.MustCompile(`\s+style="([^"]*)"`)
-
-// restyle replaces the colours of every element by classes and leaves the choice
-// of the font to the style sheet.
-func restyle(body string) string {
-	return styleAttribute.ReplaceAllStringFunc(body, func(attribute string) string {
-		return classify(styleAttribute.FindStringSubmatch(attribute)[1])
-	})
-}
-
-// classify sorts the declarations of one style attribute into classes and rest.
-func classify(style string) string {
-	var classes, rest []string
-	for declaration := range strings.SplitSeq(style, ";") {
-		property, value, _ := strings.Cut(declaration, ":")
-		if name, ok := colorClasses[value]; ok {
-			classes = append(classes, property[:1]+"-"+name)
-			continue
-		}
-		if !fontProperty(property) {
-			rest = append(rest, declaration)
-		}
-	}
-	return attribute("class", strings.Join(classes, " ")) + attribute("style", strings.Join(rest, ";"))
-}
-
-func fontProperty(property string) bool {
-	return strings.HasPrefix(property, "font-") && property != "font-size"
-}
-
-func attribute(name, value string) string {
-	if value == "" {
-		return ""
-	}
-	return fmt.Sprintf(" %s=%q", name, value)
+	d.printf("\"/></g>\n")
 }

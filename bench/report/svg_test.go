@@ -11,13 +11,16 @@ import (
 	"testing"
 )
 
-func svg(t *testing.T, r *Report, name string) string {
+// svgOf is the picture of a scenario as a file.
+func svgOf(t *testing.T, r *Report, scenario string) string {
 	t.Helper()
-	var b strings.Builder
-	if err := WriteSVG(&b, r, name); err != nil {
-		t.Fatal(err)
+	for _, s := range r.Sections() {
+		if s.Name == scenario {
+			return string(s.SVG())
+		}
 	}
-	return b.String()
+	t.Fatalf("no scenario %q", scenario)
+	return ""
 }
 
 // wellFormed reads all of an XML document.
@@ -33,14 +36,11 @@ func wellFormed(doc string) error {
 }
 
 func TestSVGIsCompleteFile(t *testing.T) {
-	r := syntheticReport()
-	doc := svg(t, r, "wake-p50")
-	if err := wellFormed(doc); err != nil {
-		t.Fatal(err)
-	}
+	doc := svgOf(t, syntheticReport(), "wake")
 	for _, want := range []string{
-		`<svg xmlns="http://www.w3.org/2000/svg"`, "prefers-color-scheme:dark", `<rect class="page"`,
-		">wake: median latency</text>", ">polling on</text>", ">gap between events (µs)</text>", ">p50 latency (µs)</text>",
+		`<svg xmlns="http://www.w3.org/2000/svg"`, `role="img" aria-label="wake: median latency: p50 latency, logarithmic over gap`,
+		"prefers-color-scheme:dark", `<rect class="page"`,
+		">wake: median latency</text>", ">polling on</text>", ">gap between events (µs)</text>", ">p50 latency, logarithmic</text>",
 		">io_uring</text>", ">goroutine+channel</text>", "Example CPU 3000", "GOMAXPROCS 2",
 	} {
 		if !strings.Contains(doc, want) {
@@ -49,21 +49,25 @@ func TestSVGIsCompleteFile(t *testing.T) {
 	}
 }
 
-// TestAllPlots: each is XML, has no colour left that only means something to this
-// package, and takes nothing from elsewhere.
-func TestAllPlots(t *testing.T) {
-	leftover := regexp.MustCompile(`#01[0-9A-F]{4}|font-family:Lib|href|url\(|@import|NaN|Inf`)
-	r := syntheticReport()
-	for _, f := range r.figures() {
-		doc, err := f.svg(f.valueAxis(), frame{}, "")
-		if err != nil {
-			t.Fatal(err)
-		}
+// TestAllPictures: each is XML, has only classes that the style sheet knows, and takes
+// nothing from elsewhere.
+func TestAllPictures(t *testing.T) {
+	foreign := regexp.MustCompile(`href|url\(|@import|NaN|Inf|style=`)
+	classes := regexp.MustCompile(`class="([^"]+)"`)
+	for _, s := range syntheticReport().Sections() {
+		doc := string(s.SVG())
 		if err := wellFormed(doc); err != nil {
-			t.Errorf("%s: %v", f.name, err)
+			t.Errorf("%s: %v", s.Name, err)
 		}
-		if m := leftover.FindString(doc); m != "" {
-			t.Errorf("%s contains %q", f.name, m)
+		if m := foreign.FindString(doc); m != "" {
+			t.Errorf("%s contains %q", s.Name, m)
+		}
+		for _, m := range classes.FindAllStringSubmatch(doc, -1) {
+			for class := range strings.FieldsSeq(m[1]) {
+				if !strings.Contains(plotCSS, "."+class) {
+					t.Fatalf("%s has the class %q, which the style sheet lacks", s.Name, class)
+				}
+			}
 		}
 	}
 }
@@ -72,8 +76,9 @@ func TestSVGEscapes(t *testing.T) {
 	res := minimal()
 	res.Scenario, res.Backend = `"><script>`, "<b>&\x00"
 	res.Params = map[string]string{`"k`: "<v>"}
+	res.Histogram = []Bucket{{1, 6}, {5, 4}}
 	r := &Report{Machine: Machine{CPU: "<cpu>\x01"}, Results: []Result{res}}
-	doc := svg(t, r, r.PlotNames()[0])
+	doc := svgOf(t, r, res.Scenario)
 	if err := wellFormed(doc); err != nil {
 		t.Error(err)
 	}
@@ -82,48 +87,42 @@ func TestSVGEscapes(t *testing.T) {
 			t.Errorf("contains %q", bad)
 		}
 	}
-}
-
-func TestSVGUnknownPlot(t *testing.T) {
-	r := &Report{Results: []Result{minimal()}}
-	err := WriteSVG(io.Discard, r, "speed")
-	if !errors.Is(err, ErrNoPlot) || !strings.Contains(err.Error(), `"speed", there are: wake-distribution`) {
-		t.Errorf("got %v", err)
+	if !strings.Contains(doc, "&lt;v&gt;") {
+		t.Error("the parameter is missing")
 	}
 }
 
 func TestSVGDeterministic(t *testing.T) {
-	first := svg(t, syntheticReport(), "idle-fds-p50-log")
+	first := svgOf(t, syntheticReport(), "idle-fds")
 	for range 3 {
-		if svg(t, syntheticReport(), "idle-fds-p50-log") != first {
+		if svgOf(t, syntheticReport(), "idle-fds") != first {
 			t.Fatal("two runs differ")
 		}
 	}
 }
 
-func TestRestyle(t *testing.T) {
-	in := `<text x="1"` + "\n\t" + `style="font-family:Sans;font-weight:normal;font-size:11px;fill:#010100">a</text><path d="M" style="fill:none;stroke:#010403;stroke-width:2"/>`
-	want := `<text x="1" class="f-ink" style="font-size:11px">a</text><path d="M" class="s-row3" style="fill:none;stroke-width:2"/>`
-	if got := restyle(in); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-}
-
-func TestSameStyleInEveryReport(t *testing.T) {
-	rows := func(names ...string) *Report {
+// TestSameLookInEveryReport: a row of the description looks the same whatever other rows
+// there are, and no two rows have the same dashes and the same marker.
+func TestSameLookInEveryReport(t *testing.T) {
+	rows := func(names ...string) map[string]look {
 		r := described()
 		for _, name := range names {
 			r.Results = append(r.Results, Result{Backend: name})
 		}
-		return r
+		return r.looks()
 	}
-	all := rows("ppoll", "epoll", "io_uring", "goroutine+channel", "x", "y", "zz").styles()
-	few := rows("io_uring", "other").styles()
-	if all["io_uring"] != few["io_uring"] {
-		t.Errorf("io_uring has style %d and %d", all["io_uring"], few["io_uring"])
+	all, few := rows("epoll", "io_uring", "x", "y"), rows("io_uring", "other")
+	if all["io_uring"] != few["io_uring"] || all["io_uring"].colour != all["io_uring park"].colour {
+		t.Errorf("io_uring is %v, %v and %v", all["io_uring"], few["io_uring"], all["io_uring park"])
 	}
-	if all["x"] < len(testDescription().Rows) || all["x"] == all["y"] || all["zz"] >= len(rowStyles) {
-		t.Errorf("styles of other rows: %v", all)
+	seen := map[string]string{}
+	for name, l := range all {
+		class, path := l.marker()
+		key := l.dashes() + class + path
+		if other, ok := seen[key]; ok {
+			t.Errorf("%s and %s differ in nothing but the colour", name, other)
+		}
+		seen[key] = name
 	}
 }
 
@@ -151,15 +150,24 @@ func contrast(t *testing.T, a, b string) float64 {
 
 // TestContrast: 7:1 for text and 4:1 for lines, where the WCAG ask for 3:1.
 func TestContrast(t *testing.T) {
-	if c := min(contrast(t, lightInk, lightPage), contrast(t, darkInk, darkPage)); c < 7 {
-		t.Errorf("text has a contrast of %.1f", c)
+	light, dark, ok := strings.Cut(plotCSS, "@media")
+	if !ok {
+		t.Fatal("the style sheet has no dark colours")
 	}
-	for i, s := range rowStyles {
-		if c := contrast(t, s.light, lightPage); c < 4 {
-			t.Errorf("row %d on light: %.1f", i, c)
+	for _, css := range []string{light, dark} {
+		page := regexp.MustCompile(`\.page\{fill:(#[0-9a-f]{6})`).FindStringSubmatch(css)[1]
+		rules := regexp.MustCompile(`\.(file|c\d)\{color:(#[0-9a-f]{6})`).FindAllStringSubmatch(css, -1)
+		if len(rules) != 1+colours {
+			t.Errorf("%d colours, want %d and that of text", len(rules), colours)
 		}
-		if c := contrast(t, s.dark, darkPage); c < 4 {
-			t.Errorf("row %d on dark: %.1f", i, c)
+		for _, rule := range rules {
+			least := 4.0
+			if rule[1] == "file" {
+				least = 7
+			}
+			if c := contrast(t, rule[2], page); c < least {
+				t.Errorf("%s on %s has a contrast of %.1f", rule[0], page, c)
+			}
 		}
 	}
 }

@@ -128,8 +128,8 @@ func TestSyntheticReport(t *testing.T) {
 	writeOut(t, "report.json", r.WriteJSON)
 	writeOut(t, "report.txt", r.WriteTable)
 	writeOut(t, "report.html", r.WriteHTML)
-	for _, name := range []string{"wake-p50", "wake-p50-log", "idle-fds-p50", "idle-fds-p50-log", "pingpong-pinned-yes-distribution"} {
-		writeOut(t, name+".svg", func(w io.Writer) error { return WriteSVG(w, r, name) })
+	for _, s := range r.Sections() {
+		writeOut(t, s.Name+".svg", func(w io.Writer) error { _, err := w.Write(s.SVG()); return err })
 	}
 }
 

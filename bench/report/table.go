@@ -5,75 +5,118 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
 )
 
-// numberHeaders are the columns behind the parameters and the name of the row, unless
-// the section has more.
-var numberHeaders = []string{"n", "p50", "p90", "p99", "p99.9", "max", "CPU/event", "allocs/op", "ratio"}
-
-// floorHeader is the column of the ratio to the row's own floor.
-const floorHeader = "÷floor"
-
-// numberHeader is numberHeaders and what only some scenarios have.
-func (s section) numberHeader() []string {
-	headers := slices.Clone(numberHeaders)
-	if s.hasFloor() {
-		headers = append(headers, floorHeader)
-	}
-	return append(headers, s.figureNames()...)
+// Column is a column of numbers in the table of a scenario.
+type Column struct {
+	Head string
+	// Cell is what stands in the column for a result of a group, a dash if nothing.
+	Cell func(Group, *Result) string
 }
 
-func (s section) figureNames() []string {
+// columns are those that all scenarios have, and one for each figure of this one. The
+// column ratio is the p50 of a row divided by the lowest of its group.
+func (s *Section) columns() []Column {
+	duration := func(head string, of func(*Result) float64) Column {
+		return Column{head, func(_ Group, res *Result) string { return formatNS(of(res)) }}
+	}
+	list := []Column{
+		{"n", func(_ Group, res *Result) string { return strconv.FormatInt(res.N, 10) }},
+		duration("p50", func(res *Result) float64 { return float64(res.P50) }),
+		duration("p90", func(res *Result) float64 { return float64(res.P90) }),
+		{"p99", func(_ Group, res *Result) string { return res.tailCell(res.P99, SamplesP99) }},
+		{"p99.9", func(_ Group, res *Result) string { return res.tailCell(res.P999, SamplesP999) }},
+		duration("max", func(res *Result) float64 { return float64(res.Max) }),
+		{"CPU/event", func(_ Group, res *Result) string { return formatCPU(res.CPUNSPerOp) }},
+		{"allocs/op", s.allocsCell},
+		{"ratio", func(g Group, res *Result) string { return formatRatio(res.P50, g.lowest) }},
+	}
 	names := map[string]bool{}
-	for _, g := range s.groups {
-		for _, res := range g.results {
+	for _, g := range s.Groups {
+		for _, res := range g.Results {
 			for name := range res.Figures {
 				names[name] = true
 			}
 		}
 	}
-	return sortedKeys(names)
+	for _, name := range sortedKeys(names) {
+		list = append(list, Column{Printable(name), func(_ Group, res *Result) string { return res.figureCell(name) }})
+	}
+	return list
 }
 
-// numbers is one row under numberHeader.
-func (s section) numbers(g group, res *Result) []string {
-	cells := []string{
-		formatCPU(res.CPUNSPerOp),
-		formatAllocs(res.AllocsPerOp),
-		formatRatio(res.P50, g.lowest),
+func (s *Section) allocsCell(_ Group, res *Result) string {
+	if s.report.Description.Row(res.Backend).Process {
+		return notMeasured
 	}
-	if s.desc.row(res.Backend).Process {
-		cells[1] = notMeasured // a program of its own
+	return formatAllocs(res.AllocsPerOp)
+}
+
+func (res *Result) figureCell(name string) string {
+	if v, ok := res.Figures[name]; ok {
+		return formatFigure(v)
 	}
-	cells = slices.Concat([]string{strconv.FormatInt(res.N, 10)}, res.latencyCells(), cells)
-	if s.hasFloor() {
-		cells = append(cells, g.floorCell(res))
+	return notMeasured
+}
+
+// table is a table of a scenario: names of parameters and columns, and a block of lines
+// for each group.
+type table struct {
+	Keys, Heads []string
+	Blocks      [][]line
+}
+
+// line is one result in a table.
+type line struct {
+	Row           string
+	Params, Cells []string
+	Leads         bool
+}
+
+func (s *Section) results() table { return s.table(s.Columns, func(Row) bool { return true }) }
+
+// ratios has no lines for rows that others are compared with.
+func (s *Section) ratios() table {
+	return s.table(s.Ratios, func(row Row) bool { return !row.Process })
+}
+
+func (s *Section) table(columns []Column, has func(Row) bool) table {
+	var t table
+	for _, k := range s.Keys {
+		t.Keys = append(t.Keys, Printable(k))
 	}
-	for _, name := range s.figureNames() {
+	for _, c := range columns {
+		t.Heads = append(t.Heads, c.Head)
+	}
+	for _, g := range s.Groups {
+		var block []line
+		for _, res := range g.Results {
+			if has(s.report.Description.Row(res.Backend)) {
+				block = append(block, s.line(g, res, columns))
+			}
+		}
+		t.Blocks = append(t.Blocks, block)
+	}
+	return t
+}
+
+func (s *Section) line(g Group, res *Result, columns []Column) line {
+	l := line{Row: res.Backend, Leads: g.Leads(res)}
+	for _, k := range s.Keys {
 		cell := notMeasured
-		if v, ok := res.Figures[name]; ok {
-			cell = formatFigure(v)
+		if v, ok := g.Params[k]; ok {
+			cell = Printable(v)
 		}
-		cells = append(cells, cell)
+		l.Params = append(l.Params, cell)
 	}
-	return cells
-}
-
-// paramCells is one row under the names of the section's parameters.
-func (s section) paramCells(g group) []string {
-	cells := make([]string, len(s.keys))
-	for i, k := range s.keys {
-		cells[i] = notMeasured
-		if v, ok := g.params[k]; ok {
-			cells[i] = printable(v)
-		}
+	for _, c := range columns {
+		l.Cells = append(l.Cells, c.Cell(g, res))
 	}
-	return cells
+	return l
 }
 
 // WriteTable writes one aligned table of plain text for each scenario. A blank
@@ -85,13 +128,13 @@ func (r *Report) WriteTable(w io.Writer) error {
 		return fmt.Errorf("write table: %w", err)
 	}
 	b := bufio.NewWriter(w)
-	if line := printable(r.Machine.String()); line != "" {
+	if line := Printable(r.Machine.String()); line != "" {
 		fmt.Fprintf(b, "%s\n", line)
 	}
 	if r.Machine.ClockNS > 0 {
 		fmt.Fprintf(b, "one clock read costs %s\n", formatNS(r.Machine.ClockNS))
 	}
-	for _, s := range r.sections() {
+	for _, s := range r.Sections() {
 		s.writeTable(b)
 	}
 	if err := b.Flush(); err != nil {
@@ -100,15 +143,18 @@ func (r *Report) WriteTable(w io.Writer) error {
 	return nil
 }
 
-func (s section) writeTable(b *bufio.Writer) {
-	fmt.Fprintf(b, "\n%s\n", printable(s.Name))
+func (s *Section) writeTable(b *bufio.Writer) {
+	fmt.Fprintf(b, "\n%s\n", Printable(s.Name))
 	if s.About != "" {
 		fmt.Fprintf(b, "  %s\n", s.About)
 	}
 	b.WriteByte('\n')
-	b.Write(trimLines(s.alignedCells()))
-	s.writeRatios(b)
-	for i, note := range s.notes {
+	s.results().write(b)
+	if len(s.Ratios) > 0 {
+		b.WriteString("\n  p50 divided by that of another row in the same round: median (lowest–highest)\n\n")
+		s.ratios().write(b)
+	}
+	for i, note := range s.Notes {
 		if i == 0 {
 			b.WriteByte('\n')
 		}
@@ -116,53 +162,32 @@ func (s section) writeTable(b *bufio.Writer) {
 	}
 }
 
-// alignedCells lets tabwriter align everything to the right. The names of the
-// rows belong to the left, so they come filled up to the same width.
-func (s section) alignedCells() []byte {
+// write lets tabwriter align everything to the right. The names of the rows belong to
+// the left, so they are filled up to the same width.
+func (t table) write(b *bufio.Writer) {
 	var buf bytes.Buffer
 	tw := tabwriter.NewWriter(&buf, 0, 0, 2, ' ', tabwriter.AlignRight)
-	width := s.nameWidth()
-	writeCells(tw, s.header(), fill("backend", width), s.numberHeader())
-	for i, g := range s.groups {
-		// A truly empty line would end the block that tabwriter aligns.
-		if i > 0 && s.severalRows() {
-			writeCells(tw, make([]string, len(s.keys)), "", make([]string, len(s.numberHeader())))
+	width, most := len("backend"), 0
+	for _, block := range t.Blocks {
+		most = max(most, len(block))
+		for _, l := range block {
+			width = max(width, utf8.RuneCountInString(Printable(l.Row)))
 		}
-		for _, res := range g.results {
-			writeCells(tw, s.paramCells(g), fill(printable(res.Backend), width), s.numbers(g, res))
+	}
+	writeCells(tw, t.Keys, fill("backend", width), t.Heads)
+	for i, block := range t.Blocks {
+		// A truly empty line would end the block that tabwriter aligns.
+		if i > 0 && most > 1 {
+			writeCells(tw, make([]string, len(t.Keys)), "", make([]string, len(t.Heads)))
+		}
+		for _, l := range block {
+			writeCells(tw, l.Params, fill(Printable(l.Row), width), l.Cells)
 		}
 	}
 	tw.Flush() // a bytes.Buffer does not fail
-	return buf.Bytes()
-}
-
-func (s section) header() []string {
-	keys := make([]string, len(s.keys))
-	for i, k := range s.keys {
-		keys[i] = printable(k)
+	for line := range bytes.Lines(buf.Bytes()) {
+		b.Write(append(bytes.TrimRight(line, " \n"), '\n'))
 	}
-	return keys
-}
-
-// severalRows tells if there is anything to compare within a group. If not, lines
-// between the groups only make the table longer.
-func (s section) severalRows() bool {
-	for _, g := range s.groups {
-		if len(g.results) > 1 {
-			return true
-		}
-	}
-	return false
-}
-
-func (s section) nameWidth() int {
-	width := len("backend")
-	for _, g := range s.groups {
-		for _, res := range g.results {
-			width = max(width, utf8.RuneCountInString(printable(res.Backend)))
-		}
-	}
-	return width
 }
 
 func fill(s string, width int) string {
@@ -170,21 +195,10 @@ func fill(s string, width int) string {
 }
 
 func writeCells(w io.Writer, params []string, name string, numbers []string) {
-	for _, c := range params {
-		fmt.Fprintf(w, "%s\t", c)
-	}
-	fmt.Fprintf(w, "%s\t", name)
-	for _, c := range numbers {
-		fmt.Fprintf(w, "%s\t", c)
+	for _, cells := range [][]string{params, {name}, numbers} {
+		for _, c := range cells {
+			fmt.Fprintf(w, "%s\t", c)
+		}
 	}
 	fmt.Fprintln(w)
-}
-
-// trimLines removes the blanks that alignment leaves at the end of lines.
-func trimLines(text []byte) []byte {
-	lines := bytes.Split(text, []byte("\n"))
-	for i := range lines {
-		lines[i] = bytes.TrimRight(lines[i], " ")
-	}
-	return bytes.Join(lines, []byte("\n"))
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func table(t *testing.T, r *Report) string {
+func tableOf(t *testing.T, r *Report) string {
 	t.Helper()
 	var b strings.Builder
 	if err := r.WriteTable(&b); err != nil {
@@ -40,7 +40,7 @@ odd` + "\uFFFD" + `name
 
   note: alone
 `
-	if got := table(t, r); got != want {
+	if got := tableOf(t, r); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -52,7 +52,7 @@ func TestOutputIndependentOfOrder(t *testing.T) {
 	rand.New(rand.NewPCG(3, 4)).Shuffle(len(b.Results), func(i, j int) {
 		b.Results[i], b.Results[j] = b.Results[j], b.Results[i]
 	})
-	if table(t, a) != table(t, b) {
+	if tableOf(t, a) != tableOf(t, b) {
 		t.Error("the table depends on the order of the results")
 	}
 	if syntheticPage(t) != pageOf(t, b) {
@@ -61,7 +61,7 @@ func TestOutputIndependentOfOrder(t *testing.T) {
 }
 
 func TestTableHasNoTrailingBlanks(t *testing.T) {
-	for line := range strings.Lines(table(t, syntheticReport())) {
+	for line := range strings.Lines(tableOf(t, syntheticReport())) {
 		if strings.HasSuffix(line, " \n") {
 			t.Errorf("%q", line)
 		}

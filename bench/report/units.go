@@ -12,9 +12,6 @@ import (
 // notMeasured is shown where there is no number.
 const notMeasured = "–"
 
-// formatDuration writes a latency the same way everywhere.
-func formatDuration(d time.Duration) string { return formatNS(float64(d)) }
-
 // formatNS writes nanoseconds up to 10 µs as whole nanoseconds, because that is
 // where single ones matter, and larger values in µs, ms or s with at least three
 // digits.
@@ -77,9 +74,9 @@ func formatFigure(v float64) string {
 	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', 2, 64), "0"), ".")
 }
 
-// printable makes a name from a file safe for one cell of a table and for XML,
+// Printable makes a name from a file safe for one cell of a table and for XML,
 // neither of which can hold control characters.
-func printable(s string) string {
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return unicode.ReplacementChar

@@ -48,7 +48,7 @@ func TestFormatAllocsAndCPU(t *testing.T) {
 }
 
 func TestPrintable(t *testing.T) {
-	if got := printable("a\tb\nc\x00d µ×"); got != "a\uFFFDb\uFFFDc\uFFFDd µ×" {
+	if got := Printable("a\tb\nc\x00d µ×"); got != "a\uFFFDb\uFFFDc\uFFFDd µ×" {
 		t.Errorf("got %q", got)
 	}
 }

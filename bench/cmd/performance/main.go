@@ -62,18 +62,18 @@ func write(from, to, name string, stdout io.Writer) error {
 		}
 		r.Run.Name = name
 	}
-	p, err := r.Performance(folder)
+	p, err := newPage(r, folder)
 	if err != nil {
 		return err
 	}
-	if err := writeFiles(filepath.Join(to, folder), p.Files); err != nil {
+	if err := writeFiles(filepath.Join(to, folder), p.files); err != nil {
 		return err
 	}
 	path := filepath.Join(to, "performance.md")
-	if err := os.WriteFile(path, p.Page, 0o666); err != nil {
+	if err := os.WriteFile(path, p.text, 0o666); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s\nWritten: %s and %d files in %s\n", p.Score, path, len(p.Files), filepath.Join(to, folder))
+	fmt.Fprintf(stdout, "%s\nWritten: %s and %d files in %s\n", p.score, path, len(p.files), filepath.Join(to, folder))
 	return nil
 }
 

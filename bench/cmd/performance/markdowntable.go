@@ -1,7 +1,9 @@
-package report
+package main
 
 import (
 	"strings"
+
+	"github.com/aioloop/aioloop/bench/report"
 )
 
 // mdTable is a table of Markdown. Its first columns hold words, the others numbers.
@@ -17,10 +19,6 @@ func (t *mdTable) String() string {
 	if len(t.rows) == 0 {
 		return "None.\n"
 	}
-	return t.text(t.rows)
-}
-
-func (t *mdTable) text(rows [][]string) string {
 	var b strings.Builder
 	writeMarkdownRow(&b, t.heads)
 	for i := range t.heads {
@@ -31,7 +29,7 @@ func (t *mdTable) text(rows [][]string) string {
 		b.WriteString(rule)
 	}
 	b.WriteString("|\n")
-	for _, cells := range rows {
+	for _, cells := range t.rows {
 		writeMarkdownRow(&b, cells)
 	}
 	return b.String()
@@ -47,7 +45,12 @@ func writeMarkdownRow(b *strings.Builder, cells []string) {
 var markdownEscapes = strings.NewReplacer(`\`, `\\`, "|", `\|`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "*", `\*`, "`", "\\`", "[", `\[`, "]", `\]`)
 
 // markdown makes words from a file safe for a line of text or a cell.
-func markdown(s string) string { return markdownEscapes.Replace(printable(s)) }
+func markdown(s string) string { return markdownEscapes.Replace(report.Printable(s)) }
 
-// peerName is the name of a row that is not ours, in italics.
-func peerName(row string) string { return "*" + markdown(row) + "*" }
+// rowName is the name of a row, in italics if it is not one of ours.
+func rowName(row report.Row) string {
+	if row.Kind == report.Own {
+		return markdown(row.Name)
+	}
+	return "*" + markdown(row.Name) + "*"
+}

@@ -32,13 +32,13 @@ func TestSectionsOrder(t *testing.T) {
 		}
 	}
 	var scenarios []string
-	for _, s := range r.sections() {
+	for _, s := range r.Sections() {
 		scenarios = append(scenarios, s.Name)
-		if len(s.groups) != 1 {
-			t.Fatalf("%s: %d groups, want 1", s.Name, len(s.groups))
+		if len(s.Groups) != 1 {
+			t.Fatalf("%s: %d groups, want 1", s.Name, len(s.Groups))
 		}
 		var names []string
-		for _, res := range s.groups[0].results {
+		for _, res := range s.Groups[0].Results {
 			names = append(names, res.Backend)
 		}
 		if !slices.Equal(names, want) {
@@ -66,11 +66,11 @@ func TestParamKeys(t *testing.T) {
 
 func TestLeads(t *testing.T) {
 	a, b, c := &Result{P50: 1000}, &Result{P50: 1050}, &Result{P50: 1051}
-	g := group{results: []*Result{a, b, c}, lowest: 1000}
-	if !g.leads(a) || !g.leads(b) || g.leads(c) {
-		t.Errorf("leads: %v %v %v, want true true false", g.leads(a), g.leads(b), g.leads(c))
+	g := Group{Results: []*Result{a, b, c}, lowest: 1000}
+	if !g.Leads(a) || !g.Leads(b) || g.Leads(c) {
+		t.Errorf("leads: %v %v %v, want true true false", g.Leads(a), g.Leads(b), g.Leads(c))
 	}
-	if alone := (group{results: []*Result{a}, lowest: 1000}); alone.leads(a) {
+	if alone := (Group{Results: []*Result{a}, lowest: 1000}); alone.Leads(a) {
 		t.Error("a row that has no rival cannot lead")
 	}
 }
@@ -86,5 +86,23 @@ func TestCollectNotes(t *testing.T) {
 	want := []string{"all", "some (ppoll, epoll)", "one (netpoller)"}
 	if got := d.collectNotes(results); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestShown: the groups of typical settings, or the one in the middle.
+func TestShown(t *testing.T) {
+	for want, gaps := range map[string][]string{
+		"polling off, gap_us 20": {"5", "10", "20"},
+		"polling off, gap_us 10": {"5", "10", "30"},
+	} {
+		r := described()
+		for _, gap := range gaps {
+			res := minimal()
+			res.Params = map[string]string{"polling": "off", "gap_us": gap}
+			r.Results = append(r.Results, res)
+		}
+		if shown := r.Sections()[0].Shown(); len(shown) != 1 || shown[0].Label != want {
+			t.Errorf("of %q, %v are shown, want %s", gaps, shown, want)
+		}
 	}
 }
