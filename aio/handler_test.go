@@ -208,6 +208,12 @@ func TestChangeBringsBackAHandlerThatWasHungUp(t *testing.T) {
 		turn(t, c)
 		_, err := c.Watch(r, Callbacks{Read: func() { t.Error("a second Read was called") }})
 		wantError(t, err, unix.EEXIST) // it is still that handler's
+		n, others := notifier(t), 0
+		watchNotifier(t, c, n, func() { others++ }) // what is put aside does not keep others away
+		must(t, n.Set())
+		if settle(t, c); others != 1 {
+			t.Errorf("another handler was called %d times", others)
+		}
 		ran := 0
 		must(t, h.Change(Callbacks{Read: func() { ran++ }}))
 		if !turn(t, c) || ran != 1 {
@@ -386,6 +392,28 @@ func errorOf(_ *Handler, err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// A handler that another goroutine has changed just before it is put aside stays, if it has a
+// callback for what has happened.
+func TestHandlerThatIsDueIsNotPutAside(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		for name, cb := range map[string]func(f func()) Callbacks{
+			"Read":  func(f func()) Callbacks { return Callbacks{Read: f} },
+			"Write": func(f func()) Callbacks { return Callbacks{Write: f} },
+		} {
+			c := newLoop()
+			a, b := sockets(t)
+			write(t, b, "x")
+			ran := 0
+			h := watch(t, c, a, cb(func() { ran++ }))
+			h.mute()
+			if turn(t, c); ran != 1 {
+				t.Errorf("%s was called %d times", name, ran)
+			}
+			must(t, h.Close())
+		}
+	})
 }
 
 // slowPoller does not return from Add until the loop has handled an event of the new handler.

@@ -3,11 +3,15 @@ package aio
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // foreign is one turn of a foreign loop: ppoll(2) over what the Context asks for.
@@ -514,4 +518,40 @@ func TestForeignLoopHearsOfWhatIsScheduledAgain(t *testing.T) {
 	}
 	pollUntil(t, c, func() bool { return len(ran) > 0 })
 	ran.expect(t, "a")
+}
+
+// A foreign loop that waits for the notifier itself spares the backend the wake-up.
+func TestForeignLoopWakesTheNotifierAlone(t *testing.T) {
+	for _, b := range []Backend{Epoll, IOUring} {
+		t.Run("backend="+b.String(), func(t *testing.T) {
+			c := newLoopOn(t, b)
+			_, err := c.Prepare()
+			must(t, err)
+			fds := c.Query(nil)
+			c.Notify()
+			waitForeign(t, fds, patience)
+			if revents, err := sys.PollNow(c.port.pollFD(), unix.POLLIN); revents != 0 || err != nil {
+				t.Errorf("the backend is woken up too: %#x, %v", revents, err)
+			}
+			_, err = c.Check(fds)
+			must(t, err)
+		})
+	}
+}
+
+// An operation that is submitted after Prepare ends the wait that Query is for.
+func TestForeignLoopWaitsForALateOperation(t *testing.T) {
+	c := newLoopOn(t, IOUring)
+	_, err := c.Prepare()
+	must(t, err)
+	done := false
+	must(t, c.Submit(backend.Operation{}, func(int, error) { done = true }))
+	fds := c.Query(nil)
+	if !slices.ContainsFunc(fds, func(f unix.PollFd) bool { return int(f.Fd) == c.port.pollFD() }) {
+		t.Errorf("the foreign loop would wait for %+v, not for the ring", fds)
+	}
+	waitForeign(t, fds, patience)
+	_, err = c.Check(fds)
+	must(t, err)
+	foreignUntil(t, c, func() bool { return done })
 }
