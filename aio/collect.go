@@ -16,9 +16,17 @@ func (c *Context) ask() error {
 // collect ends a Wait: it hands the events to their handlers and takes what has completed.
 func (c *Context) collect(events []backend.Ready, err error) error {
 	for i := range events {
-		if !c.deliver(&events[i]) {
-			err = c.port.unknownTag(events[i].Tag, err)
+		e := &events[i]
+		h := c.table.find(e.Tag)
+		if h == nil {
+			err = c.discard(e.Tag, err)
+			continue
 		}
+		if !h.tellsOnce() {
+			c.port.mustAskAgain()
+		}
+		h.pending |= e.Events
+		c.ready.append(h) // it runs later
 	}
 	if c.operations.underWay() {
 		err = c.operations.reap(&c.port, err)
@@ -32,25 +40,20 @@ func (c *Context) collect(events []backend.Ready, err error) error {
 	return nil
 }
 
-// deliver hands an event to its handler, which runs later. It reports whether a handler has,
-// or had, the tag.
-func (c *Context) deliver(e *backend.Ready) (known bool) {
-	if e.Tag == notifierTag {
+// discard takes notice of an event that is no open handler's: the notifier's, or that of one
+// that is closed. It adds to err that no handler has had the tag.
+func (c *Context) discard(tag backend.Tag, err error) error {
+	if tag == notifierTag {
 		if !c.port.tellsOnce() { // a level-triggered Poller would report it forever
 			c.waker.clear()
 		}
-		return true
+		return err
 	}
-	h := c.table.find(e.Tag)
-	if h == nil || !h.tellsOnce() {
-		c.port.mustAskAgain()
+	c.port.mustAskAgain()
+	if c.table.gave(tag) {
+		return err
 	}
-	if h == nil {
-		return c.table.gave(e.Tag)
-	}
-	h.pending |= e.Events
-	c.ready.append(h)
-	return true
+	return c.port.unknownTag(tag, err)
 }
 
 // busy reports whether there is something to run.

@@ -304,8 +304,10 @@ func (h *Handler) dispatch() (progress bool) {
 	switch {
 	case writable:
 		progress = h.callWrite()
-	case readable || polled:
-		progress = h.callReader(readable)
+	case readable:
+		progress = h.callRead()
+	case polled:
+		progress = h.callPollReady()
 	}
 	if !progress && events&unasked != 0 {
 		h.mute()

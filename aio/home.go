@@ -51,27 +51,13 @@ func (h *home) closed() bool { return h.state.Load() == stateClosed }
 
 // enter makes sure that the caller is the home goroutine, and the only one.
 func (h *home) enter(p *port) error {
-	g, now := uintptr(goroutine.Current()), h.goroutine.Load()
-	switch {
-	case now == g && h.depth > 0:
+	g := uintptr(goroutine.Current())
+	if h.goroutine.Load() == g && (h.depth > 0 || h.state.CompareAndSwap(stateIdle, statePolling)) {
 		h.depth++
+		p.resume()
 		return nil
-	case now != g && now != 0: // checked before state, which belongs to the home goroutine
-		return h.refuse()
 	}
-	if !h.state.CompareAndSwap(stateIdle, statePolling) {
-		if err := h.enterSlowly(); err != nil {
-			return err
-		}
-	}
-	if now != g {
-		if err := h.claim(g, p); err != nil {
-			h.state.Store(stateIdle)
-			return err
-		}
-	}
-	h.depth = 1
-	return nil
+	return h.enterSlowly(g, p)
 }
 
 // refuse says what is wrong on a goroutine that is not the home goroutine.
@@ -82,13 +68,26 @@ func (h *home) refuse() error {
 	return ErrWrongGoroutine
 }
 
-func (h *home) enterSlowly() error {
+// enterSlowly is enter on g, for the first time or while another goroutine uses what is home's.
+func (h *home) enterSlowly(g uintptr, p *port) error {
+	now := h.goroutine.Load()
+	if now != g && now != 0 { // checked before state, which belongs to the home goroutine
+		return h.refuse()
+	}
 	switch h.transition(statePolling) {
 	case stateClosed:
 		return ErrClosed
 	case statePolling:
 		return ErrWrongGoroutine
 	}
+	if now != g {
+		if err := h.claim(g, p); err != nil {
+			h.state.Store(stateIdle)
+			return err
+		}
+	}
+	h.depth = 1
+	p.resume()
 	return nil
 }
 
@@ -111,8 +110,9 @@ func (h *home) inside() bool { return h.depth > 0 }
 func (h *home) outermost() bool { return h.depth == 1 }
 
 // leave ends an enter.
-func (h *home) leave() {
+func (h *home) leave(p *port) {
 	if h.depth--; h.depth == 0 {
+		p.yield() // first: from then on another goroutine may use what is home's
 		h.state.Store(stateIdle)
 	}
 }

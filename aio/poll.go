@@ -48,20 +48,9 @@ func (c *Context) iterateInside(blocking bool) (progress bool, err error) {
 	return c.iterate(blocking)
 }
 
-func (c *Context) enter() error {
-	if err := c.home.enter(&c.port); err != nil {
-		return err
-	}
-	c.port.resume()
-	return nil
-}
+func (c *Context) enter() error { return c.home.enter(&c.port) }
 
-func (c *Context) leave() {
-	if c.home.outermost() {
-		c.port.yield()
-	}
-	c.home.leave()
-}
+func (c *Context) leave() { c.home.leave(&c.port) }
 
 // await collects events. It polls in user space and sleeps for as long as there is nothing
 // to do and the caller wants to block.

@@ -104,13 +104,22 @@ func (p *port) wait(timeout time.Duration) ([]backend.Ready, error) {
 	return p.collected(n, err)
 }
 
-// collected returns the first n events, and makes room for more if n fills the slice.
+// collected returns the first n events.
 func (p *port) collected(n int, err error) ([]backend.Ready, error) {
-	if uint(n) > uint(len(p.events)) {
-		n, err = 0, p.tooMany(n, err)
+	if uint(n) >= uint(len(p.events)) {
+		return p.filled(n, err)
 	}
-	events := p.events[:n]
-	if p.askAgain = n == len(p.events); p.askAgain && n < maxEvents {
+	p.askAgain = false
+	return p.events[:n], err
+}
+
+// filled returns all events, and makes room for more.
+func (p *port) filled(n int, err error) ([]backend.Ready, error) {
+	if n != len(p.events) {
+		return nil, p.tooMany(n, err)
+	}
+	events := p.events
+	if p.askAgain = true; n < maxEvents {
 		p.events = make([]backend.Ready, 2*n)
 	}
 	return events, err
