@@ -19,15 +19,12 @@ type picture struct {
 
 type panel struct {
 	title  string
-	curves []*curve
+	curves map[string]curve // by row
 }
 
 // curve is one row in one panel. Only some of the points of a distribution are marked,
 // because there are many.
-type curve struct {
-	row         string
-	line, marks []point
-}
+type curve struct{ line, marks []point }
 
 // point has a duration in nanoseconds as y.
 type point struct{ x, y float64 }
@@ -47,8 +44,8 @@ func (s *Section) picture() *picture {
 	drawn := map[string]bool{}
 	low, high := math.Inf(1), 0.0
 	for _, panel := range p.panels {
-		for _, c := range panel.curves {
-			drawn[c.row] = true
+		for row, c := range panel.curves {
+			drawn[row] = true
 			for _, pt := range c.line {
 				low, high = min(low, pt.y), max(high, pt.y)
 			}
@@ -87,9 +84,8 @@ func (s *Section) sweepPicture(values []string) *picture {
 		panel := p.panel(paramLabel(others, g.Params))
 		for _, res := range g.Results {
 			if s.drawn(res) {
-				c := panel.curve(res.Backend)
-				c.line = append(c.line, point{float64(x), float64(res.P50)})
-				c.marks = c.line
+				line := append(panel.curves[res.Backend].line, point{float64(x), float64(res.P50)})
+				panel.curves[res.Backend] = curve{line, line}
 			}
 		}
 	}
@@ -112,18 +108,9 @@ func (p *picture) panel(title string) *panel {
 	i := slices.IndexFunc(p.panels, func(panel *panel) bool { return panel.title == title })
 	if i < 0 {
 		i = len(p.panels)
-		p.panels = append(p.panels, &panel{title: title})
+		p.panels = append(p.panels, &panel{title, map[string]curve{}})
 	}
 	return p.panels[i]
-}
-
-func (p *panel) curve(row string) *curve {
-	i := slices.IndexFunc(p.curves, func(c *curve) bool { return c.row == row })
-	if i < 0 {
-		i = len(p.curves)
-		p.curves = append(p.curves, &curve{row: row})
-	}
-	return p.curves[i]
 }
 
 // distribution shows how latency grows with the percentile, at typical settings. A
@@ -138,8 +125,8 @@ func (s *Section) distribution() *picture {
 		panel := p.panel(g.Label)
 		for _, res := range g.Results {
 			if len(res.Histogram) > 0 && s.drawn(res) {
-				c := panel.curve(res.Backend)
-				c.line, c.marks = histogramPoints(res.Histogram)
+				line, marks := histogramPoints(res.Histogram)
+				panel.curves[res.Backend] = curve{line, marks}
 			}
 		}
 	}

@@ -54,7 +54,7 @@ func TestPanelsOfSweep(t *testing.T) {
 		t.Errorf("ticks %v, want %v", p.xTicks, want)
 	}
 	want := []point{{0, 2}, {1, 1}}
-	if got := p.panels[1].curves[0].line; !slices.Equal(got, want) {
+	if got := p.panels[1].curves["epoll"].line; !slices.Equal(got, want) {
 		t.Errorf("points %v, want %v", got, want)
 	}
 }

@@ -18,7 +18,6 @@ const (
 	panelBelow   = 44
 	legendWidth  = 170
 	legendLine   = 17
-	legendMost   = 24 // characters of a name
 )
 
 // SVG returns the picture of the scenario as a complete file, with its title and the
@@ -83,9 +82,8 @@ func (d *drawing) picture(p *picture) {
 	}
 	for i, row := range p.rows {
 		y := float64(panelAbove + legendLine*i)
-		d.curve(p.looks[row], []point{{panelsWidth, y}, {panelsWidth + 32, y}}, []point{{panelsWidth + 16, y}})
-		name := []rune(row)
-		d.text("start", panelsWidth+38, y+4, string(name[:min(len(name), legendMost)]))
+		d.curve(p.looks[row], curve{[]point{{panelsWidth, y}, {panelsWidth + 32, y}}, []point{{panelsWidth + 16, y}}})
+		d.text("start", panelsWidth+38, y+4, row)
 	}
 }
 
@@ -110,20 +108,22 @@ func (d *drawing) panel(p *picture, panel *panel, width float64) {
 		d.printf(`<path class="grid" d="M%.1f 0V%d"/>`, x, panelHeight)
 		d.text("mid", x, panelHeight+17, t.label)
 	}
-	for _, c := range panel.curves {
-		d.curve(p.looks[c.row], place(c.line), place(c.marks))
+	for _, row := range p.rows {
+		if c, ok := panel.curves[row]; ok {
+			d.curve(p.looks[row], curve{place(c.line), place(c.marks)})
+		}
 	}
 }
 
 // curve draws a line, and a marker at each of the marks.
-func (d *drawing) curve(l look, line, marks []point) {
+func (d *drawing) curve(l look, c curve) {
 	d.printf(`<g class="%s"><path class="line" stroke-dasharray="%s" d="`, l.class(), l.dashes())
-	for i, pt := range line {
+	for i, pt := range c.line {
 		d.printf("%c%.1f %.1f", "ML"[min(i, 1)], pt.x, pt.y)
 	}
 	class, path := l.marker()
 	d.printf(`"/><path class="%s" d="`, class)
-	for _, pt := range marks {
+	for _, pt := range c.marks {
 		d.printf("M%.1f %.1f%s", pt.x, pt.y, path)
 	}
 	d.printf("\"/></g>\n")
