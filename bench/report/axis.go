@@ -87,8 +87,8 @@ func tickLabel(ns float64) string {
 	return strconv.FormatFloat(math.Round(ns*1e6)/1e6, 'f', -1, 64) + " " + units[unit]
 }
 
-// percentileTicks are the labels under a distribution.
-var percentileTicks = []tick{{0, "0 %"}, {0.5, "50 %"}, {0.9, "90 %"}, {0.99, "99 %"}, {0.999, "99.9 %"}, {0.9999, "99.99 %"}}
+// percentileTicks are the labels under a distribution. That of 0 has no room.
+var percentileTicks = []tick{{0, ""}, {0.5, "50 %"}, {0.9, "90 %"}, {0.99, "99 %"}, {0.999, "99.9 %"}, {0.9999, "99.99 %"}}
 
 // percentileX places a fraction of the samples so that each further nine takes
 // the same width. What matters about latency is in the nines.
