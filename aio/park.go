@@ -13,10 +13,11 @@ import (
 // the loop, so it asks for what is there before it sleeps.
 func (c *Context) park(timeout time.Duration) (events []backend.Ready, err error) {
 	for deadline := sys.Deadline(timeout); ; {
-		if err := c.port.sleepUnlessReadable(deadline); err != nil {
+		readable, err := c.port.sleepUnlessReadable(deadline)
+		if err != nil {
 			return nil, err
 		}
-		if c.port.unasked() {
+		if readable {
 			events, err = c.port.ask()
 			if c.operations.underWay() {
 				err = c.operations.reap(&c.port, err)

@@ -190,16 +190,21 @@ func (p *port) sleepKind() gate.Sleep {
 // parks reports whether the loop sleeps in park mode.
 func (p *port) parks() bool { return p.parker != nil }
 
-// unasked reports whether the Poller of a parked loop may have something.
-func (p *port) unasked() bool { return p.askAgain || p.parker.Readable() || p.shown() }
+// told reports whether the Poller of a parked loop has something, as the watcher knows it.
+func (p *port) told() bool { return p.askAgain || p.parker.Readable() }
 
 // sleepUnlessReadable waits for the token of a parked loop, or until the deadline, unless the
-// Poller may have something.
-func (p *port) sleepUnlessReadable(deadline time.Duration) error {
-	if err := p.parker.Prepare(deadline < 0); err != nil || p.unasked() {
-		return err
+// Poller may have something. It reports whether that is so now; what only shows is seen before
+// the next sleep.
+func (p *port) sleepUnlessReadable(deadline time.Duration) (readable bool, err error) {
+	if err := p.parker.Prepare(deadline < 0); err != nil {
+		return false, err
 	}
-	return p.parker.Sleep(deadline)
+	if p.told() || p.shown() {
+		return true, nil
+	}
+	err = p.parker.Sleep(deadline)
+	return p.told(), err
 }
 
 // submit starts an operation.

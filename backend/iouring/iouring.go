@@ -56,8 +56,9 @@ type Poller struct {
 
 	// These are used by the home goroutine alone.
 	refused  error // EBUSY or EAGAIN, if that was the result of the last enter
-	stale    bool  // the last enter has left the flag of deferred work, and no completion
 	refusals int   // how many in a row
+	// SQTaskrun if the last enter has left this flag, of deferred work, and no completion.
+	stale uint32
 
 	ops   operations // used by the home goroutine alone
 	timer timer      // the same
@@ -179,7 +180,7 @@ func (p *Poller) cancelNow(index uint32, s *fdtable.Slot[request]) error {
 	// One that has its event already is not cancelled. It ends, and lets go of the
 	// file, as deferred work, of which the kernel does a portion at a time.
 	for range portions {
-		if !p.ring.WorkPending() || p.stale {
+		if !p.ring.WorkPending() || p.stale != 0 {
 			break
 		}
 		if err := p.submit(); err != nil {
@@ -351,7 +352,9 @@ func (p *Poller) submit() error {
 // entered says which results of io_uring_enter(2) are failures.
 func (p *Poller) entered(err error) error {
 	p.refused = nil
-	p.stale = p.ring.WorkPending() && p.ring.Peek() == nil
+	if p.stale = 0; p.ring.WorkPending() && p.ring.Peek() == nil {
+		p.stale = uring.SQTaskrun
+	}
 	switch err {
 	case nil:
 		return nil
@@ -376,7 +379,7 @@ func (p *Poller) entered(err error) error {
 // work, and an enter on another CPU may have done the work in between (Linux 6.18). A loop
 // that believed a stale flag would ask and ask, and never sleep.
 func (p *Poller) Peek() bool {
-	return p.ring.Peek() != nil || p.ring.Overflown() || p.ring.WorkPending() && !p.stale
+	return p.ring.Peek() != nil || p.ring.PendingBut(p.stale)
 }
 
 // Close implements backend.Poller. Operations that are under way are cancelled;

@@ -246,8 +246,11 @@ func (r *Ring) WorkPending() bool { return atomic.LoadUint32(r.sq.flags)&SQTaskr
 
 // Pending reports whether the kernel holds back completions until the next enter:
 // deferred work, or completions that the full queue had no room for.
-func (r *Ring) Pending() bool {
-	return atomic.LoadUint32(r.sq.flags)&(SQTaskrun|SQCQOverflow) != 0
+func (r *Ring) Pending() bool { return r.PendingBut(0) }
+
+// PendingBut is Pending that ignores a flag: SQTaskrun, or 0 for none.
+func (r *Ring) PendingBut(ignored uint32) bool {
+	return atomic.LoadUint32(r.sq.flags)&^ignored&(SQTaskrun|SQCQOverflow) != 0
 }
 
 // Close releases the ring. The kernel cancels what is still under way, and may
