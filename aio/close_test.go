@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -158,4 +159,30 @@ func TestFiftyContextsOnOneGoroutine(t *testing.T) {
 			must(t, c.Close())
 		}
 	})
+}
+
+// All that wait for Close hear of it, also those that have asked at the same time.
+func TestEndingIsToldToAllThatAskAtOnce(t *testing.T) {
+	for range 5000 {
+		var e ending
+		var begin, asked sync.WaitGroup
+		var told [4]<-chan struct{}
+		begin.Add(1)
+		for i := range told {
+			asked.Go(func() {
+				begin.Wait()
+				told[i] = e.signal()
+			})
+		}
+		begin.Done()
+		asked.Wait()
+		e.end()
+		for _, ch := range append(told[:], e.signal()) {
+			select {
+			case <-ch:
+			default:
+				t.Fatal("a channel is not closed")
+			}
+		}
+	}
 }

@@ -416,6 +416,31 @@ func TestHandlerThatIsDueIsNotPutAside(t *testing.T) {
 	})
 }
 
+// An event that no callback is for any more, because of a Change, puts the handler aside only if
+// it would be reported forever.
+func TestChangedHandlerIsNotPutAside(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		a, b := sockets(t)
+		fill(t, a)
+		write(t, b, "x")
+		h := watch(t, c, a, Callbacks{Read: func() { t.Error("the old Read was called") }})
+		ran := 0
+		must(t, c.ScheduleOnce(func() { must(t, h.Change(Callbacks{Write: func() { ran++ }})) }))
+		if turn(t, c); ran != 0 {
+			t.Fatal("Write was called without room to write")
+		}
+		for read(b, 1<<16) != "" {
+		}
+		for end := time.Now().Add(prompt); ran == 0 && time.Now().Before(end); {
+			turn(t, c)
+		}
+		if ran == 0 {
+			t.Error("Write was not called")
+		}
+	})
+}
+
 // slowPoller does not return from Add until the loop has handled an event of the new handler.
 type slowPoller struct {
 	*epoll.Poller
