@@ -16,23 +16,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 // patience is how long a test waits for what must happen. It is a bound against
 // hanging, not an expectation.
-var patience = unlessEmulated(20 * time.Second)
+var patience = guest.Patient(20 * time.Second)
 
 // prompt is the bound for what has to happen soon; what takes longer than a tenth
 // of it is logged.
-var prompt = unlessEmulated(2 * time.Second)
-
-// unlessEmulated makes bounds wider in the virtual machines of make kernels.
-func unlessEmulated(d time.Duration) time.Duration {
-	if os.Getenv("AIOLOOP_VM") != "" {
-		d *= 5
-	}
-	return d
-}
+var prompt = guest.Patient(2 * time.Second)
 
 // realBackends are all that a Context can choose from.
 var realBackends = []Backend{Ppoll, Epoll, IOUring}

@@ -16,6 +16,7 @@ import (
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/goroutine"
 	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 // Everything else is tested in park mode by the suite, driven by byPark. This is
@@ -221,7 +222,7 @@ func TestTenThousandParkedContexts(t *testing.T) {
 	runInChild(t, "parked")
 }
 
-const manyContexts = 10_000
+var manyContexts = guest.Few(10_000)
 
 func parkTenThousand() (err error) {
 	ctx, cancel := context.WithCancel(context.Background())

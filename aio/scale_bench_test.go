@@ -117,7 +117,7 @@ func BenchmarkContexts(b *testing.B) {
 				continue // a thread each
 			}
 			b.Run(fmt.Sprintf("%s/contexts=%d", kind.name, n), func(b *testing.B) {
-				needDescriptors(b, uint64(4*n+100))
+				needDescriptors(b, 4*n+100)
 				r := newRing(b, n, kind.backend, kind.mode)
 				b.ResetTimer()
 				for i := range b.N {

@@ -5,14 +5,16 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 // needDescriptors skips a test for which the limit of open files is too low.
-func needDescriptors(t testing.TB, n uint64) {
+func needDescriptors(t testing.TB, n int) {
 	t.Helper()
 	var limit unix.Rlimit
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	if limit.Cur < n {
+	if limit.Cur < uint64(n) {
 		t.Skipf("needs %d descriptors, the limit is %d", n, limit.Cur)
 	}
 }
@@ -20,7 +22,7 @@ func needDescriptors(t testing.TB, n uint64) {
 // Seven thousand descriptors: all of them together, one of them, half of them closed.
 func TestSevenThousandDescriptors(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		const n = 7000
+		n := max(guest.Few(7000), 1<<11)
 		needDescriptors(t, n+200)
 		c := newLoop()
 		ran := make([]int, n)
@@ -35,9 +37,9 @@ func TestSevenThousandDescriptors(t *testing.T) {
 		pollUntil(t, c, func() bool { return count(ran) == n })
 		settle(t, c)
 		expectAll(t, ran, func(int) bool { return true })
-		must(t, notifiers[4321].Set())
+		must(t, notifiers[n/2+1].Set())
 		block(t, c)
-		if expectAll(t, ran, func(i int) bool { return i == 4321 }); turn(t, c) {
+		if expectAll(t, ran, func(i int) bool { return i == n/2+1 }); turn(t, c) {
 			t.Error("progress without an event")
 		}
 		for i := 0; i < n; i += 2 {
@@ -93,7 +95,7 @@ func TestThousandContextsLeakNothing(t *testing.T) {
 			cycle()
 		}
 		fds, goroutines, memory := len(openDescriptors()), runtime.NumGoroutine(), heap()
-		for range 1000 {
+		for range guest.Few(1000) {
 			cycle()
 		}
 		if n := len(openDescriptors()); n > fds {

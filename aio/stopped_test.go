@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 // Trap 32: the kernel restarts ppoll(2) after a stop with what was left of the timeout when
@@ -49,7 +50,7 @@ func TestTrap32_TimerDueWhileTheProcessIsStopped(t *testing.T) {
 }
 
 // stoppedFor is how long the timers of the stopped process have to go.
-var stoppedFor = unlessEmulated(1500 * time.Millisecond)
+var stoppedFor = guest.Patient(1500 * time.Millisecond)
 
 func nextLine(t *testing.T, lines *bufio.Scanner) string {
 	t.Helper()

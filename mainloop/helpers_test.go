@@ -2,7 +2,6 @@ package mainloop
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -13,19 +12,12 @@ import (
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 // patience is how long a test waits for what must happen. It is a bound against
 // hanging, not an expectation.
-var patience = unlessEmulated(20 * time.Second)
-
-// unlessEmulated makes bounds wider in the virtual machines of make kernels.
-func unlessEmulated(d time.Duration) time.Duration {
-	if os.Getenv("AIOLOOP_VM") != "" {
-		d *= 5
-	}
-	return d
-}
+var patience = guest.Patient(20 * time.Second)
 
 func must(t testing.TB, err error) {
 	t.Helper()

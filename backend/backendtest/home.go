@@ -1,7 +1,6 @@
 package backendtest
 
 import (
-	"os"
 	"runtime"
 	"slices"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 // home is a subtest with its Poller. Its methods are called on the home goroutine,
@@ -25,15 +25,7 @@ type home struct {
 
 // patience is how long something may take that ought to happen immediately. It only
 // has to be longer than a machine with other work can keep a thread waiting.
-var patience = unlessEmulated(20 * time.Second)
-
-// unlessEmulated makes bounds wider in the virtual machines of make kernels.
-func unlessEmulated(d time.Duration) time.Duration {
-	if os.Getenv("AIOLOOP_VM") != "" {
-		d *= 5
-	}
-	return d
-}
+var patience = guest.Patient(20 * time.Second)
 
 // nap is a timeout that is over soon.
 const nap = 5 * time.Millisecond

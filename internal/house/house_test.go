@@ -44,10 +44,11 @@ const (
 // has to find its place here first.
 var rooms = []room{
 	{path: "internal", modules: []string{unix, uring}},
+	{path: "internal/testkit", imports: []string{"internal"}},
 	{path: "backend", imports: []string{"internal"}, modules: []string{unix}},
 	{path: "backend/internal", imports: []string{"backend", "internal"}, modules: []string{unix}},
 	{path: "backend/internal/lockstep", imports: []string{"backend", "backend/ppoll", "backend/epoll", "backend/iouring"}, modules: []string{unix}},
-	{path: "backend/backendtest", imports: []string{"backend"}, modules: []string{unix}},
+	{path: "backend/backendtest", imports: []string{"backend", "internal/testkit"}, modules: []string{unix}},
 	{path: "backend/ppoll", imports: []string{"backend", "backend/internal", "internal"}, modules: []string{unix}},
 	{path: "backend/epoll", imports: []string{"backend", "backend/internal", "internal"}, modules: []string{unix}},
 	{path: "backend/iouring", imports: []string{"backend", "backend/internal", "internal"}, modules: []string{unix, uring}},
@@ -60,12 +61,12 @@ var rooms = []room{
 	{path: "bench", imports: []string{"aio", "backend", "coroutine", "file", "mainloop", "internal"},
 		modules: []string{unix, "golang.org/x/term", "github.com/HdrHistogram/hdrhistogram-go"}},
 	{path: "internal/soak", imports: []string{"aio", "backend", "mainloop", "internal"}, modules: []string{unix}},
-	{path: "internal/kernels", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
+	{path: "internal/kernels", imports: []string{"aio", "backend", "internal", "internal/testkit"}, modules: []string{unix}},
 	{path: "examples", imports: []string{"aio", "backend", "coroutine", "file", "mainloop"}, modules: []string{unix}},
 }
 
 // testsMayImport is what a room's tests import in addition.
-var testsMayImport = []string{"backend/backendtest", "internal"}
+var testsMayImport = []string{"backend/backendtest", "internal", "internal/testkit"}
 
 type goPackage struct {
 	ImportPath                         string

@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 const hostArch = runtime.GOARCH
@@ -316,6 +318,14 @@ func (m *runner) replayAll(ctx context.Context, chosen []kernel) (all []*result,
 	return all, nil
 }
 
+// machine is that of a kernel. The tests find its number in their environment.
+func (m *runner) machine(k kernel) machine {
+	number := slices.IndexFunc(m.list.Kernels, func(other kernel) bool { return other.Name == k.Name })
+	vm := machines[k.Arch]
+	vm.boot += fmt.Sprintf(" %s=%d/%d", guest.Env, number, len(m.list.Kernels))
+	return vm
+}
+
 func (m *runner) bootOne(ctx context.Context, k kernel, image string) *result {
 	r := &result{kernel: k, jobs: m.planned[k.Arch], accel: m.accelOf[k.Arch]}
 	start := time.Now()
@@ -331,7 +341,7 @@ func (m *runner) bootOne(ctx context.Context, k kernel, image string) *result {
 		r.failure = err.Error()
 		return r
 	}
-	r.guest, err = bootUntilStarted(ctx, machines[k.Arch], r.accel, image, initramfs, log)
+	r.guest, err = bootUntilStarted(ctx, m.machine(k), r.accel, image, initramfs, log)
 	if r.guest != nil {
 		r.failure = r.guest.problem()
 	}

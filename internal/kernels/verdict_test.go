@@ -11,7 +11,7 @@ import (
 )
 
 // guest returns the result of a kernel on which the tests ended as said.
-func guest(name string, k kernel, outcomes map[string]string) *result {
+func guestOf(name string, k kernel, outcomes map[string]string) *result {
 	k.Name = name
 	c := booted().say(protocol.Begin, "aio")
 	for test, outcome := range outcomes {
@@ -25,8 +25,8 @@ var honest = kernel{Has: []string{"epoll_pwait2"}, Lacks: []string{"io_uring"}}
 
 func TestNeverRun(t *testing.T) {
 	results := []*result{
-		guest("old", honest, map[string]string{"TestAlways": "PASS", "TestNew": "SKIP", "TestNever": "SKIP", "TestStrace": "SKIP"}),
-		guest("new", honest, map[string]string{"TestAlways": "PASS", "TestNew": "PASS", "TestNever": "SKIP", "TestStrace": "SKIP"}),
+		guestOf("old", honest, map[string]string{"TestAlways": "PASS", "TestNew": "SKIP", "TestNever": "SKIP", "TestStrace": "SKIP"}),
+		guestOf("new", honest, map[string]string{"TestAlways": "PASS", "TestNew": "PASS", "TestNever": "SKIP", "TestStrace": "SKIP"}),
 	}
 	l := &list{HostOnlyTests: map[string]string{"aio.TestStrace": "needs strace"}}
 	got := strings.Join(neverRun(l, results), "\n")
@@ -47,11 +47,11 @@ func TestNeverRun(t *testing.T) {
 // TestNeverRunOfSubtests: what is explained for subtests does not excuse a whole test.
 func TestNeverRunOfSubtests(t *testing.T) {
 	l := &list{NotApplicable: map[string]string{"because of new": "it has none"}}
-	results := []*result{guest("new", honest, map[string]string{"TestA/backend=ppoll": "SKIP", "TestA": "PASS"})}
+	results := []*result{guestOf("new", honest, map[string]string{"TestA/backend=ppoll": "SKIP", "TestA": "PASS"})}
 	if got := neverRun(l, results); got != nil {
 		t.Errorf("explained: %q", got)
 	}
-	results[0] = guest("new", honest, map[string]string{"TestA": "SKIP"})
+	results[0] = guestOf("new", honest, map[string]string{"TestA": "SKIP"})
 	results[0].jobs[0].Package = "a/path"
 	if got := neverRun(l, results); len(got) != 2 {
 		t.Errorf("a whole test, and an explanation of nothing: %q", got)
@@ -65,11 +65,11 @@ func TestFailures(t *testing.T) {
 		r    *result
 		want string // of the only failure; empty: none
 	}{
-		{"none", guest("k", honest, ok), ""},
-		{"test", guest("k", honest, map[string]string{"TestA": "FAIL"}), "k: aio: TestA failed\n          x_test.go:1: because of k"},
-		{"lacks what it should have", guest("k", kernel{Has: []string{"epoll_pwait2", "io_uring"}}, ok), "k: it should have io_uring: not supported: ENOSYS"},
-		{"has what it should lack", guest("k", kernel{Lacks: []string{"epoll_pwait2", "io_uring"}}, ok), "k: it has epoll_pwait2, which kernels.json says it lacks"},
-		{"unknown", guest("k", kernel{Has: []string{"epoll_pwait2"}}, ok), "k: kernels.json does not say whether it has io_uring (not supported: ENOSYS)"},
+		{"none", guestOf("k", honest, ok), ""},
+		{"test", guestOf("k", honest, map[string]string{"TestA": "FAIL"}), "k: aio: TestA failed\n          x_test.go:1: because of k"},
+		{"lacks what it should have", guestOf("k", kernel{Has: []string{"epoll_pwait2", "io_uring"}}, ok), "k: it should have io_uring: not supported: ENOSYS"},
+		{"has what it should lack", guestOf("k", kernel{Lacks: []string{"epoll_pwait2", "io_uring"}}, ok), "k: it has epoll_pwait2, which kernels.json says it lacks"},
+		{"unknown", guestOf("k", kernel{Has: []string{"epoll_pwait2"}}, ok), "k: kernels.json does not say whether it has io_uring (not supported: ENOSYS)"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := strings.Join(tc.r.failures(), "\n"); got != tc.want {
@@ -77,7 +77,7 @@ func TestFailures(t *testing.T) {
 			}
 		})
 	}
-	r := guest("k", honest, ok)
+	r := guestOf("k", honest, ok)
 	r.jobs = append(r.jobs, job{Job: protocol.Job{Name: "forgotten"}})
 	if got := r.failures(); len(got) != 1 || got[0] != "k: forgotten was not run" {
 		t.Errorf("%q", got)
@@ -86,8 +86,8 @@ func TestFailures(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	results := []*result{
-		guest("old", honest, map[string]string{"TestA": "PASS", "TestB": "SKIP"}),
-		guest("new", honest, map[string]string{"TestA": "PASS", "TestB": "PASS"}),
+		guestOf("old", honest, map[string]string{"TestA": "PASS", "TestB": "SKIP"}),
+		guestOf("new", honest, map[string]string{"TestA": "PASS", "TestB": "PASS"}),
 		{kernel: kernel{Name: "broken"}, failure: "no such program"},
 	}
 	var b strings.Builder

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/internal/leak"
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 func TestMain(m *testing.M) {
@@ -29,9 +30,10 @@ func misbehave(f fault) (status int) {
 	cfg := defaults()
 	cfg.seed, cfg.duration, cfg.fault = time.Now().UnixNano(), 500*time.Millisecond, f
 	cfg.linger = 200 * time.Millisecond
+	cfg.bound = guest.Patient(cfg.bound)
 	if f == faultLostNotify {
 		cfg.bound = 300 * time.Millisecond
-		if os.Getenv("AIOLOOP_VM") != "" { // an emulated machine is late in everything else too
+		if guest.Is() { // an emulated machine is late in everything else too
 			cfg.bound = 10 * time.Second
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 // seedEnv gives a run the seed of an earlier one.
@@ -38,9 +39,7 @@ func onEach(t *testing.T, f func(t *testing.T, cfg config)) {
 			}
 			cfg := defaults()
 			cfg.backend, cfg.seed, cfg.duration = b, seed(t), time.Second
-			if os.Getenv("AIOLOOP_VM") != "" { // the virtual machines of make kernels are slow
-				cfg.bound *= 5
-			}
+			cfg.bound = guest.Patient(cfg.bound)
 			f(t, cfg)
 		})
 	}

@@ -44,7 +44,7 @@ func prepare() error {
 			return err
 		}
 	}
-	for _, e := range [][2]string{{"PATH", "/bin"}, {"HOME", "/tmp"}, {"TMPDIR", "/tmp"}, {"USER", "root"}, {"AIOLOOP_VM", "1"}} {
+	for _, e := range [][2]string{{"PATH", "/bin"}, {"HOME", "/tmp"}, {"TMPDIR", "/tmp"}, {"USER", "root"}} {
 		os.Setenv(e[0], e[1])
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1024, Max: 1 << 19}); err != nil {

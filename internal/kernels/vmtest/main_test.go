@@ -11,11 +11,11 @@ import (
 	"testing"
 
 	"github.com/aioloop/aioloop/internal/leak"
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
-// vmEnv is set by the init of the virtual machines, childEnv in a child process.
+// childEnv is set in a child process.
 const (
-	vmEnv    = "AIOLOOP_VM"
 	childEnv = "AIOLOOP_VM_CHILD"
 	nobody   = 65534
 )
@@ -45,7 +45,7 @@ func beChild(f func() (string, error)) {
 // needVM skips a test outside the virtual machines.
 func needVM(t *testing.T) {
 	t.Helper()
-	if os.Getenv(vmEnv) == "" {
+	if !guest.Is() {
 		t.Skip("changes settings of the whole machine: runs in the virtual machines of make kernels only")
 	}
 }
