@@ -82,7 +82,9 @@ func TestNilFunctionsPanicWithASentence(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		var guard ReentrancyGuard
+		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
 		for _, f := range []func(){
+			func() { _ = h.CloseThen(nil) },
 			func() { c.NewBottomHalf(nil) },
 			func() { _ = c.ScheduleOnce(nil) },
 			func() { c.NewTimer(Realtime, nil) },

@@ -325,3 +325,26 @@ func TestPanicInPollEndOfAClose(t *testing.T) {
 		}
 	})
 }
+
+// A handler that loses its Poll while the loop begins to poll is not told that it is polled.
+func TestPollBeginThatChangesAnotherHandler(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newPolling(t, newLoop, 100*µs)
+		var ran, other journal
+		var second *Handler
+		hooks := ran.hooks(nothing)
+		hooks.PollBegin = func() {
+			ran.add("begin")
+			without := other.hooks(nothing)
+			without.Poll = nil
+			must(t, second.Change(without))
+		}
+		watch(t, c, notifier(t).FD(), hooks)
+		second = watch(t, c, notifier(t).FD(), other.hooks(nothing))
+		waitForATimer(t, c, func() bool {
+			openWindow(c, 100*µs)
+			return slices.Contains(ran, "begin")
+		})
+		other.expect(t)
+	})
+}

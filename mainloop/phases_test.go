@@ -2,6 +2,7 @@ package mainloop
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -111,6 +112,32 @@ func TestForeignLoop(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Check finds the answers for the descriptors of a source, whatever Query was given.
+func TestForeignLoopWithDescriptorsInFront(t *testing.T) {
+	m, fd, ran := openMain(t), openEvent(t), 0
+	s := openSource(t, m, "event", Funcs{Dispatch: func() bool { ran++; clearEvent(fd); return true }})
+	f, err := s.AddFD(fd, unix.POLLIN)
+	must(t, err)
+	try(t, m)
+	must(t, m.Acquire())
+	defer m.Release()
+	for front := range 4 {
+		_, err := m.Prepare()
+		must(t, err)
+		fds, err := m.Query(slices.Repeat([]PollFD{{Fd: -1}}, front))
+		must(t, err)
+		setEvent(t, fd)
+		_, err = sys.PpollFor(fds, 0)
+		must(t, err)
+		if ready, err := m.Check(fds[front:]); !ready || err != nil || f.Revents() != unix.POLLIN {
+			t.Errorf("behind %d: ready %v, %v, revents %#x", front, ready, err, f.Revents())
+		}
+		if progress, err := m.Dispatch(); !progress || err != nil || ran != front+1 {
+			t.Errorf("behind %d: progress %v, %v, %d ran", front, progress, err, ran)
+		}
+	}
 }
 
 // change is something that is done to a source from within a phase.
@@ -415,6 +442,9 @@ func TestPanicInAPhase(t *testing.T) {
 				}()
 				try(t, m)
 			}()
+			if !m.gate.Kicked() {
+				t.Error("a Wakeup would end a wait that is over")
+			}
 			if phase == "dispatch" { // nothing but the one that is left is ready
 				clearEvent(g.fds[1])
 				clearEvent(g.fds[2])
