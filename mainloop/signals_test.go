@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -237,5 +238,28 @@ func TestSignalFDSchedulesOnlyTheRest(t *testing.T) {
 			t.Errorf("nested %v: progress %v, %v, %d delivered", nested, progress, err, delivered)
 		}
 		must(t, f.close())
+	}
+}
+
+// A signal that waits for a handler gives the loop nothing to do.
+func TestSignalBridgeWithoutAHandler(t *testing.T) {
+	c := openAIO(t, aio.Ppoll)
+	var handler atomic.Pointer[SignalHandler]
+	b := newSignalBridge(c, unix.SIGUSR2, &handler)
+	defer b.stop()
+	must(t, unix.Kill(os.Getpid(), unix.SIGUSR2))
+	eventually(t, "the signal arrives", func() bool { return b.pending.Load() == 1 })
+	turn := func(want bool) {
+		t.Helper()
+		b.resume()
+		if progress, err := c.TryPoll(); progress != want || err != nil {
+			t.Errorf("progress %v, %v; want %v", progress, err, want)
+		}
+	}
+	turn(false)
+	got := 0
+	handler.Store(&SignalHandler{fn: func(SignalInfo) { got++ }})
+	if turn(true); got != 1 {
+		t.Errorf("called %d times", got)
 	}
 }

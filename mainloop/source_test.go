@@ -518,3 +518,10 @@ func TestNotifiesAreNotRestless(t *testing.T) {
 		}
 	})
 }
+
+// A program that has both loops compares their priorities.
+func TestPrioritiesAreGLibs(t *testing.T) {
+	if got, want := [...]int{PriorityHigh, PriorityDefault, PriorityIdle}, [...]int{-100, 0, 200}; got != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
