@@ -69,53 +69,64 @@ func doorbells(s *station) error {
 	return nil
 }
 
+// doorbell is one of them.
+type doorbell struct {
+	*station
+	*debt
+	notifier *aio.EventNotifier
+	silent   atomic.Bool // the loop polls
+}
+
 func (s *station) doorbell(i int) error {
 	n, err := aio.NewEventNotifier()
 	if err != nil {
 		return err
 	}
-	d := s.newDebt("doorbell %d", i)
-	var silent atomic.Bool // the loop polls
-	arrive := func() {
-		s.called(d.name)
-		d.arrive()
-		s.rep.counts.notifies.Add(1)
-	}
-	pair := func(polling bool) func() {
-		return func() {
-			s.called(d.name)
-			if silent.Swap(polling) == polling {
-				s.rep.fail("%s: %s: PollBegin and PollEnd do not come in pairs", s.name, d.name)
-			}
-		}
-	}
+	b := &doorbell{station: s, debt: s.newDebt("doorbell %d", i), notifier: n}
+	name := b.debt.name
 	h, err := s.loop.Watch(n.FD(), aio.Callbacks{
-		Name: d.name,
-		Read: func() {
-			_, err := n.TestAndClear()
-			s.rep.must(d.name, err)
-			arrive()
-		},
-		Poll:      func() bool { return !d.settled() },
-		PollReady: arrive,
-		PollBegin: pair(true), PollEnd: pair(false),
+		Name: name, Read: b.read,
+		Poll: func() bool { return !b.settled() }, PollReady: b.come,
+		PollBegin: func() { b.silence(true) }, PollEnd: func() { b.silence(false) },
 	})
 	if err != nil {
 		return err
 	}
-	ring := func() {
-		if !silent.Load() {
-			s.rep.must(d.name, n.Set())
-		}
-	}
 	s.producer(func(*rand.Rand) {
-		d.publish()
-		ring()
+		b.publish()
+		b.ring()
 	})
-	s.soloists = append(s.soloists, soloist{d, ring})
+	s.soloists = append(s.soloists, soloist{b.debt, b.ring})
 	s.closers = append(s.closers, func() {
-		s.rep.must(d.name, h.Close())
-		s.rep.must(d.name, n.Close())
+		s.rep.must(name, h.Close())
+		s.rep.must(name, n.Close())
 	})
 	return nil
+}
+
+// ring tells the loop, unless that polls.
+func (b *doorbell) ring() {
+	if !b.silent.Load() {
+		b.rep.must(b.debt.name, b.notifier.Set())
+	}
+}
+
+func (b *doorbell) read() {
+	_, err := b.notifier.TestAndClear()
+	b.rep.must(b.debt.name, err)
+	b.come()
+}
+
+func (b *doorbell) come() {
+	b.called(b.debt.name)
+	b.arrive()
+	b.rep.counts.notifies.Add(1)
+}
+
+// silence is called when the loop begins to poll, and when it stops.
+func (b *doorbell) silence(polling bool) {
+	b.called(b.debt.name)
+	if b.silent.Swap(polling) == polling {
+		b.rep.fail("%s: %s: PollBegin and PollEnd do not come in pairs", b.station.name, b.debt.name)
+	}
 }

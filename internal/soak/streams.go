@@ -296,51 +296,64 @@ func fileStream(s *station) error {
 	if err != nil {
 		return err
 	}
-	l := s.newLane("file")
-	w := &watcher{station: s, name: "file", fd: fd}
-	buf := make([]byte, 1024)
-	left := 0
-	var wrote, got int64
-	var begin *aio.Timer
-	read := func() {
-		n, err := unix.Pread(fd, buf[:min(int64(len(buf)), wrote-got)], got) // older bytes lie behind
-		if s.rep.must("file: read", err) && n > 0 {
-			got += int64(n)
-			l.take(buf[:n])
-		}
-		if left <= 0 && got == wrote {
-			w.close()
-			wrote, got = 0, 0 // or the file would grow forever
-			if !s.paused.Load() {
-				s.rep.must("file", begin.ModAfter(5*time.Millisecond))
-			}
-		}
-	}
-	write := func() {
-		if left--; left < 0 {
-			return
-		}
-		b := make([]byte, 1+s.random.IntN(512))
-		l.out.fill(b)
-		n, err := unix.Pwrite(fd, b, wrote)
-		if s.rep.must("file: write", err) && n == len(b) {
-			wrote += int64(n)
-			l.debt.sent.Add(uint64(n))
-		}
-	}
-	start := func() {
-		left = 20
-		w.set(read, write, false)
-	}
-	begin = s.loop.NewTimer(aio.Realtime, func() {
+	f := &fileLane{station: s, lane: s.newLane("file"), fd: fd, buf: make([]byte, 1024)}
+	f.w = &watcher{station: s, name: "file", fd: fd}
+	f.begin = s.loop.NewTimer(aio.Realtime, func() {
 		s.called("file")
-		start()
+		f.start()
 	}).Named("file")
-	s.resumers = append(s.resumers, start)
-	s.pausers = append(s.pausers, begin.Del, func() { left = 0 })
+	s.resumers = append(s.resumers, f.start)
+	s.pausers = append(s.pausers, f.begin.Del, func() { f.left = 0 })
 	s.closers = append(s.closers, func() {
-		w.close()
+		f.w.close()
 		s.closeFDs(fd)
 	})
 	return nil
+}
+
+// fileLane is the state of fileStream. It belongs to the home goroutine.
+type fileLane struct {
+	*station
+	lane  *lane
+	w     *watcher
+	fd    int
+	buf   []byte
+	left  int // writes until it is read to its end and begun again
+	begin *aio.Timer
+
+	wrote, got int64
+}
+
+func (f *fileLane) start() {
+	f.left = 20
+	f.w.set(f.read, f.write, false)
+}
+
+func (f *fileLane) read() {
+	n, err := unix.Pread(f.fd, f.buf[:min(int64(len(f.buf)), f.wrote-f.got)], f.got) // older bytes lie behind
+	if f.rep.must("file: read", err) && n > 0 {
+		f.got += int64(n)
+		f.lane.take(f.buf[:n])
+	}
+	if f.left > 0 || f.got != f.wrote {
+		return
+	}
+	f.w.close()
+	f.wrote, f.got = 0, 0 // or the file would grow forever
+	if !f.paused.Load() {
+		f.rep.must("file", f.begin.ModAfter(5*time.Millisecond))
+	}
+}
+
+func (f *fileLane) write() {
+	if f.left--; f.left < 0 {
+		return
+	}
+	b := make([]byte, 1+f.random.IntN(512))
+	f.lane.out.fill(b)
+	n, err := unix.Pwrite(f.fd, b, f.wrote)
+	if f.rep.must("file: write", err) && n == len(b) {
+		f.wrote += int64(n)
+		f.lane.debt.sent.Add(uint64(n))
+	}
 }
