@@ -84,7 +84,7 @@ func TestCloseThenComesAfterPollEnd(t *testing.T) {
 }
 
 // A foreign loop waits for what Query has returned. Poll and Run, which may be called
-// meanwhile, do not call the function.
+// in between, do not call the function.
 func TestCloseThenWaitsForTheForeignLoop(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()

@@ -36,7 +36,7 @@ func NewAIOSource(name string, c *aio.Context) *Source {
 			return true
 		},
 	})
-	s.trusted = true       // each Notify makes it hasty, and there may be many
+	s.trusted = true       // each Notify makes its timeout 0, and there may be many
 	_ = s.SetRecurse(true) // an aio.Context knows how to be polled from its own callbacks
 	return s
 }

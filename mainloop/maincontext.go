@@ -231,11 +231,11 @@ func (m *MainContext) Prepare() (timeout time.Duration, err error) {
 }
 
 func (m *MainContext) prepare(s *Source) {
-	s.hasty = false
+	s.zeroTimeout = false
 	if s.fresh.Load() {
 		s.forget(m)
 	}
-	if !s.sight(m) {
+	if !s.takesPart(m) {
 		s.ready = false
 		return
 	}
@@ -256,8 +256,8 @@ func (m *MainContext) ask(s *Source) {
 	timeout, ready, err := s.funcs.Prepare()
 	m.fail(s, -1, err)
 	s.ready = s.ready || ready
-	s.hasty = timeout == 0 && !ready && err == nil
-	m.limit(s.patient(timeout))
+	s.zeroTimeout = timeout == 0 && !ready && err == nil
+	m.limit(s.limited(timeout))
 }
 
 // forget drops what s was ready for before it was attached.
@@ -270,9 +270,9 @@ func (s *Source) forget(m *MainContext) {
 	}
 }
 
-// sight reports whether s takes part in the turn. A source does not if it has been
+// takesPart reports whether s takes part in the turn. A source does not if it has been
 // detached, even if it is back already, or if it is running and must not be entered again.
-func (s *Source) sight(m *MainContext) bool {
+func (s *Source) takesPart(m *MainContext) bool {
 	return s.ctx.Load() == m && !s.fresh.Load() && (s.running.Load() == 0 || s.recurse.Load())
 }
 
@@ -315,7 +315,7 @@ func (m *MainContext) Query(fds []PollFD) ([]PollFD, error) {
 
 func (s *Source) query(m *MainContext, fds []PollFD, start int) []PollFD {
 	s.queried, s.first, s.last = nil, 0, 0
-	if !s.sight(m) {
+	if !s.takesPart(m) {
 		return fds
 	}
 	s.queried = s.descriptors()
@@ -361,7 +361,7 @@ func (m *MainContext) Check(fds []PollFD) (ready bool, err error) {
 }
 
 func (m *MainContext) check(s *Source, fds []PollFD) {
-	if !s.sight(m) {
+	if !s.takesPart(m) {
 		s.ready = false
 		return
 	}
@@ -387,7 +387,7 @@ func (m *MainContext) check(s *Source, fds []PollFD) {
 			m.fail(s, int(own[i].Fd), unix.EBADF)
 		}
 	}
-	m.fail(s, -1, s.judge())
+	m.fail(s, -1, s.checkRestless())
 }
 
 // Dispatch runs the sources that are ready. One of them may begin another turn:
@@ -410,7 +410,7 @@ func (s *Source) dispatch(m *MainContext) bool {
 		return false
 	}
 	s.ready = false
-	if !s.sight(m) {
+	if !s.takesPart(m) {
 		return false
 	}
 	s.running.Add(1)

@@ -70,9 +70,9 @@ type Source struct {
 
 	// These belong to the owner of the MainContext.
 	ready       bool  // found ready and not dispatched yet
-	trusted     bool  // may be hasty as often as it likes
-	hasty       bool  // its Prepare wanted no wait, and did not say that it is ready
-	restless    int   // in how many turns without a break it was hasty for nothing
+	trusted     bool  // its Prepare may return 0 in any number of turns
+	zeroTimeout bool  // its Prepare has returned 0, and did not say that it is ready
+	zeroTurns   int   // in how many turns in a row it has returned 0 and was not ready
 	queried     []*FD // fds, as of Query
 	place       int   // of the first of them in the turn's descriptors
 	first, last int   // of its dynamic ones
@@ -174,21 +174,21 @@ const (
 	restPeriod  = time.Millisecond // what it has to wait from then on
 )
 
-// patient returns what the loop makes of the timeout that Prepare asks for.
-func (s *Source) patient(timeout time.Duration) time.Duration {
-	if s.hasty && s.restless >= maxRestless {
+// limited returns what the loop makes of the timeout that Prepare asks for.
+func (s *Source) limited(timeout time.Duration) time.Duration {
+	if s.zeroTimeout && s.zeroTurns >= maxRestless {
 		return restPeriod
 	}
 	return timeout
 }
 
-// judge ends Check. It fails once if the source has become restless.
-func (s *Source) judge() error {
-	if s.ready || !s.hasty || s.trusted {
-		s.restless = 0
+// checkRestless ends Check. It fails once if the source has become restless.
+func (s *Source) checkRestless() error {
+	if s.ready || !s.zeroTimeout || s.trusted {
+		s.zeroTurns = 0
 		return nil
 	}
-	if s.restless++; s.restless == maxRestless {
+	if s.zeroTurns++; s.zeroTurns == maxRestless {
 		return ErrRestless
 	}
 	return nil

@@ -35,7 +35,7 @@ func (s *station) scheduled(i int) {
 		d.arrive()
 		runs++
 		s.rep.counts.halves.Add(1)
-		s.nest()
+		s.pollInside()
 	}).Named(d.name)
 	s.producer(func(r *rand.Rand) {
 		for range 1 + r.IntN(8) {
@@ -48,7 +48,7 @@ func (s *station) scheduled(i int) {
 			}
 		}
 	})
-	s.soloists = append(s.soloists, soloist{d, func() {
+	s.singles = append(s.singles, single{d, func() {
 		schedules++
 		s.rep.must(d.name, b.Schedule())
 	}})
@@ -86,7 +86,7 @@ func (s *station) oneShot(i int) {
 			one()
 		}
 	})
-	s.soloists = append(s.soloists, soloist{d, one})
+	s.singles = append(s.singles, single{d, one})
 }
 
 // cancelled is scheduled and cancelled on the home goroutine, and so never runs.
@@ -134,5 +134,5 @@ func mainHalves(s *station, main *mainloop.Loop) {
 		act()
 		main.NotifyEvent()
 	})
-	s.soloists = append(s.soloists, soloist{d, act})
+	s.singles = append(s.singles, single{d, act})
 }

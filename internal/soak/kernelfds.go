@@ -50,7 +50,7 @@ func sums(s *station) error {
 			add(n)
 		})
 	}
-	s.soloists = append(s.soloists, soloist{d, func() { add(1) }})
+	s.singles = append(s.singles, single{d, func() { add(1) }})
 	s.resumers = append(s.resumers, func() { w.set(read, nil, false) })
 	s.closers = append(s.closers, func() {
 		w.close()

@@ -85,7 +85,7 @@ func (b *block) submit(op backend.Operation, want int, then func()) {
 			return
 		}
 		then()
-		b.nest()
+		b.pollInside()
 	})
 	if errors.Is(err, unix.EAGAIN) { // a flood
 		b.debt.sent.Add(^uint64(0))

@@ -29,7 +29,7 @@ func (s *station) notified(i int) error {
 		s.called(d.name)
 		d.arrive()
 		s.rep.counts.notifies.Add(1)
-		s.nest()
+		s.pollInside()
 	})
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (s *station) notified(i int) error {
 			}
 		})
 	}
-	s.soloists = append(s.soloists, soloist{d, set})
+	s.singles = append(s.singles, single{d, set})
 	s.closers = append(s.closers, func() {
 		if s.cfg.fault != faultLeftHandler {
 			s.rep.must(d.name, h.Close())
@@ -96,7 +96,7 @@ func (s *station) doorbell(i int) error {
 		b.publish()
 		b.ring()
 	})
-	s.soloists = append(s.soloists, soloist{b.debt, b.ring})
+	s.singles = append(s.singles, single{b.debt, b.ring})
 	s.closers = append(s.closers, func() {
 		s.rep.must(name, h.Close())
 		s.rep.must(name, n.Close())

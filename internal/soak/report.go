@@ -31,7 +31,7 @@ type report struct {
 
 // counts are the figures of the verdict.
 type counts struct {
-	halves, notifies, calls, timers, bytes, swaps, signals, natives, nested, solos, idle, held, floods atomic.Uint64
+	halves, notifies, calls, timers, bytes, swaps, signals, natives, nested, singles, idle, held, floods atomic.Uint64
 }
 
 func newReport() *report {
@@ -96,7 +96,7 @@ func (v *verdict) line() string {
 		thousands(&c.calls) + " calls", thousands(&c.timers) + " timers",
 		thousands(&c.bytes) + " bytes", thousands(&c.swaps) + " descriptors reused",
 		thousands(&c.signals) + " signals", thousands(&c.natives) + " native operations",
-		thousands(&c.nested) + " nested polls", thousands(&c.solos) + " events to a sleeping loop",
+		thousands(&c.nested) + " nested polls", thousands(&c.singles) + " events to a sleeping loop",
 		thousands(&c.idle) + " calls for nothing", thousands(&c.held) + " files held late",
 		v.vitals.String(), fmt.Sprintf("latest dispatch %.1f ms", v.latest.Seconds()*1000),
 	}

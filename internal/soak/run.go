@@ -280,7 +280,7 @@ func (s *station) serve(ctx context.Context, main *mainloop.Loop, source *mainlo
 func everything(s *station) error {
 	bottomHalves(s)
 	timers(s)
-	for _, add := range []func(*station) error{notifiers, streams, swaps, strangers, natives} {
+	for _, add := range []func(*station) error{notifiers, streams, swaps, otherWatchers, natives} {
 		if err := add(s); err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ func signals(s *station, main *mainloop.Loop) error {
 			kill()
 			time.Sleep(time.Duration(r.IntN(8)) * time.Millisecond)
 		})
-		s.soloists = append(s.soloists, soloist{d, kill})
+		s.singles = append(s.singles, single{d, kill})
 		s.closers = append(s.closers, func() { s.rep.must(d.name, h.Close()) })
 	}
 	return nil

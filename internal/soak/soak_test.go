@@ -56,7 +56,7 @@ func TestSoak(t *testing.T) {
 			"bottom halves": v.counts.halves.Load(), "notifies": v.counts.notifies.Load(),
 			"calls": v.counts.calls.Load(), "timers": v.counts.timers.Load(),
 			"bytes": v.counts.bytes.Load(), "descriptors reused": v.counts.swaps.Load(),
-			"signals": v.counts.signals.Load(), "events to a sleeping loop": v.counts.solos.Load(),
+			"signals": v.counts.signals.Load(), "events to a sleeping loop": v.counts.singles.Load(),
 		} {
 			if n == 0 {
 				t.Errorf("there were no %s", what)

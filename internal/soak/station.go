@@ -41,11 +41,11 @@ type station struct {
 	pausers  []func() // on the home goroutine, at the beginning of each pause
 	helpers  []func() // called again and again until all debts are paid
 	closers  []func() // on the home goroutine, at the end, the last one first
-	soloists []soloist
+	singles  []single
 }
 
-// soloist brings about one event while nothing else happens.
-type soloist struct {
+// single brings about one event while nothing else happens.
+type single struct {
 	debt *debt
 	act  func()
 }
@@ -84,7 +84,7 @@ func (s *station) called(what string) {
 
 // nest polls from within a callback, now and then. The caller does not assume that
 // anything is as it was.
-func (s *station) nest() {
+func (s *station) pollInside() {
 	if s.random.IntN(500) != 0 {
 		return
 	}
@@ -220,14 +220,14 @@ func (s *station) rest() {
 // solo brings about events one by one while nothing else wakes the loop: each of
 // them has to do that by itself, wherever on its way to sleep the loop is.
 func (s *station) solo(r *rand.Rand) {
-	for _, who := range s.soloists {
+	for _, who := range s.singles {
 		end := now() + s.cfg.solo
 		for now() < end && !s.rep.failed() {
 			who.debt.publish()
 			who.act()
 			s.spin(who.debt)
 			s.await(who.debt)
-			s.rep.counts.solos.Add(1)
+			s.rep.counts.singles.Add(1)
 			hesitate(r)
 		}
 	}

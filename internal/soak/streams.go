@@ -155,7 +155,7 @@ func pipeStream(s *station) error {
 	read = func() {
 		l.receive(p[0], buf[:1+s.random.IntN(len(buf))])
 		reader.again(read, nil, false)
-		s.nest()
+		s.pollInside()
 	}
 	s.resumers = append(s.resumers, func() { reader.set(read, nil, false) })
 	s.bursts(l, p[1])
@@ -208,7 +208,7 @@ func socketStream(s *station) error {
 		for l.receive(p[0], buf) {
 		}
 		reader.again(read, nil, true)
-		s.nest()
+		s.pollInside()
 	}
 	s.resumers = append(s.resumers, func() { reader.set(read, nil, true) })
 	s.producer(func(r *rand.Rand) {
@@ -216,7 +216,7 @@ func socketStream(s *station) error {
 			l.send(p[1], 1+r.IntN(8192))
 		}
 	})
-	s.soloists = append(s.soloists, soloist{l.debt, func() {
+	s.singles = append(s.singles, single{l.debt, func() {
 		l.debt.sent.Add(^uint64(0)) // send counts by itself
 		l.send(p[1], 1)
 	}})

@@ -118,7 +118,7 @@ func (m *member) read() {
 	for range m.random.IntN(4) {
 		m.group.members[m.random.IntN(len(m.group.members))].takeOver()
 	}
-	m.nest()
+	m.pollInside()
 }
 
 // deliver ends the wait for m's event.

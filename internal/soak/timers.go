@@ -109,7 +109,7 @@ func (c *clock) expired(a *alarm) {
 	}
 	c.arm(a)
 	c.disturb(c.timers[c.random.IntN(len(c.timers))])
-	c.nest()
+	c.pollInside()
 }
 
 // disturb does something to any timer of the group.
@@ -161,7 +161,7 @@ func (c *clock) fromOutside() {
 		arm(c.distance(r))
 		c.await(d)
 	})
-	c.soloists = append(c.soloists, soloist{d, func() { arm(50 * time.Microsecond) }})
+	c.singles = append(c.singles, single{d, func() { arm(50 * time.Microsecond) }})
 }
 
 // movedClock stops the virtual clock for a moment and moves it forward.

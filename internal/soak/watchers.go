@@ -10,17 +10,17 @@ import (
 	"github.com/aioloop/aioloop/aio"
 )
 
-// strangers are goroutines that open, watch, use and close descriptors, whose
+// otherWatchers are goroutines, not the home goroutine, that open, watch, use and close descriptors, whose
 // numbers go round among them.
-func strangers(s *station) error {
+func otherWatchers(s *station) error {
 	for i := range 3 {
-		s.stranger(i)
+		s.otherWatcher(i)
 	}
 	return nil
 }
 
-func (s *station) stranger(i int) {
-	d := s.newDebt("stranger %d", i)
+func (s *station) otherWatcher(i int) {
+	d := s.newDebt("other goroutine %d", i)
 	s.producer(func(r *rand.Rand) {
 		kind := r.IntN(kinds)
 		p, err := makeKind(kind)
@@ -64,12 +64,12 @@ func (s *station) passing(what string, kind int) {
 	if s.rep.must(what, err) {
 		s.rep.must(what, h.Close())
 	}
-	s.helpless(what)
+	s.watchSilent(what)
 	s.do(what, func() { s.closeFDs(p[:]...) })
 }
 
-// helpless watches a descriptor that is never ready.
-func (s *station) helpless(what string) {
+// watchSilent watches a descriptor that is never ready.
+func (s *station) watchSilent(what string) {
 	p, err := makeKind(0)
 	if !s.rep.must(what, err) {
 		return
