@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 func TestBottomHalvesRunInTheOrderOfScheduling(t *testing.T) {
@@ -225,7 +227,8 @@ func TestBottomHalfIsScheduledUntilItRuns(t *testing.T) {
 // follows: the plain variables would be a race otherwise.
 func TestManyProducersLoseNothing(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		const producers, each = 8, 500
+		const producers = 8
+		each := guest.Few(500)
 		c := newLoop()
 		once := 0
 		var handed, seen [producers]int

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aioloop/aioloop/internal/gate"
 	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 func TestNotifyEndsOnePoll(t *testing.T) {
@@ -111,7 +112,7 @@ func TestOneSleepIsEndedByOneWrite(t *testing.T) {
 // nothing in between but two flags: one lost wake-up and it hangs.
 func TestTrap13_NoLostWakeUp(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		const rounds = 3000
+		rounds := int64(guest.Few(3000))
 		a, b := newLoop(), newLoop()
 		var flagA, flagB atomic.Int64
 		start(t, a)
@@ -187,7 +188,8 @@ func TestTrap13_WorkThatComesWhileTheLoopFallsAsleep(t *testing.T) {
 // answer: a latch that only one side resets would leave the loop asleep.
 func TestTrap15_ProducersAtRandomMoments(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
-		const producers, each = 4, 500
+		const producers = 4
+		each := guest.Few(500)
 		c := newLoop()
 		start(t, c)
 		var group sync.WaitGroup

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 var errCause = errors.New("cause")
@@ -52,7 +54,7 @@ func TestRunOfAnEndedContextReturns(t *testing.T) {
 func TestRunDoesNotMissItsEnd(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
-		for i := range 500 {
+		for i := range guest.Few(500) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var group sync.WaitGroup
 			group.Go(func() {

@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 // docs/scaling.md has the figures of these, and what follows from them.
@@ -156,6 +157,9 @@ func init() {
 func TestMemoryPerContextAndDescriptor(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector has memory of its own")
+	}
+	if guest.Is() {
+		t.Skip("measures what Go takes, which depends on no kernel")
 	}
 	for _, kind := range scaledKinds {
 		t.Run(kind.name, func(t *testing.T) {
