@@ -387,3 +387,18 @@ func TestTimerTooFarAwayToBeCounted(t *testing.T) {
 		far.Del()
 	})
 }
+
+// A timer that runs is progress, whatever waits on the other clocks.
+func TestTimerIsProgressBesideOtherClocks(t *testing.T) {
+	eachClock(t, func(t *testing.T, c *Context, id ClockID) {
+		for _, other := range allClocks {
+			far := c.NewTimer(other, func() { t.Error("it has come") })
+			must(t, far.ModAfter(time.Hour))
+			defer far.Del()
+		}
+		must(t, c.NewTimer(id, func() {}).Mod(-1))
+		if !turn(t, c) {
+			t.Error("the timer is no progress")
+		}
+	})
+}
