@@ -45,7 +45,7 @@ func (v variant) open() (backend.Poller, error) {
 
 func TestConformanceOfVariants(t *testing.T) {
 	for i, v := range variants {
-		if !guest.Runs(i, 3) {
+		if !guest.Runs(i, 6) {
 			continue
 		}
 		t.Run(v.name, func(t *testing.T) { backendtest.TestBriefly(t, v.open) })

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 var (
@@ -21,12 +23,14 @@ type T struct {
 	random *rand.Rand
 }
 
-// Check calls f with checks different inputs. A failure logs the seed of its input.
+// Check calls f with checks different inputs, fewer in a guest of make kernels. A failure
+// logs the seed of its input.
 func Check(t testing.TB, checks int, f func(t *T)) {
 	if *seedFlag != 0 {
 		one(t, *seedFlag, f)
 		return
 	}
+	checks = guest.Few(checks)
 	if *checksFlag > 0 {
 		checks = *checksFlag
 	}
