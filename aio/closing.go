@@ -10,7 +10,7 @@ import (
 // closings are functions that wait until the loop does not use the descriptor of a handler
 // that was closed. That is so when an iteration begins inside no other.
 //
-//	CloseThen ───────▶ waiting ───────▶ settled ───────────▶ called
+//	CloseThen ───────▶ waiting ─────────▶ due ─────────────▶ called
 //	                      │    refresh     │    bottom half    ▲
 //	                      └────────────────┴───────────────────┘
 //	                               Close of the Context
@@ -22,7 +22,7 @@ type closings struct{ list atomic.Pointer[closingList] }
 type closingList struct {
 	sync.Mutex
 	functions []func() // in the order in which their handlers were closed
-	settled   int      // how many of the first ones need not wait any more
+	due       int      // how many of the first ones need not wait any more
 }
 
 // add makes f wait. The caller holds the table's lock.
@@ -37,7 +37,7 @@ func (c *closings) add(f func()) {
 	s.functions = append(s.functions, f)
 }
 
-// waiting reports whether a function is not settled.
+// waiting reports whether a function is not due.
 func (c *closings) waiting() bool {
 	s := c.list.Load()
 	if s == nil {
@@ -45,16 +45,17 @@ func (c *closings) waiting() bool {
 	}
 	s.Lock()
 	defer s.Unlock()
-	return len(s.functions) > s.settled
+	return len(s.functions) > s.due
 }
 
-// settle ends the waiting, and returns for how many functions. There is one that waits.
-func (c *closings) settle() (n int) {
+// endWaiting makes all functions due, and returns for how many that is new. There is one that
+// waits.
+func (c *closings) endWaiting() (n int) {
 	s := c.list.Load()
 	s.Lock()
 	defer s.Unlock()
-	n = len(s.functions) - s.settled
-	s.settled += n
+	n = len(s.functions) - s.due
+	s.due += n
 	return n
 }
 
@@ -76,7 +77,7 @@ func (c *closings) take() (f func()) {
 		return nil
 	}
 	f, s.functions = s.functions[0], s.functions[1:]
-	s.settled = max(s.settled-1, 0)
+	s.due = max(s.due-1, 0)
 	return f
 }
 
@@ -90,10 +91,10 @@ func (c *closings) abandon() {
 	f()
 }
 
-// settleClosings lets the functions of CloseThen run in this iteration, one in each bottom
+// scheduleClosings lets the functions of CloseThen run in this iteration, one in each bottom
 // half. Inside a callback, which may be that of a closed handler, and while a foreign loop
 // waits, they go on waiting.
-func (c *Context) settleClosings() {
+func (c *Context) scheduleClosings() {
 	switch {
 	case !c.closings.waiting():
 		return
@@ -101,7 +102,7 @@ func (c *Context) settleClosings() {
 		c.table.change() // a later refresh comes back to them
 		return
 	}
-	for n := c.closings.settle(); n > 0; n-- {
+	for n := c.closings.endWaiting(); n > 0; n-- {
 		b := c.NewBottomHalf(c.closings.next)
 		b.awaited = true
 		_ = b.Schedule() // it fails if the Context is closed, which calls them itself

@@ -113,11 +113,11 @@ func TestCloseThenWaitsForTheForeignLoop(t *testing.T) {
 
 // Close of the Context calls what waits, all of it even after a panic, and names none of it.
 func TestCloseThenWithoutAnotherIteration(t *testing.T) {
-	for _, settled := range []bool{false, true} {
+	for _, due := range []bool{false, true} {
 		c, err := New(WithBackend(Epoll))
 		must(t, err)
 		var reason any
-		if !settled {
+		if !due {
 			reason = "first"
 		}
 		p, _ := pipe(t)
@@ -127,7 +127,7 @@ func TestCloseThenWithoutAnotherIteration(t *testing.T) {
 		var got []string
 		must(t, first.CloseThen(func() { got = append(got, "first"); panicUnlessNil(reason) }))
 		must(t, second.CloseThen(func() { got = append(got, "second") }))
-		if settled { // and their bottom halves behind one that panics
+		if due { // and their bottom halves behind one that panics
 			must(t, c.ScheduleOnce(func() { panic("before") }))
 			panicOf(func() { turn(t, c) })
 		}

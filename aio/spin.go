@@ -236,7 +236,7 @@ func (c *Context) refresh() {
 	}
 	before := c.spin.handlers
 	count, polled := c.table.view()
-	c.settleClosings()
+	c.scheduleClosings()
 	c.port.changed(count)
 	c.spin.handlers = polled
 	c.spin.blind = len(polled) < int(count)

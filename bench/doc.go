@@ -19,7 +19,7 @@
 //   - Every scenario is closed: the next event is not made before the last one was
 //     handled. So a slow event delays its successors but is not hidden by them,
 //     and what is measured is latency, not how a queue grows.
-//   - Threads that a case needs in a certain place are locked and pinned, and
+//   - Threads that a case needs on a certain CPU are locked and pinned, and
 //     thrown away afterwards. The rows in plain Go keep their goroutines unlocked,
 //     because a locked goroutine is slow to switch to and no program does it
 //     so; instead, all threads of the process are kept on the CPU in question.

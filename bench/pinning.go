@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// place is where a goroutine runs.
-type place int
+// pinning is where a goroutine runs.
+type pinning int
 
 const (
 	// anywhere: not locked to a thread, wherever the schedulers like it.
-	anywhere place = iota
+	anywhere pinning = iota
 	// atHome: on a thread of its own, pinned to the CPU of the loop.
 	atHome
 	// elsewhere: on a thread of its own, pinned to another CPU.
@@ -24,8 +24,8 @@ const (
 // cpus are the CPUs that belong to the places; -1 if there is none.
 type cpus struct{ home, other int }
 
-// of returns the CPU of a place, or why it has none.
-func (c cpus) of(at place) (int, error) {
+// of returns the CPU of a pinning, or why it has none.
+func (c cpus) of(at pinning) (int, error) {
 	switch {
 	case at == atHome && c.home >= 0:
 		return c.home, nil
@@ -75,9 +75,9 @@ func listCPUs(set *unix.CPUSet) (list []int) {
 	return list
 }
 
-// start calls f on a goroutine at a place. A goroutine that was locked stays so
+// start calls f on a goroutine at a pinning. A goroutine that was locked stays so
 // until it ends, and its thread, which is of no use to anybody else, ends with it.
-func (s *fixture) start(at place, f func()) {
+func (s *fixture) start(at pinning, f func()) {
 	go func() {
 		if at != anywhere {
 			runtime.LockOSThread()
@@ -88,7 +88,7 @@ func (s *fixture) start(at place, f func()) {
 }
 
 // pin pins the calling thread, or notes why it can't.
-func (s *fixture) pin(at place) {
+func (s *fixture) pin(at pinning) {
 	cpu, err := s.cpus.of(at)
 	if err == nil {
 		err = setAffinity(0, cpu)

@@ -113,7 +113,7 @@ func isLocked(row string) bool {
 
 // driverOf is where a row is driven in scenarios on one thread. What is not locked is
 // kept at home with all threads of the process instead, see fixture.confine.
-func driverOf(row string) place {
+func driverOf(row string) pinning {
 	if isLocked(row) {
 		return atHome
 	}
@@ -180,7 +180,7 @@ func openLoop(row string, home cpus, opts ...aio.Option) (*aio.Context, error) {
 // waker sets up a row: something that can be woken through any of n slots, and
 // then calls handle with the slot's number. It returns the function that wakes,
 // which any goroutine may call. A slot is used again only after its answer.
-func (s *fixture) waker(row string, at place, n int, handle func(slot int), opts ...aio.Option) (wake func(slot int), err error) {
+func (s *fixture) waker(row string, at pinning, n int, handle func(slot int), opts ...aio.Option) (wake func(slot int), err error) {
 	switch row {
 	case GoroutineChannel:
 		return s.channelWaker(n, handle), nil
@@ -191,7 +191,7 @@ func (s *fixture) waker(row string, at place, n int, handle func(slot int), opts
 }
 
 // loopWaker is a Context with a bottom half for each slot.
-func (s *fixture) loopWaker(row string, at place, n int, handle func(int), opts []aio.Option) (func(int), error) {
+func (s *fixture) loopWaker(row string, at pinning, n int, handle func(int), opts []aio.Option) (func(int), error) {
 	loop, err := openLoop(row, s.cpus, opts...)
 	if err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ func mainloopCase(row, pinned string) testCase {
 }
 
 // mainloopWaker is loopWaker with a single slot and a main loop around it.
-func (s *fixture) mainloopWaker(row string, at place, handle func(int)) (func(int), error) {
+func (s *fixture) mainloopWaker(row string, at pinning, handle func(int)) (func(int), error) {
 	loop, err := openLoop(row, s.cpus)
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ func pingpongCase(row, pinned string) testCase {
 	return c
 }
 
-func pingpongSetup(s *fixture, row string, at place) (runFunc, error) {
+func pingpongSetup(s *fixture, row string, at pinning) (runFunc, error) {
 	if at == atHome && !isLocked(row) {
 		s.confine()
 	}

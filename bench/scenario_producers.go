@@ -73,7 +73,7 @@ type caller struct {
 	_      [64]byte
 }
 
-func producersSetup(s *fixture, row string, at place, n int) (runFunc, error) {
+func producersSetup(s *fixture, row string, at pinning, n int) (runFunc, error) {
 	c := &producers{fixture: s, callers: make([]caller, n)}
 	for i := range c.callers {
 		c.callers[i] = caller{answer: make(chan struct{}, 1), begin: make(chan budget, 1), done: make(chan int64, 1)}

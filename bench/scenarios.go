@@ -45,7 +45,7 @@ type testCase struct {
 	again [][]param
 
 	// driver is where setup and run are called.
-	driver place
+	driver pinning
 	// aside is set if the driver is not part of what is measured: its CPU time is
 	// subtracted.
 	aside bool

@@ -160,7 +160,7 @@ func (m *MainContext) insert(s *Source, priority int) error {
 	if m.owner.Load() == closed {
 		return ErrClosed
 	}
-	m.place(m.sources, s, priority)
+	m.enlist(m.sources, s, priority)
 	return nil
 }
 
@@ -169,11 +169,11 @@ func (m *MainContext) insert(s *Source, priority int) error {
 func (m *MainContext) move(s *Source, priority int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.place(m.without(s), s, priority)
+	m.enlist(m.without(s), s, priority)
 }
 
-// place adds s to others, behind those of the same priority. The caller holds mu.
-func (m *MainContext) place(others []attached, s *Source, priority int) {
+// enlist adds s to others, behind those of the same priority. The caller holds mu.
+func (m *MainContext) enlist(others []attached, s *Source, priority int) {
 	m.serial++
 	m.sources = append(slices.Clone(others), attached{s, priority, m.serial})
 	slices.SortFunc(m.sources, func(a, b attached) int {
@@ -319,7 +319,7 @@ func (s *Source) query(m *MainContext, fds []PollFD, start int) []PollFD {
 		return fds
 	}
 	s.queried = s.descriptors()
-	s.place = len(fds) - start
+	s.offset = len(fds) - start
 	for _, f := range s.queried {
 		fds = append(fds, f.query())
 	}
@@ -366,7 +366,7 @@ func (m *MainContext) check(s *Source, fds []PollFD) {
 		return
 	}
 	for i, f := range s.queried {
-		f.revents = fds[s.place+i].Revents
+		f.revents = fds[s.offset+i].Revents
 		if f.revents&unix.POLLNVAL != 0 {
 			f.bad.Store(true)
 			m.fail(s, f.fd, unix.EBADF)

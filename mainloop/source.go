@@ -74,7 +74,7 @@ type Source struct {
 	zeroTimeout bool  // its Prepare has returned 0, and did not say that it is ready
 	zeroTurns   int   // in how many turns in a row it has returned 0 and was not ready
 	queried     []*FD // fds, as of Query
-	place       int   // of the first of them in the turn's descriptors
+	offset      int   // of the first of them in the turn's descriptors
 	first, last int   // of its dynamic ones
 }
 

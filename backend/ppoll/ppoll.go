@@ -33,15 +33,15 @@ type Poller struct {
 	set  []unix.PollFd // what ppoll is given
 	keys []fdtable.Key // the registration of each member of set
 	next int           // where the next scan starts, so that none is starved
-	hand int           // the place in front that the next one is moved to
+	hand int           // the index in front that the next one is moved to
 
 	version uint64 // counts changes of set
 	queried uint64 // the version that Query has handed out
 }
 
-// member is a slot's place in the poll set.
+// member is a slot's index in the poll set.
 type member struct {
-	place   int32 // index in set, valid if inSet
+	index   int32 // index in set, valid if inSet
 	inSet   bool  // false before Wait has seen the slot
 	changed bool  // already listed in changed
 }
@@ -147,23 +147,23 @@ func (p *Poller) apply(i uint32, s *fdtable.Slot[member]) {
 		p.table.Free(i)
 		return
 	case !s.X.inSet:
-		s.X.place, s.X.inSet = int32(len(p.set)), true
+		s.X.index, s.X.inSet = int32(len(p.set)), true
 		p.set = append(p.set, unix.PollFd{})
 		p.keys = append(p.keys, fdtable.Key{})
 	}
 	events := int16(s.Events &^ backend.Edge)
-	p.set[s.X.place] = unix.PollFd{Fd: s.FD, Events: events}
-	p.keys[s.X.place] = p.table.KeyAt(i)
+	p.set[s.X.index] = unix.PollFd{Fd: s.FD, Events: events}
+	p.keys[s.X.index] = p.table.KeyAt(i)
 }
 
-// evict fills a removed member's place with the last one.
+// evict fills a removed member's index with the last one.
 func (p *Poller) evict(s *fdtable.Slot[member]) {
 	if !s.X.inSet {
 		return
 	}
-	place, last := s.X.place, len(p.set)-1
-	p.set[place], p.keys[place] = p.set[last], p.keys[last]
-	p.table.At(p.keys[place].Index).X.place = place
+	index, last := s.X.index, len(p.set)-1
+	p.set[index], p.keys[index] = p.set[last], p.keys[last]
+	p.table.At(p.keys[index].Index).X.index = index
 	p.set, p.keys = p.set[:last], p.keys[:last]
 }
 
@@ -210,8 +210,8 @@ func (p *Poller) bringForward(i int) {
 	p.hand = (j + 1) % front
 	p.set[i], p.set[j] = p.set[j], p.set[i]
 	p.keys[i], p.keys[j] = p.keys[j], p.keys[i]
-	p.table.At(p.keys[i].Index).X.place = int32(i)
-	p.table.At(p.keys[j].Index).X.place = int32(j)
+	p.table.At(p.keys[i].Index).X.index = int32(i)
+	p.table.At(p.keys[j].Index).X.index = int32(j)
 	p.version++
 }
 

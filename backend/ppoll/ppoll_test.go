@@ -51,7 +51,7 @@ func inSet(t *testing.T, p *Poller, want ...int) {
 	for i := range p.set {
 		got = append(got, int(p.set[i].Fd))
 		s := p.table.Get(p.keys[i])
-		if s == nil || int(s.X.place) != i || s.FD != p.set[i].Fd {
+		if s == nil || int(s.X.index) != i || s.FD != p.set[i].Fd {
 			t.Errorf("place %d of the set is not its slot's: %+v", i, s)
 		}
 	}
@@ -153,7 +153,7 @@ func TestTheBusyComeForward(t *testing.T) {
 			t.Fatalf("%d events, %v, %+v; want tag %d", n, err, ready[0], i)
 		}
 		for place, k := range p.keys {
-			if s := p.table.Get(k); int(s.X.place) != place || p.set[place].Fd != s.FD {
+			if s := p.table.Get(k); int(s.X.index) != place || p.set[place].Fd != s.FD {
 				t.Fatalf("place %d is muddled: %+v", place, s)
 			} else if s.Tag == backend.Tag(i) && place >= front {
 				t.Fatalf("tag %d, which had an event, has place %d", i, place)

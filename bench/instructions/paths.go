@@ -19,7 +19,7 @@ type path struct {
 	name    string
 	backend aio.Backend
 	mode    aio.Mode
-	prepare func(*place) func(n int) error
+	prepare func(*fixture) func(n int) error
 }
 
 var paths = slices.Concat(
@@ -34,15 +34,15 @@ var paths = slices.Concat(
 )
 
 // on makes a path of each backend.
-func on(mode aio.Mode, name string, prepare func(*place) func(n int) error, backends ...aio.Backend) (all []path) {
+func on(mode aio.Mode, name string, prepare func(*fixture) func(n int) error, backends ...aio.Backend) (all []path) {
 	for _, b := range backends {
 		all = append(all, path{name + ", " + b.String(), b, mode, prepare})
 	}
 	return all
 }
 
-// place is where a path is gone through.
-type place struct {
+// fixture is where a path is gone through.
+type fixture struct {
 	path *path
 	ends []func()
 }
@@ -59,7 +59,7 @@ func runPath(name string, n int) (status int) {
 }
 
 func (p *path) run(n int) (status int) {
-	here := &place{path: p}
+	here := &fixture{path: p}
 	defer func() {
 		switch v := recover().(type) {
 		case nil:
@@ -94,7 +94,7 @@ func check(err error) {
 }
 
 // loop opens a Context that this goroutine drives.
-func (p *place) loop() *aio.Context {
+func (p *fixture) loop() *aio.Context {
 	c, err := aio.New(aio.WithBackend(p.path.backend), aio.WithMode(p.path.mode))
 	check(err)
 	p.ends = append(p.ends, func() { check(c.Close()) })
@@ -104,7 +104,7 @@ func (p *place) loop() *aio.Context {
 }
 
 // running opens a Context that a goroutine of its own drives.
-func (p *place) running() *aio.Context {
+func (p *fixture) running() *aio.Context {
 	c, err := aio.New(aio.WithBackend(p.path.backend), aio.WithMode(p.path.mode))
 	check(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -132,12 +132,12 @@ func turns(c *aio.Context, begin func() error) func(n int) error {
 	}
 }
 
-func scheduleAndRun(p *place) func(n int) error {
+func scheduleAndRun(p *fixture) func(n int) error {
 	c := p.loop()
 	return turns(c, c.NewBottomHalf(func() {}).Schedule)
 }
 
-func notifyAwake(p *place) func(n int) error {
+func notifyAwake(p *fixture) func(n int) error {
 	c := p.loop()
 	return func(n int) error {
 		for range 100 * n {
@@ -147,14 +147,14 @@ func notifyAwake(p *place) func(n int) error {
 	}
 }
 
-func timerRun(p *place) func(n int) error {
+func timerRun(p *fixture) func(n int) error {
 	c := p.loop()
 	timer := c.NewTimer(aio.Realtime, func() {})
 	return turns(c, func() error { return timer.Mod(0) })
 }
 
 // timerAmongMany puts off one timer after the other, which is what time-outs do.
-func timerAmongMany(p *place) func(n int) error {
+func timerAmongMany(p *fixture) func(n int) error {
 	c := p.loop()
 	timers := make([]*aio.Timer, 1000)
 	for i := range timers {
@@ -176,7 +176,7 @@ func timerAmongMany(p *place) func(n int) error {
 	}
 }
 
-func setNotifier(p *place) func(n int) error {
+func setNotifier(p *fixture) func(n int) error {
 	c := p.loop()
 	n, err := aio.NewEventNotifier()
 	check(err)
@@ -188,7 +188,7 @@ func setNotifier(p *place) func(n int) error {
 	return turns(c, n.Set)
 }
 
-func levelTriggered(p *place) func(n int) error {
+func levelTriggered(p *fixture) func(n int) error {
 	c := p.loop()
 	n, err := aio.NewEventNotifier()
 	check(err)
@@ -201,7 +201,7 @@ func levelTriggered(p *place) func(n int) error {
 }
 
 // pingpong is one round trip of two loops.
-func pingpong(p *place) func(n int) error {
+func pingpong(p *fixture) func(n int) error {
 	ping, pong := p.running(), p.running()
 	return func(n int) error {
 		over := make(chan struct{})
@@ -222,7 +222,7 @@ func pingpong(p *place) func(n int) error {
 	}
 }
 
-func doParked(p *place) func(n int) error {
+func doParked(p *fixture) func(n int) error {
 	c := p.running()
 	return func(n int) error {
 		for range n {

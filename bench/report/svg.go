@@ -88,7 +88,7 @@ func (d *drawing) picture(p *picture) {
 }
 
 func (d *drawing) panel(p *picture, panel *panel, width float64) {
-	place := func(points []point) []point {
+	toCanvas := func(points []point) []point {
 		placed := slices.Clone(points)
 		for i, pt := range points {
 			placed[i] = point{(pt.x - p.xMin) / (p.xMax - p.xMin) * width, panelHeight * (1 - p.y.share(pt.y))}
@@ -99,18 +99,18 @@ func (d *drawing) panel(p *picture, panel *panel, width float64) {
 	d.text("start", 8-panelLeft, -10, p.yLabel)
 	d.text("mid", width/2, panelHeight+36, p.xLabel)
 	for _, t := range p.y.ticks {
-		y := place([]point{{p.xMin, t.at}})[0].y
+		y := toCanvas([]point{{p.xMin, t.at}})[0].y
 		d.printf(`<path class="grid" d="M0 %.1fH%.1f"/>`, y, width)
 		d.text("end", -6, y+4, t.label)
 	}
 	for _, t := range p.xTicks {
-		x := place([]point{{t.at, 0}})[0].x
+		x := toCanvas([]point{{t.at, 0}})[0].x
 		d.printf(`<path class="grid" d="M%.1f 0V%d"/>`, x, panelHeight)
 		d.text("mid", x, panelHeight+17, t.label)
 	}
 	for _, row := range p.rows {
 		if c, ok := panel.curves[row]; ok {
-			d.curve(p.looks[row], curve{place(c.line), place(c.marks)})
+			d.curve(p.looks[row], curve{toCanvas(c.line), toCanvas(c.marks)})
 		}
 	}
 }

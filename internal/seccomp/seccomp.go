@@ -76,15 +76,15 @@ func Install(program []unix.SockFilter) error {
 // quotes, of those rows that have an x in the named column. The table is the one
 // whose header begins with "system call".
 func Column(markdown, column string) (names []string) {
-	place := -1
+	at := -1
 	for line := range strings.Lines(markdown) {
 		cells := cellsOf(line)
 		switch {
 		case len(cells) == 0:
-			place = -1
+			at = -1
 		case cells[0] == "system call":
-			place = slices.Index(cells, column)
-		case place > 0 && place < len(cells) && cells[place] == "x":
+			at = slices.Index(cells, column)
+		case at > 0 && at < len(cells) && cells[at] == "x":
 			names = append(names, strings.Trim(cells[0], "`"))
 		}
 	}
