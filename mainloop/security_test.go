@@ -22,28 +22,58 @@ import (
 // processes that block SIGALRM from their beginning.
 
 const (
-	securityDoc = "../docs/security.md"
-	securityEnv = "AIOLOOP_TEST_SECURITY" // which child, or what it may call
-	listChild   = "list"
-	openChild   = "open"
+	securityDoc  = "../docs/security.md"
+	securityEnv  = "AIOLOOP_TEST_SECURITY" // which child, or what it may call
+	listChild    = "list"
+	openChild    = "open"
+	startChild   = "start:"  // and what a program may call that starts under the filter
+	startedChild = "started" // what it is then
 )
 
-// inherited is what this process has got from its parent; its children get it as well.
-var inherited = leak.Inherited()
+// inherited is what this process has got from its parent; its children get it as well. It is
+// not known under the filter.
+var inherited = func() []string {
+	if os.Getenv(securityEnv) == startedChild {
+		return nil
+	}
+	return leak.Inherited()
+}()
 
 // securityChild is called by TestMain.
 func securityChild() {
-	switch what := os.Getenv(securityEnv); what {
-	case "":
+	nothing := func() error { return nil }
+	what := os.Getenv(securityEnv)
+	calls, start := strings.CutPrefix(what, startChild)
+	switch {
+	case what == "":
 		return
-	case listChild:
+	case what == listChild:
 		fmt.Println(strings.Join(inherited, "\n"))
-	case openChild:
-		exitWith(startAlarm(func() error { return nil }, listed))
+	case what == openChild:
+		exitWith(startAlarm(sendAlarm, listed))
+	case what == startedChild:
+		exitWith(startAlarm(nothing, nothing))
+	case start:
+		exitWith(startAlarm(func() error { return startUnder(calls) }, nothing))
 	default:
-		exitWith(startAlarm(func() error { return seccomp.Allow(strings.Split(what, ",")) }, func() error { return nil }))
+		exitWith(startAlarm(func() error { return errors.Join(sendAlarm(), seccomp.Allow(strings.Split(calls, ","))) }, nothing))
 	}
 	unix.Exit(0)
+}
+
+// sendAlarm sends this process a SIGALRM, which stays pending.
+func sendAlarm() error { return unix.Kill(os.Getpid(), syscall.SIGALRM) }
+
+// startUnder starts the program again under the filter: Go's own poller and threads are made
+// under it too.
+func startUnder(calls string) error {
+	if err := errors.Join(sendAlarm(), os.Setenv(securityEnv, startedChild)); err != nil {
+		return err
+	}
+	if err := seccomp.Allow(append(strings.Split(calls, ","), seccomp.Start...)); err != nil {
+		return err
+	}
+	return unix.Exec("/proc/self/exe", os.Args, os.Environ())
 }
 
 func exitWith(err error) {
@@ -53,12 +83,10 @@ func exitWith(err error) {
 	}
 }
 
-// startAlarm runs a Loop that gets SIGALRM from a signalfd and SIGUSR1 from os/signal.
-func startAlarm(before, meanwhile func() error) error {
+// startAlarm runs a Loop that gets SIGALRM from a signalfd and SIGUSR1 from os/signal. before
+// is called while SIGALRM is blocked, and during when the signals are handled.
+func startAlarm(before, during func() error) error {
 	if err := ReexecBlocked(syscall.SIGALRM); err != nil {
-		return err
-	}
-	if err := unix.Kill(os.Getpid(), syscall.SIGALRM); err != nil { // stays pending
 		return err
 	}
 	if err := before(); err != nil {
@@ -75,7 +103,7 @@ func startAlarm(before, meanwhile func() error) error {
 	})
 	done := errors.New("done")
 	user, err2 := l.Signals().Handle(syscall.SIGUSR1, func(SignalInfo) { l.Shutdown(done) })
-	if err := errors.Join(err1, err2, meanwhile()); err != nil {
+	if err := errors.Join(err1, err2, during()); err != nil {
 		return err
 	}
 	if mode, why := l.Signals().Mode(syscall.SIGALRM); mode != SignalFD {
@@ -121,8 +149,11 @@ func TestSeccompProfileOfSignals(t *testing.T) {
 	}
 	below := append(seccomp.Column(string(doc), "runtime"), seccomp.Column(string(doc), "ppoll")...)
 	own := slices.DeleteFunc(seccomp.Column(string(doc), "mainloop"), func(c string) bool { return slices.Contains(below, c) })
-	if out, err := child(strings.Join(append(below, own...), ",")); err != nil {
-		t.Fatalf("with the calls of %s: %v\n%s", securityDoc, err, out)
+	all := strings.Join(append(below, own...), ",")
+	for _, what := range []string{all, startChild + all} {
+		if out, err := child(what); err != nil {
+			t.Fatalf("with the calls of %s: %v\n%s", securityDoc, err, out)
+		}
 	}
 	for i, call := range own {
 		out, err := child(strings.Join(append(slices.Clone(below), slices.Delete(slices.Clone(own), i, i+1)...), ","))
