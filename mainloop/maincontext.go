@@ -148,7 +148,7 @@ func (m *MainContext) Close() error {
 	sources := m.sources
 	m.mu.Unlock()
 	for _, a := range sources {
-		a.source.Destroy()
+		a.source.destroyIn(m)
 	}
 	return m.notifier.Close()
 }

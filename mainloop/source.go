@@ -235,9 +235,21 @@ func (s *Source) detach() {
 // function of the source but Finalize is called afterwards; elsewhere one may be
 // running at this moment. A second call does nothing.
 func (s *Source) Destroy() {
+	_ = s.change(s.destroy)
+	s.finalize()
+}
+
+func (s *Source) destroy() {
+	s.detach()
+	s.destroyed.Store(true)
+}
+
+// destroyIn is Destroy, unless the source has left m in the meantime.
+func (s *Source) destroyIn(m *MainContext) {
 	_ = s.change(func() {
-		s.detach()
-		s.destroyed.Store(true)
+		if s.ctx.Load() == m {
+			s.destroy()
+		}
 	})
 	s.finalize()
 }

@@ -3,6 +3,7 @@ package mainloop
 import (
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestSetPriorityOfClosing changes the priority at the point where Close refuses new
@@ -33,5 +34,24 @@ func TestSetPriorityOfClosing(t *testing.T) {
 	}
 	if n := finalized.Load(); n != 1 {
 		t.Errorf("Finalize was called %d times", n)
+	}
+}
+
+// A source that has moved to another MainContext while Close destroys the sources lives on.
+func TestCloseSparesASourceThatHasMoved(t *testing.T) {
+	from, to := openMain(t), openMain(t)
+	var mover *Source
+	openSource(t, from, "first", Funcs{Finalize: func() {
+		must(t, mover.Detach())
+		must(t, mover.Attach(to))
+	}})
+	ran := 0
+	mover = openSource(t, from, "mover", Funcs{
+		Prepare:  func() (time.Duration, bool, error) { return 0, ran == 0, nil },
+		Dispatch: func() bool { ran++; return true },
+	})
+	must(t, from.Close())
+	if block(t, to); ran != 1 {
+		t.Errorf("the source ran %d times", ran)
 	}
 }
