@@ -196,6 +196,38 @@ func ExampleContext_Watch() {
 	// "orld"
 }
 
+// Another goroutine closes a handler. The descriptor is closed when the loop does not use it any more.
+func ExampleHandler_CloseThen() {
+	loop, err := aio.New()
+	if err != nil {
+		log.Fatal(err)
+	}
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
+		log.Fatal(err)
+	}
+	defer unix.Close(pipe[1])
+	handler, err := loop.Watch(pipe[0], aio.Callbacks{Read: func() {}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() {
+		loop.Run(ctx)
+		ended <- loop.Close()
+	}()
+
+	handler.CloseThen(func() {
+		fmt.Println("closed:", unix.Close(pipe[0]))
+		cancel()
+	})
+	fmt.Println(<-ended)
+	// Output:
+	// closed: <nil>
+	// <nil>
+}
+
 // Timers run in the order of their deadlines.
 func ExampleTimer() {
 	loop, err := aio.New()
