@@ -16,7 +16,7 @@ help: ## list what can be made
 ## RUN results for make performance instead of a new run
 ## COUNT repetitions for make stress (default: 200)
 ## KERNEL kernels for make kernels, for example 5.10,7 (default: all of kernels.json)
-## SHORT 1: make kernels with the oldest, the newest and one more
+## SHORT 1: make kernels with the oldest and the newest
 ## PACKAGES for make kernels, for example aio,backend/epoll (default: all that can run there)
 ## REPLAY 1: make kernels prints the table of what the last runs have left behind
 ## RENEW 1: make instructions writes its baseline anew
