@@ -55,10 +55,10 @@ type Poller struct {
 	ended   []uint32                // slots whose multishot request an overflow has ended, the oldest first
 
 	// These are used by the home goroutine alone.
-	refused  error // EBUSY or EAGAIN, if that was the result of the last enter
-	refusals int   // how many in a row
-	// SQTaskrun if the last enter has left this flag, of deferred work, and no completion.
-	stale uint32
+	refused  error  // EBUSY or EAGAIN, if that was the result of the last enter
+	refusals int    // how many in a row
+	vain     int    // enters in a row that have left the flag of deferred work, and no completion
+	stale    uint32 // SQTaskrun, if that flag is not believed any more
 
 	ops   operations // used by the home goroutine alone
 	timer timer      // the same
@@ -349,12 +349,26 @@ func (p *Poller) submit() error {
 	}
 }
 
+// believed is how many enters in a row may be in vain because of new work, which has come
+// after the kernel looked: the next enter does it.
+const believed = 16
+
+// doubt decides after an enter whether the flag of deferred work is stale, see Peek.
+func (p *Poller) doubt() {
+	switch {
+	case !p.ring.WorkPending() || p.ring.Peek() != nil:
+		p.vain, p.stale = 0, 0
+	case p.vain < believed:
+		p.vain++
+	default:
+		p.stale = uring.SQTaskrun
+	}
+}
+
 // entered says which results of io_uring_enter(2) are failures.
 func (p *Poller) entered(err error) error {
 	p.refused = nil
-	if p.stale = 0; p.ring.WorkPending() && p.ring.Peek() == nil {
-		p.stale = uring.SQTaskrun
-	}
+	p.doubt()
 	switch err {
 	case nil:
 		return nil
