@@ -266,12 +266,22 @@ func (m *runner) accelerators(ctx context.Context, chosen []kernel, images map[s
 	}
 }
 
-// bootAll runs the guests, a few at a time, and returns what came of them in order.
+// bootAll runs the guests, a few at a time, and returns what came of them in order. Those of
+// another architecture are the slowest, and begin.
 func (m *runner) bootAll(ctx context.Context, chosen []kernel, images map[string]string) []*result {
 	results := make([]*result, len(chosen))
 	var all sync.WaitGroup
 	slots := make(chan struct{}, max(1, m.jobs))
+	var order []int
 	for i, k := range chosen {
+		if k.Arch == hostArch {
+			order = append(order, i)
+		} else {
+			order = append([]int{i}, order...)
+		}
+	}
+	for _, i := range order {
+		k := chosen[i]
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
