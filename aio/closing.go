@@ -37,26 +37,23 @@ func (c *closings) add(f func()) {
 	s.functions = append(s.functions, f)
 }
 
-// waiting reports whether a function is not due.
-func (c *closings) waiting() bool {
+// waiting returns how many functions are not due.
+func (c *closings) waiting() int {
 	s := c.list.Load()
 	if s == nil {
-		return false
+		return 0
 	}
 	s.Lock()
 	defer s.Unlock()
-	return len(s.functions) > s.due
+	return len(s.functions) - s.due
 }
 
-// endWaiting makes all functions due, and returns for how many that is new. There is one that
-// waits.
-func (c *closings) endWaiting() (n int) {
+// makeDue ends the waiting of the first n that wait.
+func (c *closings) makeDue(n int) {
 	s := c.list.Load()
 	s.Lock()
 	defer s.Unlock()
-	n = len(s.functions) - s.due
 	s.due += n
-	return n
 }
 
 // next calls one function.
@@ -95,14 +92,16 @@ func (c *closings) abandon() {
 // half. Inside a callback, which may be that of a closed handler, and while a foreign loop
 // waits, they go on waiting.
 func (c *Context) scheduleClosings() {
+	n := c.closings.waiting()
 	switch {
-	case !c.closings.waiting():
+	case n == 0:
 		return
 	case c.running.nested(&c.home) || c.turn.foreign():
 		c.table.change() // a later refresh comes back to them
 		return
 	}
-	for n := c.closings.endWaiting(); n > 0; n-- {
+	c.closings.makeDue(n)
+	for range n {
 		b := c.NewBottomHalf(c.closings.next)
 		b.awaited = true
 		_ = b.Schedule() // it fails if the Context is closed, which calls them itself

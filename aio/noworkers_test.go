@@ -24,8 +24,8 @@ const cgroupPids = "/sys/fs/cgroup/pids"
 var errNoCgroup = errors.New("skipped: no cgroup of pids that can be written to")
 
 // Trap 38: a native operation in a container that may start no more threads (pids.max,
-// TasksMax=) completes, and with EAGAIN. Kernels before the summer of 2024 go on trying: it
-// completes when a thread may be started.
+// TasksMax=) completes, and with EAGAIN. Old kernels go on trying: it completes when a
+// thread may be started.
 func TestTrap38_OperationWithoutAWorkerThread(t *testing.T) {
 	for _, m := range []Mode{ModeThread, ModePark} {
 		t.Run(m.String(), func(t *testing.T) {

@@ -40,8 +40,8 @@ func (o *operations) underWay() bool { return o.inFlight > 0 }
 // op.Buf belongs to the operation until then.
 //
 // done gets EAGAIN if the kernel cannot make a worker thread for the operation within a
-// second: raise pids.max (TasksMax= in systemd). Linux before 6.11, and stable releases from
-// before August 2024, do not give up: done is called when the kernel can make one.
+// second: raise pids.max (TasksMax= in systemd). Older kernels do not give up: there done is
+// called when the kernel can make one (tried on 5.10.223; 6.1.176 gives up).
 //
 // It fails with errors.ErrUnsupported on a backend that only reports readiness: of the
 // three only io_uring runs operations.

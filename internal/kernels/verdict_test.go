@@ -10,7 +10,7 @@ import (
 	"github.com/aioloop/aioloop/internal/kernels/protocol"
 )
 
-// guest returns the result of a kernel on which the tests ended as said.
+// guestOf returns the result of a kernel on which the tests ended as said.
 func guestOf(name string, k kernel, outcomes map[string]string) *result {
 	k.Name = name
 	c := booted().say(protocol.Begin, "aio")
