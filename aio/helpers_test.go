@@ -88,6 +88,16 @@ var ringMissing = sync.OnceValue(func() error {
 
 func newLoopOn(t testing.TB, b Backend, opts ...Option) *Context {
 	t.Helper()
+	c := openLoop(t, b, opts...)
+	if c.port.parker != nil {
+		eventually(t, "the watcher waits", watchersWait)
+	}
+	return c
+}
+
+// openLoop is newLoopOn for one of many: it does not look at all goroutines.
+func openLoop(t testing.TB, b Backend, opts ...Option) *Context {
+	t.Helper()
 	c, err := New(append([]Option{WithBackend(b)}, opts...)...)
 	if b == IOUring && errors.Is(err, backend.ErrUnavailable) {
 		t.Skip(err)
@@ -96,9 +106,6 @@ func newLoopOn(t testing.TB, b Backend, opts ...Option) *Context {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closeLoop(t, c) })
-	if c.port.parker != nil {
-		eventually(t, "the watcher waits", watchersWait)
-	}
 	return c
 }
 

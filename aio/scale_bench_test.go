@@ -58,7 +58,7 @@ type ring struct {
 func newRing(b testing.TB, n int, backend Backend, mode Mode) *ring {
 	r := &ring{loops: make([]*Context, n)}
 	for i := range r.loops {
-		r.loops[i] = newLoopOn(b, backend, WithMode(mode))
+		r.loops[i] = openLoop(b, backend, WithMode(mode))
 		start(b, r.loops[i])
 	}
 	for _, c := range r.loops {

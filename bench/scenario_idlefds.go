@@ -50,11 +50,13 @@ const manyIdle = 100_000
 // program, the kernel's share not counted.
 const bytesPerFD = "bytes/fd"
 
+func idleParam(n int) param { return param{"idle_fds", fmt.Sprint(n)} }
+
 func idleFDsGroups() []group {
 	counts, note := idleCountsHere()
 	var groups []group
 	for _, n := range counts {
-		p := param{"idle_fds", fmt.Sprint(n)}
+		p := idleParam(n)
 		g := group{scenario: "idle-fds", label: "idle_fds=" + p.value, took: 600 * time.Millisecond}
 		g.full = !slices.Contains(quickIdle, n)
 		for _, row := range append(Backends(), Netpoller) {
