@@ -43,7 +43,11 @@ func (p *Poller) handOver() error {
 		if err != nil || complete && p.ring.Queued() == 0 && !p.ring.Pending() {
 			return err
 		}
-		if err := p.submit(); err != nil || p.refused == nil || p.ring.Peek() != nil {
+		err = p.submit()
+		if err == nil && p.refused == nil && p.ring.Queued() > 0 {
+			p.refused = unix.EINTR // one signal after the other
+		}
+		if err != nil || p.refused == nil || p.ring.Peek() != nil {
 			return err
 		}
 		if err := p.endure(backend.Forever); err != nil {
