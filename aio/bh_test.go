@@ -1,7 +1,9 @@
 package aio
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -335,4 +337,57 @@ func TestCancelAndScheduleKeepThePlace(t *testing.T) {
 		turn(t, c)
 		ran.expect(t, "a", "b")
 	})
+}
+
+// What callbacks schedule on the home goroutine takes a shorter way than what others
+// schedule, and does not overtake it: neither what is in the queue nor what lies behind a gap.
+func TestCallbacksKeepTheOrderWithOthers(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		half := func(name string) *BottomHalf { return c.NewBottomHalf(ran.note(name)) }
+		elsewhere := func(b *BottomHalf) {
+			done := make(chan error)
+			go func() { done <- b.Schedule() }()
+			must(t, <-done)
+		}
+		turnWith(t, c, func() {
+			must(t, half("a").Schedule())
+			elsewhere(half("b"))
+			must(t, half("c").Schedule())
+			elsewhere(half("d"))
+		})
+		turn(t, c)
+		ran.expect(t, "a", "b", "c", "d")
+
+		var close func()
+		turnWith(t, c, func() {
+			must(t, half("before").Schedule())
+			must(t, half("older").Schedule())
+			close = gap(c, half("newer"))
+			must(t, half("newest").Schedule())
+		})
+		close()
+		turn(t, c)
+		ran.expect(t, "before", "older", "newer", "newest")
+	})
+}
+
+// turnWith is an iteration in which f is called as a bottom half.
+func turnWith(t *testing.T, c *Context, f func()) {
+	t.Helper()
+	must(t, c.ScheduleOnce(f))
+	turn(t, c)
+}
+
+// What a callback has scheduled last is a leak like any other, wherever Close is called.
+func TestWhatACallbackSchedulesIsALeak(t *testing.T) {
+	c := newLoopOn(t, Ppoll, WithMode(ModeThread))
+	turnWith(t, c, func() { must(t, c.NewBottomHalf(func() {}).Named("late").Schedule()) })
+	closed := make(chan error)
+	go func() { closed <- c.Close() }()
+	var leaks *LeakError
+	if err := <-closed; !errors.As(err, &leaks) || !slices.Equal(leaks.BottomHalves, []string{"late"}) {
+		t.Errorf("Close: %v, want a leak of %q", err, "late")
+	}
 }

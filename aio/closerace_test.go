@@ -162,6 +162,27 @@ func askBesideClose(t *testing.T, ask func(*Context, func()) error) {
 	}
 }
 
+// Between two iterations the home goroutine is like any other: Close may come meanwhile.
+func TestHomeSchedulesBesideClose(t *testing.T) {
+	for range 100 {
+		c := newLoopOn(t, Ppoll)
+		turn(t, c)
+		closed := make(chan error)
+		go func() { closed <- c.Close() }()
+		accepted := 0
+		for accepted < 1000 && c.ScheduleOnce(func() {}) == nil {
+			accepted++
+		}
+		named := 0
+		if leaks := (*LeakError)(nil); errors.As(<-closed, &leaks) {
+			named = len(leaks.BottomHalves)
+		}
+		if named < accepted {
+			t.Fatalf("%d were accepted, Close has named %d", accepted, named)
+		}
+	}
+}
+
 // A Schedule that looks at the Context when its function has run and Close has come.
 func TestScheduleThatIsOvertakenByClose(t *testing.T) {
 	c := newLoopOn(t, Ppoll)

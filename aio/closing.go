@@ -96,7 +96,7 @@ func (c *Context) scheduleClosings() {
 	switch {
 	case n == 0:
 		return
-	case c.running.nested(&c.home) || c.turn.foreign():
+	case c.home.nested() || c.turn.foreign():
 		c.table.change() // a later refresh comes back to them
 		return
 	}

@@ -5,6 +5,7 @@ package aio
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/gate"
@@ -16,8 +17,6 @@ import (
 // A Context is made with New, driven with Run, Poll or TryPoll, and ended with
 // Close. Nothing is lost if it is made on one goroutine and driven on another.
 type Context struct {
-	name    string
-	reason  string // why the backend was chosen
 	virtual *VirtualClock
 	trace   tracer
 
@@ -30,14 +29,16 @@ type Context struct {
 	closings closings
 	timers   timers
 
-	_ cacheLinePad // keeps what notifiers write off the loop's cache lines
+	// What notifiers write is kept off the loop's cache lines. These are hardly ever used.
+	name   string
+	reason string // why the backend was chosen
+	_      [unsafe.Sizeof(cacheLinePad{}) - 2*unsafe.Sizeof("")]byte
 
 	gate   gate.Gate
 	waker  waker
 	halves halves // its first field is the last that notifiers write, a pad follows it
 
 	turn       foreignTurn
-	running    running // beside turn, where there is room
 	watch      stopwatch
 	ready      readyList
 	spin       spin

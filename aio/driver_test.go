@@ -90,7 +90,7 @@ func iterate(c *Context, blocking bool) (progress bool, err error) {
 	if _, foreign := foreignDriven.Load(c); foreign {
 		return stepForeign(c, blocking)
 	}
-	return c.iterate(blocking)
+	return c.poll(blocking)
 }
 
 func stepForeign(c *Context, blocking bool) (progress bool, err error) {

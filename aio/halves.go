@@ -9,9 +9,11 @@ import (
 
 // halves are the scheduled bottom halves. Any goroutine pushes; the rest belongs to the
 // home goroutine, which gathers the queue into lists: batch for this iteration, idle for
-// one that has nothing else to do.
+// one that has nothing else to do. What it schedules itself, while it polls, need not go
+// through the queue.
 type halves struct {
 	queue     bhQueue
+	own       bhList // scheduled by the home goroutine since the last gather
 	gathered  uint64 // counts what left the queue
 	batch     bhList // of this iteration, not run yet
 	idle      bhList
@@ -27,12 +29,24 @@ func (s *halves) init() { s.queue.init() }
 // push adds b, which is in no queue. Any goroutine may call it.
 func (s *halves) push(b *BottomHalf) { s.queue.push(b) }
 
+// add is push by the home goroutine. It does nothing while there is something in the queue,
+// which was scheduled before.
+func (s *halves) add(b *BottomHalf) (added bool) {
+	if added = s.queue.quiet(); added {
+		s.own.append(b)
+	}
+	return added
+}
+
+// quiet reports whether gather would find nothing new.
+func (s *halves) quiet() bool { return s.own.empty() && s.queue.quiet() }
+
 // count returns how many bottom halves have left the queue.
 func (s *halves) count() uint64 { return s.gathered }
 
 // pushed reports whether anything was pushed since the last gather, and gathers it: the
 // queue alone does not show that a producer has closed a gap.
-func (s *halves) pushed(w *stopwatch) bool { return !s.queue.quiet() && s.gather(w) }
+func (s *halves) pushed(w *stopwatch) bool { return !s.quiet() && s.gather(w) }
 
 // busy reports whether there is a bottom half to run in this iteration.
 func (s *halves) busy(w *stopwatch) bool {
@@ -67,13 +81,18 @@ func (s *halves) idling() bool { return !s.idle.empty() || !s.idleBatch.empty() 
 // gather sorts what was scheduled into the lists, and reports whether there was anything.
 // An iteration asks several times, mostly in vain.
 func (s *halves) gather(w *stopwatch) bool {
-	if s.queue.quiet() && !s.idling() {
+	if s.quiet() && !s.idling() {
 		return false
 	}
 	if !s.idleBatch.empty() { // nested in runIdle, or it panicked: put its rest back
 		s.idle = s.idleBatch.takeAll()
 	}
 	before := s.gathered
+	own := s.own.takeAll()
+	for b := own.pop(); b != nil; b = own.pop() {
+		s.gathered++
+		s.sort(b, w)
+	}
 	for b := s.queue.take(); b != nil; {
 		newer := b.link
 		s.gathered++

@@ -106,8 +106,8 @@ func (h *home) transition(to uint32) (before uint32) {
 // inside reports whether the home goroutine, which calls it, polls: Close is refused then.
 func (h *home) inside() bool { return h.depth > 0 }
 
-// outermost reports whether the next leave is the last.
-func (h *home) outermost() bool { return h.depth == 1 }
+// nested reports whether an iteration goes on inside another one.
+func (h *home) nested() bool { return h.depth > 1 }
 
 // leave ends an enter.
 func (h *home) leave(p *port) {
@@ -205,18 +205,3 @@ func (h *home) releaseThread() error {
 	h.undo = nil
 	return undo()
 }
-
-// running says whether the outermost enter is that of Run. It belongs to the home goroutine.
-type running struct{ outermost bool }
-
-// set says so for a Run that has entered, until the function that it returns is called.
-func (r *running) set(h *home) (clear func()) {
-	if !h.outermost() {
-		return func() {}
-	}
-	r.outermost = true
-	return func() { r.outermost = false }
-}
-
-// nested reports whether an iteration goes on inside another one.
-func (r *running) nested(h *home) bool { return h.depth > 2 || h.depth == 2 && !r.outermost }

@@ -77,6 +77,9 @@ func (c *Context) kick() {
 // enqueue hands b to the home goroutine. The queue is itself the sign of a notify: the loop
 // looks into it before it sleeps.
 func (c *Context) enqueue(b *BottomHalf) {
+	if !c.mayBeAsleep() && c.home.inside() && c.halves.add(b) {
+		return
+	}
 	c.halves.push(b) // N1 and N2 in one
 	c.kick()
 }

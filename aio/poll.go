@@ -21,16 +21,21 @@ import (
 //
 // A panic in a callback goes on to the caller of Poll. The Context stays as it was: what has
 // not run yet runs in the next iteration.
-func (c *Context) Poll() (progress bool, err error) { return c.iterate(true) }
+func (c *Context) Poll() (progress bool, err error) { return c.poll(true) }
 
 // TryPoll is Poll without sleeping (QEMU's aio_poll, not blocking).
-func (c *Context) TryPoll() (progress bool, err error) { return c.iterate(false) }
+func (c *Context) TryPoll() (progress bool, err error) { return c.poll(false) }
 
-func (c *Context) iterate(blocking bool) (progress bool, err error) {
+func (c *Context) poll(blocking bool) (progress bool, err error) {
 	if err := c.enter(); err != nil {
 		return false, err
 	}
 	defer c.leave()
+	return c.iterate(blocking)
+}
+
+// iterate is one iteration of a goroutine that has entered.
+func (c *Context) iterate(blocking bool) (progress bool, err error) {
 	if c.turn.outside() {
 		return c.iterateInside(blocking)
 	}

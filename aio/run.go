@@ -17,7 +17,6 @@ func (c *Context) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.leave()
-	defer c.running.set(&c.home)()
 	if c.turn.outside() {
 		defer c.leaveTurn(c.enterTurn())
 	}
@@ -27,7 +26,7 @@ func (c *Context) Run(ctx context.Context) error {
 		c.Notify()
 	})()
 	for !stop.Load() {
-		if _, err := c.Poll(); err != nil {
+		if _, err := c.iterate(true); err != nil {
 			return err
 		}
 	}

@@ -304,6 +304,11 @@ func TestForeignLoopHearsOfWhatAPollLeaves(t *testing.T) {
 			must(t, c.ScheduleOnce(effect))
 			panics(t, c)
 		},
+		"a bottom half that a callback schedules": func(t *testing.T, c *Context, effect func()) {
+			must(t, c.ScheduleOnce(func() { must(t, c.ScheduleOnce(effect)) }))
+			_, err := c.TryPoll()
+			must(t, err)
+		},
 		"an event behind a panic": func(t *testing.T, c *Context, effect func()) {
 			n := notifier(t)
 			watchNotifier(t, c, n, effect)

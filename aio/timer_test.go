@@ -402,3 +402,28 @@ func TestTimerIsProgressBesideOtherClocks(t *testing.T) {
 		}
 	})
 }
+
+// The home goroutine takes notice of what another one has done to a timer meanwhile, in
+// either direction.
+func TestTimersChangedElsewhereDuringACallback(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		early, late := c.NewTimer(Realtime, ran.note("early")), c.NewTimer(Realtime, ran.note("late"))
+		t.Cleanup(func() { early.Del(); late.Del() })
+		must(t, early.Mod(0))
+		must(t, late.ModAfter(time.Hour))
+		turnWith(t, c, func() {
+			changed := make(chan error)
+			go func() {
+				early.Del()
+				changed <- late.Mod(0)
+			}()
+			must(t, <-changed)
+		})
+		ran.expect(t, "late")
+		if timeout := c.timers.timeout(); timeout != never {
+			t.Errorf("a timeout of %v without a timer", timeout)
+		}
+	})
+}

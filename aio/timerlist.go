@@ -14,11 +14,13 @@ import (
 type timerList struct {
 	ctx *Context
 	// next is the earliest deadline, so that an iteration without an expired timer takes
-	// no lock. It is written under mu.
-	next  atomic.Int64
-	mu    sync.Mutex // guards queue and its items
-	id    ClockID
-	queue timerq.Queue[timerBody]
+	// no lock. It belongs to the home goroutine; outdated says that another one has changed
+	// the queue since.
+	next     time.Duration
+	outdated atomic.Bool
+	mu       sync.Mutex // guards queue and its items
+	id       ClockID
+	queue    timerq.Queue[timerBody]
 }
 
 // timers are the lists of all clocks.
@@ -72,26 +74,14 @@ type timerBody struct {
 
 func (l *timerList) init(c *Context, id ClockID) {
 	l.ctx, l.id, l.queue = c, id, timerq.NewQueue[timerBody]()
-	l.next.Store(int64(never))
-}
-
-// arm is called with mu held. It reports whether t may be the earliest now.
-func (l *timerList) arm(t *Timer, deadline time.Duration) (sooner bool) {
-	sooner = l.queue.Arm(&t.item, deadline)
-	l.publish()
-	return sooner
-}
-
-// disarm is called with mu held.
-func (l *timerList) disarm(i *timerq.Item[timerBody]) {
-	l.queue.Remove(i)
-	l.publish()
+	l.next = never
 }
 
 func (l *timerList) del(t *Timer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.disarm(&t.item)
+	l.queue.Remove(&t.item)
+	l.changed(l.ctx.home.mine())
 }
 
 func (l *timerList) deadline(t *Timer) (deadline time.Duration, pending bool) {
@@ -103,11 +93,28 @@ func (l *timerList) deadline(t *Timer) (deadline time.Duration, pending bool) {
 // now returns the time on the clock of the list.
 func (l *timerList) now() time.Duration { return l.ctx.Now(l.id) }
 
-// publish updates next.
-func (l *timerList) publish() {
-	if next := int64(l.queue.Least()); next != l.next.Load() {
-		l.next.Store(next)
+// changed is called with mu held, after each change of the queue.
+func (l *timerList) changed(byHome bool) {
+	if byHome {
+		l.next = l.queue.Least()
+	} else if !l.outdated.Load() {
+		l.outdated.Store(true)
 	}
+}
+
+// earliest returns the earliest deadline, or never. The home goroutine calls it.
+func (l *timerList) earliest() time.Duration {
+	if l.outdated.Load() {
+		l.update()
+	}
+	return l.next
+}
+
+func (l *timerList) update() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outdated.Store(false)
+	l.next = l.queue.Least()
 }
 
 // mod arms t, unless anticipate is set and it is pending with an earlier deadline.
@@ -119,7 +126,11 @@ func (l *timerList) mod(t *Timer, deadline time.Duration, anticipate bool) error
 		l.mu.Unlock()
 		return ErrClosed
 	}
-	sooner := (!anticipate || !t.item.Pending() || deadline < t.item.Deadline()) && l.arm(t, deadline)
+	sooner := false
+	if !anticipate || !t.item.Pending() || deadline < t.item.Deadline() {
+		sooner = l.queue.Arm(&t.item, deadline)
+		l.changed(l.ctx.home.mine())
+	}
 	l.mu.Unlock()
 	if sooner && l.ctx.mayBeAsleep() {
 		l.ctx.Notify()
@@ -128,12 +139,12 @@ func (l *timerList) mod(t *Timer, deadline time.Duration, anticipate bool) error
 }
 
 // armed reports whether any timer is pending.
-func (l *timerList) armed() bool { return time.Duration(l.next.Load()) != never }
+func (l *timerList) armed() bool { return l.earliest() != never }
 
 // timeout returns the time until the earliest deadline: 0 if it is over, never if
 // there is none or the clock stands still.
 func (l *timerList) timeout() time.Duration {
-	next := time.Duration(l.next.Load())
+	next := l.earliest()
 	if next == never || l.stopped() {
 		return never
 	}
@@ -179,7 +190,7 @@ func (l *timerList) begin(now time.Duration) (t *timerq.Item[timerBody], deadlin
 
 // expired takes the next timer of the run. Without one it takes no lock.
 func (l *timerList) expired() (t *timerq.Item[timerBody], deadline time.Duration) {
-	if time.Duration(l.next.Load()) > l.queue.RunAt() {
+	if l.earliest() > l.queue.RunAt() {
 		return nil, 0
 	}
 	l.mu.Lock()
@@ -193,7 +204,8 @@ func (l *timerList) take() (t *timerq.Item[timerBody], deadline time.Duration) {
 	if t == nil || !l.reached(t.Deadline()) {
 		return nil, 0
 	}
-	l.disarm(t)
+	l.queue.Remove(t)
+	l.next = l.queue.Least()
 	return t, t.Deadline()
 }
 
@@ -212,7 +224,7 @@ func (l *timerList) abandon() (names []string) {
 	l.queue.Begin(never)
 	for t := l.queue.Due(); t != nil; t = l.queue.Due() {
 		names = append(names, nameOf(t.Value.name, t.Value.fn))
-		l.disarm(t)
+		l.queue.Remove(t)
 	}
 	return names
 }
