@@ -111,7 +111,7 @@ func (b *BottomHalf) ScheduleIdle() error {
 		before = b.state.Load()
 	}
 	if before&queued == 0 {
-		b.ctx.enqueue(b)
+		b.ctx.queue(b)
 	}
 	return b.accepted()
 }

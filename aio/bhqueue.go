@@ -54,20 +54,23 @@ func (q *bhQueue) stuck() bool { return q.taken != nil }
 // take empties the queue. It returns the oldest node, which is linked to the
 // newer ones. Only the home goroutine calls it.
 func (q *bhQueue) take() (oldest *BottomHalf) {
-	if q.taken == nil {
+	b, oldest := q.taken, q.turned
+	if b == nil {
 		if q.empty() {
 			return nil
 		}
-		q.taken = q.top.Swap(&queueEnd) // Q3
+		b = q.top.Swap(&queueEnd) // Q3
 	}
-	for b := q.taken; b != &queueEnd; {
+	for b != &queueEnd {
 		if b.loose.Load() { // Q4
+			q.taken, q.turned = b, oldest
 			return nil // a gap, see above
 		}
-		q.taken, b.link, q.turned = b.link, q.turned, b
-		b = q.taken
+		b, b.link, oldest = b.link, oldest, b
 	}
-	oldest, q.taken, q.turned = q.turned, nil, nil
+	if q.stuck() {
+		q.taken, q.turned = nil, nil
+	}
 	return oldest
 }
 
@@ -95,6 +98,16 @@ func (l *bhList) append(b *BottomHalf) {
 		l.last.link = b
 	}
 	l.last = b
+}
+
+// appendAll empties o into l.
+func (l *bhList) appendAll(o *bhList) {
+	if l.first == nil {
+		*l = *o
+	} else {
+		l.last.link, l.last = o.first, o.last
+	}
+	*o = bhList{}
 }
 
 func (l *bhList) pop() *BottomHalf {

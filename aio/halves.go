@@ -14,7 +14,7 @@ import (
 type halves struct {
 	queue     bhQueue
 	own       bhList // scheduled by the home goroutine since the last gather
-	gathered  uint64 // counts what left the queue
+	gathered  uint64 // counts what left the queue, or needed none
 	batch     bhList // of this iteration, not run yet
 	idle      bhList
 	idleBatch bhList        // idle ones of this iteration, not run yet
@@ -29,19 +29,21 @@ func (s *halves) init() { s.queue.init() }
 // push adds b, which is in no queue. Any goroutine may call it.
 func (s *halves) push(b *BottomHalf) { s.queue.push(b) }
 
-// add is push by the home goroutine. It does nothing while there is something in the queue,
-// which was scheduled before.
+// add is push by the home goroutine, of a bottom half that is not idle. It does nothing while
+// there is something in the queue, which was scheduled before.
 func (s *halves) add(b *BottomHalf) (added bool) {
-	if added = s.queue.quiet(); added {
-		s.own.append(b)
+	if !s.queue.quiet() {
+		return false
 	}
-	return added
+	s.own.append(b)
+	s.gathered++
+	return true
 }
 
 // quiet reports whether gather would find nothing new.
 func (s *halves) quiet() bool { return s.own.empty() && s.queue.quiet() }
 
-// count returns how many bottom halves have left the queue.
+// count returns how many bottom halves have left the queue, or needed none.
 func (s *halves) count() uint64 { return s.gathered }
 
 // pushed reports whether anything was pushed since the last gather, and gathers it: the
@@ -87,11 +89,9 @@ func (s *halves) gather(w *stopwatch) bool {
 	if !s.idleBatch.empty() { // nested in runIdle, or it panicked: put its rest back
 		s.idle = s.idleBatch.takeAll()
 	}
-	before := s.gathered
-	own := s.own.takeAll()
-	for b := own.pop(); b != nil; b = own.pop() {
-		s.gathered++
-		s.sort(b, w)
+	before, own := s.gathered, !s.own.empty()
+	if own {
+		s.batch.appendAll(&s.own)
 	}
 	for b := s.queue.take(); b != nil; {
 		newer := b.link
@@ -102,7 +102,7 @@ func (s *halves) gather(w *stopwatch) bool {
 	if !s.idle.empty() {
 		s.promote(w)
 	}
-	return s.gathered != before
+	return own || s.gathered != before
 }
 
 func (s *halves) sort(b *BottomHalf, w *stopwatch) {
@@ -139,7 +139,7 @@ func (s *halves) run(n *counters) (progress bool) {
 	for b := s.batch.pop(); b != nil; b = s.batch.pop() {
 		switch {
 		case b.state.Load()&wanted == wantedIdle: // cancelled since it was sorted, and scheduled again
-			b.ctx.enqueue(b) // it has kept its queued bit
+			b.ctx.queue(b) // it has kept its queued bit
 		case b.run():
 			n.count(statBottomHalves)
 			progress = true

@@ -106,6 +106,9 @@ func (h *home) transition(to uint32) (before uint32) {
 // inside reports whether the home goroutine, which calls it, polls: Close is refused then.
 func (h *home) inside() bool { return h.depth > 0 }
 
+// polls reports whether the caller is the home goroutine and polls. Any goroutine may call it.
+func (h *home) polls() bool { return h.mine() && h.depth > 0 }
+
 // nested reports whether an iteration goes on inside another one.
 func (h *home) nested() bool { return h.depth > 1 }
 

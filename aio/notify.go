@@ -74,12 +74,18 @@ func (c *Context) kick() {
 	}
 }
 
-// enqueue hands b to the home goroutine. The queue is itself the sign of a notify: the loop
-// looks into it before it sleeps.
+// enqueue hands b, which is not idle, to the home goroutine. That one itself takes the
+// shorter way while it polls, unless a foreign loop is about to sleep.
 func (c *Context) enqueue(b *BottomHalf) {
-	if !c.mayBeAsleep() && c.home.inside() && c.halves.add(b) {
+	if c.home.polls() && !c.turn.foreign() && c.halves.add(b) {
 		return
 	}
+	c.queue(b)
+}
+
+// queue hands b to the home goroutine. The queue is itself the sign of a notify: the loop
+// looks into it before it sleeps.
+func (c *Context) queue(b *BottomHalf) {
 	c.halves.push(b) // N1 and N2 in one
 	c.kick()
 }

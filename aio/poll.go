@@ -166,7 +166,9 @@ func (c *Context) dispatch() (progress bool) {
 	if !c.ready.empty() {
 		progress = c.runHandlers() || progress
 	}
-	progress = c.timers.run() || progress
+	if c.timers.pending() != 0 {
+		progress = c.timers.run() || progress
+	}
 	if c.halves.idling() {
 		c.halves.runIdle(progress, &c.watch, &c.stats)
 	}

@@ -3,6 +3,7 @@ package aio
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -175,6 +176,7 @@ func TestRefusedPollIsInNobodysWay(t *testing.T) {
 		for range 2 {
 			group.Go(func() {
 				for !closed.Load() {
+					runtime.Gosched()
 					if _, err := c.TryPoll(); !errors.Is(err, ErrWrongGoroutine) && !errors.Is(err, ErrClosed) {
 						t.Errorf("got %v, want ErrWrongGoroutine", err)
 						return

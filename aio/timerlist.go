@@ -3,6 +3,7 @@
 package aio
 
 import (
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,18 +15,18 @@ import (
 type timerList struct {
 	ctx *Context
 	// next is the earliest deadline, so that an iteration without an expired timer takes
-	// no lock. It belongs to the home goroutine; outdated says that another one has changed
-	// the queue since.
-	next     time.Duration
-	outdated atomic.Bool
-	mu       sync.Mutex // guards queue and its items
-	id       ClockID
-	queue    timerq.Queue[timerBody]
+	// no lock. It belongs to the home goroutine.
+	next  time.Duration
+	mu    sync.Mutex // guards queue and its items
+	id    ClockID
+	queue timerq.Queue[timerBody]
 }
 
-// timers are the lists of all clocks.
+// timers are the lists of all clocks. A set of clocks has a bit for each.
 type timers struct {
-	lists [clocks]timerList
+	lists    [clocks]timerList
+	armed    uint32        // clocks with a pending timer; the home goroutine's
+	outdated atomic.Uint32 // clocks whose queue another goroutine has changed since
 }
 
 func (t *timers) init(c *Context) {
@@ -36,23 +37,40 @@ func (t *timers) init(c *Context) {
 
 func (t *timers) on(id ClockID) *timerList { return &t.lists[id] }
 
+// pending returns the clocks with a pending timer. The home goroutine calls it.
+func (t *timers) pending() uint32 {
+	if t.outdated.Load() != 0 {
+		t.update()
+	}
+	return t.armed
+}
+
+// update takes notice of what others have done.
+func (t *timers) update() {
+	for set := t.outdated.Swap(0); set != 0; set &= set - 1 {
+		l := &t.lists[bits.TrailingZeros32(set)]
+		l.mu.Lock()
+		l.publish()
+		l.mu.Unlock()
+	}
+}
+
 // timeout returns the time until the earliest deadline of all, or never.
 func (t *timers) timeout() time.Duration {
 	timeout := never
-	for i := range t.lists {
-		if t.lists[i].armed() {
-			timeout = min(timeout, t.lists[i].timeout())
-		}
+	for set := t.pending(); set != 0; set &= set - 1 {
+		timeout = min(timeout, t.lists[bits.TrailingZeros32(set)].timeout())
 	}
 	return timeout
 }
 
-// run calls what has expired, clock by clock.
+// run calls what has expired, clock by clock. A timer may arm one of a later clock.
 func (t *timers) run() (progress bool) {
-	for i := range t.lists {
-		if t.lists[i].armed() {
-			progress = t.lists[i].run() || progress
-		}
+	done := uint32(0)
+	for set := t.pending(); set != 0; set = t.pending() &^ done {
+		id := bits.TrailingZeros32(set)
+		progress = t.lists[id].run() || progress
+		done |= 2<<id - 1
 	}
 	return progress
 }
@@ -96,25 +114,26 @@ func (l *timerList) now() time.Duration { return l.ctx.Now(l.id) }
 // changed is called with mu held, after each change of the queue.
 func (l *timerList) changed(byHome bool) {
 	if byHome {
-		l.next = l.queue.Least()
-	} else if !l.outdated.Load() {
-		l.outdated.Store(true)
+		l.publish()
+	} else {
+		l.ctx.timers.outdated.Or(1 << l.id)
+	}
+}
+
+// publish brings next and armed up to date. The home goroutine calls it with mu held.
+func (l *timerList) publish() {
+	l.next = l.queue.Least()
+	if l.next == never {
+		l.ctx.timers.armed &^= 1 << l.id
+	} else {
+		l.ctx.timers.armed |= 1 << l.id
 	}
 }
 
 // earliest returns the earliest deadline, or never. The home goroutine calls it.
 func (l *timerList) earliest() time.Duration {
-	if l.outdated.Load() {
-		l.update()
-	}
+	l.ctx.timers.pending()
 	return l.next
-}
-
-func (l *timerList) update() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.outdated.Store(false)
-	l.next = l.queue.Least()
 }
 
 // mod arms t, unless anticipate is set and it is pending with an earlier deadline.
@@ -126,20 +145,17 @@ func (l *timerList) mod(t *Timer, deadline time.Duration, anticipate bool) error
 		l.mu.Unlock()
 		return ErrClosed
 	}
-	sooner := false
+	sooner, byHome := false, l.ctx.home.mine()
 	if !anticipate || !t.item.Pending() || deadline < t.item.Deadline() {
 		sooner = l.queue.Arm(&t.item, deadline)
-		l.changed(l.ctx.home.mine())
+		l.changed(byHome)
 	}
 	l.mu.Unlock()
-	if sooner && l.ctx.mayBeAsleep() {
+	if sooner && (!byHome || l.ctx.turn.foreign()) {
 		l.ctx.Notify()
 	}
 	return nil
 }
-
-// armed reports whether any timer is pending.
-func (l *timerList) armed() bool { return l.earliest() != never }
 
 // timeout returns the time until the earliest deadline: 0 if it is over, never if
 // there is none or the clock stands still.
@@ -166,10 +182,15 @@ func (l *timerList) stopped() bool {
 // iteration of its own: it may run timers that the outer one put off, and the outer one
 // does not run them again.
 func (l *timerList) run() (progress bool) {
-	if l.timeout() > 0 {
+	next := l.earliest()
+	if next == never || l.stopped() {
 		return false
 	}
-	for t, deadline := l.begin(l.ctx.nowAt(l.id, l.ctx.watch.read())); t != nil; t, deadline = l.expired() {
+	now := l.ctx.nowAt(l.id, l.ctx.watch.read())
+	if next > now {
+		return false
+	}
+	for t, deadline := l.begin(now); t != nil; t, deadline = l.expired() {
 		progress = true
 		l.ctx.stats.count(statTimers)
 		if l.ctx.trace != nil {
@@ -183,9 +204,10 @@ func (l *timerList) run() (progress bool) {
 // begin starts a run and takes its first timer.
 func (l *timerList) begin(now time.Duration) (t *timerq.Item[timerBody], deadline time.Duration) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.queue.Begin(now)
-	return l.take()
+	t, deadline = l.take()
+	l.mu.Unlock()
+	return t, deadline
 }
 
 // expired takes the next timer of the run. Without one it takes no lock.
@@ -205,7 +227,7 @@ func (l *timerList) take() (t *timerq.Item[timerBody], deadline time.Duration) {
 		return nil, 0
 	}
 	l.queue.Remove(t)
-	l.next = l.queue.Least()
+	l.publish()
 	return t, t.Deadline()
 }
 
