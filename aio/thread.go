@@ -14,6 +14,13 @@ import (
 type Thread struct {
 	// CPUs are those that the thread may run on, sched_setaffinity(2).
 	CPUs []int
+	// Exclusive keeps the other threads of the process off CPUs, also those that start later;
+	// without it a wake-up now and then waits for one of them, Go's monitor thread for
+	// example. Loops that name the same CPU share it. There has to be another CPU for the
+	// rest of the process, or the call fails. Threads that may run on no other CPU stay, and
+	// so do other processes. A thread that C code starts in a callback of the loop has the
+	// loop's CPUs. It needs /proc, and no privilege.
+	Exclusive bool
 	// Nice, from -20 to 19, is its nice value, setpriority(2). Less than the
 	// present one needs CAP_SYS_NICE, or RLIMIT_NICE. So does taking a higher one back:
 	// without them Close fails with EACCES, and the thread keeps it.

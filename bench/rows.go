@@ -34,8 +34,8 @@ type variant struct {
 	backends []aio.Backend // those that have it
 	// unlocked is set if the goroutine of the loop is not to be locked to a thread.
 	unlocked bool
-	// scenario is the only one that it is for, if it is not empty.
-	scenario string
+	// scenarios are those that it is for; nil means all.
+	scenarios []string
 }
 
 var allBackends = []aio.Backend{aio.Ppoll, aio.Epoll, aio.IOUring}
@@ -44,7 +44,8 @@ var allBackends = []aio.Backend{aio.Ppoll, aio.Epoll, aio.IOUring}
 var variants = []variant{
 	{mode: aio.ModeThread, backends: allBackends},
 	{name: "park", mode: aio.ModePark, backends: []aio.Backend{aio.Epoll, aio.IOUring}, unlocked: true},
-	{name: "nice", mode: aio.ModeThread, thread: aio.Thread{Nice: -20}, atHome: true, backends: []aio.Backend{aio.Epoll, aio.IOUring}, scenario: "busy"},
+	{name: "exclusive", mode: aio.ModeThread, thread: aio.Thread{Exclusive: true}, atHome: true, backends: []aio.Backend{aio.Epoll, aio.IOUring}, scenarios: []string{"pingpong", "wake"}},
+	{name: "nice", mode: aio.ModeThread, thread: aio.Thread{Nice: -20}, atHome: true, backends: []aio.Backend{aio.Epoll, aio.IOUring}, scenarios: []string{"busy"}},
 }
 
 // loopRow is a row that is a backend of the library.

@@ -92,7 +92,7 @@ func (g group) only(rows []string) group {
 func (g group) suitable() group {
 	g.cases = slices.DeleteFunc(slices.Clone(g.cases), func(c testCase) bool {
 		r, _ := loopRowOf(c.row)
-		return r.scenario != "" && r.scenario != g.scenario
+		return r.scenarios != nil && !slices.Contains(r.scenarios, g.scenario)
 	})
 	return g
 }

@@ -18,6 +18,7 @@ import (
 // documents the fields.
 type Settings struct {
 	CPUs       []int
+	Exclusive  bool
 	Nice       int
 	Realtime   int
 	TimerSlack time.Duration
@@ -30,6 +31,8 @@ func (t *Settings) Check() error {
 		return fmt.Errorf("a Nice of %d is not within -20 and 19", t.Nice)
 	case t.Realtime < 0 || t.Realtime > 99:
 		return fmt.Errorf("a Realtime of %d is not within 0 and 99", t.Realtime)
+	case t.Exclusive && len(t.CPUs) == 0:
+		return errors.New("which CPUs are to be Exclusive? Name them in CPUs")
 	case t.TimerSlack < 0:
 		return fmt.Errorf("a TimerSlack of %v is less than 0", t.TimerSlack)
 	}
@@ -82,16 +85,22 @@ func (t *Settings) setAffinity() (undo func() error, err error) {
 	for _, cpu := range t.CPUs {
 		wanted.Set(cpu)
 	}
+	if t.Exclusive {
+		undo, err = exclusive.take(wanted)
+		return undo, t.explained(err)
+	}
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return nil, os.NewSyscallError("sched_getaffinity", err)
 	}
-	err = os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(0, &wanted))
+	return func() error { return setCPUs(0, &before) }, t.explained(setCPUs(0, &wanted))
+}
+
+// explained adds to an error of sched_setaffinity what it means.
+func (t *Settings) explained(err error) error {
 	if errors.Is(err, unix.EINVAL) {
-		err = fmt.Errorf("%w (the process may run on none of the CPUs %v)", err, t.CPUs)
+		return fmt.Errorf("%w (the process may run on none of the CPUs %v)", err, t.CPUs)
 	}
-	return func() error {
-		return os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(0, &before))
-	}, err
+	return err
 }
 
 func (t *Settings) setTimerSlack() (undo func() error, err error) {
