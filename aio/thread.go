@@ -14,9 +14,10 @@ import (
 type Thread struct {
 	// CPUs are those that the thread may run on, sched_setaffinity(2).
 	CPUs []int
-	// Exclusive keeps the other threads of the process off CPUs, also those that start later;
-	// without it a wake-up now and then waits for one of them, Go's monitor thread for
-	// example. Loops that name the same CPU share it. There has to be another CPU for the
+	// Exclusive keeps the other threads of the process off CPUs, also those that start later:
+	// Go's monitor thread for example, for which a wake-up waits now and then. They then run
+	// on the other CPUs, and what wakes the loop may wait for them there: see
+	// docs/tuning.md before you use it on two CPUs. Loops that name the same CPU share it. There has to be another CPU for the
 	// rest of the process, or the call fails. Threads that may run on no other CPU stay, and
 	// so do other processes. A thread that C code starts in a callback of the loop has the
 	// loop's CPUs. It needs /proc, and no privilege.
