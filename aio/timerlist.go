@@ -70,7 +70,7 @@ func (t *timers) run() (progress bool) {
 	for set := t.pending(); set != 0; set = t.pending() &^ done {
 		id := bits.TrailingZeros32(set)
 		progress = t.lists[id].run() || progress
-		done |= 2<<id - 1
+		done |= set ^ (set - 1) // this clock and those before it
 	}
 	return progress
 }
@@ -122,8 +122,14 @@ func (l *timerList) changed(byHome bool) {
 
 // publish brings next and armed up to date. The home goroutine calls it with mu held.
 func (l *timerList) publish() {
-	l.next = l.queue.Least()
-	if l.next == never {
+	if next := l.queue.Least(); next != l.next {
+		l.setNext(next)
+	}
+}
+
+func (l *timerList) setNext(next time.Duration) {
+	l.next = next
+	if next == never {
 		l.ctx.timers.armed &^= 1 << l.id
 	} else {
 		l.ctx.timers.armed |= 1 << l.id
@@ -178,16 +184,15 @@ func (l *timerList) stopped() bool {
 	return (l.id == Virtual || l.id == VirtualRT) && !l.ctx.virtual.Running()
 }
 
-// run calls what has expired at the time of the call, the earliest first. A nested run is an
-// iteration of its own: it may run timers that the outer one put off, and the outer one
-// does not run them again.
+// run follows pending. It calls what has expired at the time of the call, the earliest first.
+// A nested run is an iteration of its own: it may run timers that the outer one put off, and
+// the outer one does not run them again.
 func (l *timerList) run() (progress bool) {
-	next := l.earliest()
-	if next == never || l.stopped() {
+	if l.stopped() {
 		return false
 	}
 	now := l.ctx.nowAt(l.id, l.ctx.watch.read())
-	if next > now {
+	if l.next > now { // never, too
 		return false
 	}
 	for t, deadline := l.begin(now); t != nil; t, deadline = l.expired() {
