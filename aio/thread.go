@@ -16,11 +16,11 @@ type Thread struct {
 	CPUs []int
 	// Exclusive keeps the other threads of the process off CPUs, also those that start later:
 	// Go's monitor thread for example, for which a wake-up waits now and then. They then run
-	// on the other CPUs, and what wakes the loop may wait for them there: see
-	// docs/tuning.md before you use it on two CPUs. Loops that name the same CPU share it. There has to be another CPU for the
-	// rest of the process, or the call fails. Threads that may run on no other CPU stay, and
-	// so do other processes. A thread that C code starts in a callback of the loop has the
-	// loop's CPUs. It needs /proc, and no privilege.
+	// on the other CPUs, and what wakes the loop may wait for them there: see docs/tuning.md
+	// before you use it on two CPUs. Loops that name the same CPU share it. There has to be
+	// another CPU for the rest of the process, or the first Poll fails. Threads that may run
+	// on no other CPU stay, and so do other processes. A thread that C code starts in a
+	// callback of the loop has the loop's CPUs. It needs /proc, and no privilege.
 	Exclusive bool
 	// Nice, from -20 to 19, is its nice value, setpriority(2). Less than the
 	// present one needs CAP_SYS_NICE, or RLIMIT_NICE. So does taking a higher one back:

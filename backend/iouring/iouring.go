@@ -55,7 +55,7 @@ type Poller struct {
 	ended   []uint32                // slots whose multishot request an overflow has ended, the oldest first
 
 	// These are used by the home goroutine alone.
-	refused  error  // EBUSY or EAGAIN, if that was the result of the last enter
+	refused  error  // EBUSY, EAGAIN or endless EINTR, if that was the result of the last enter
 	refusals int    // how many in a row
 	vain     int    // enters in a row that have left the flag of deferred work, and no completion
 	stale    uint32 // SQTaskrun, if that flag is not believed any more
