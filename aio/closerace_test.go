@@ -81,7 +81,10 @@ func TestStatsBesideClose(t *testing.T) {
 				group.Go(func() { c.Stats() })
 			}
 			group.Go(func() { _ = c.Close() })
-			c.Stats() // on the home goroutine, which is outside Poll
+			for !c.home.closed() {
+				c.Stats() // on the home goroutine, which is outside Poll
+				runtime.Gosched()
+			}
 			group.Wait()
 			if s := c.Stats(); s.BottomHalves != 0 {
 				t.Errorf("%+v", s)

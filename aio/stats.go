@@ -71,7 +71,7 @@ func (c *Context) whileStill(f func()) {
 			<-c.ending.signal() // Close may still be at work on them
 			f()
 			return
-		case c.home.borrowed():
+		case c.home.borrowed() || c.home.mine(): // another goroutine reads, or has just read; Do would not wait for it
 			runtime.Gosched()
 		case c.doWithin(patience, f):
 			return
