@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/aioloop/aioloop/bench/report"
 )
 
@@ -108,5 +106,3 @@ func (s *fixture) atLeastTwoProcs() {
 		s.note("GOMAXPROCS raised to 2")
 	}
 }
-
-func isGone(err error) bool { return errors.Is(err, unix.ESRCH) }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // pinning is where a goroutine runs.
@@ -118,37 +120,11 @@ func (s *fixture) confine() {
 	cpu, err := s.cpus.of(atHome)
 	if err == nil {
 		s.atExit(func() error {
-			return eachThread(func(tid int) error { return unix.SchedSetaffinity(tid, &allowed) })
+			return sys.EachThread(func(tid int) error { return unix.SchedSetaffinity(tid, &allowed) })
 		})
-		err = eachThread(func(tid int) error { return setAffinity(tid, cpu) })
+		err = sys.EachThread(func(tid int) error { return setAffinity(tid, cpu) })
 	}
 	if err != nil {
 		s.note("not pinned: " + err.Error())
-	}
-}
-
-// eachThread calls f for all threads of the process, also for those that are
-// started while it does so. Threads that have ended are no failure.
-func eachThread(f func(tid int) error) error {
-	seen := map[string]bool{}
-	for {
-		entries, err := os.ReadDir("/proc/self/task")
-		if err != nil {
-			return err
-		}
-		more := false
-		for _, e := range entries {
-			tid, err := strconv.Atoi(e.Name())
-			if err != nil || seen[e.Name()] {
-				continue
-			}
-			seen[e.Name()], more = true, true
-			if err := f(tid); err != nil && !isGone(err) {
-				return err
-			}
-		}
-		if !more {
-			return nil
-		}
 	}
 }

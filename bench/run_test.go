@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 func TestRunSaysWhatItDoes(t *testing.T) {
@@ -114,7 +115,7 @@ func TestConfineIsUndone(t *testing.T) {
 		t.Skip("one CPU only: there is nothing to confine")
 	}
 	affinities := func() (sets []unix.CPUSet) {
-		err := eachThread(func(tid int) error {
+		err := sys.EachThread(func(tid int) error {
 			var set unix.CPUSet
 			err := unix.SchedGetaffinity(tid, &set)
 			sets = append(sets, set)

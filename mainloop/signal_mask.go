@@ -3,7 +3,6 @@ package mainloop
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/bits"
 	"os"
 	"strconv"
@@ -12,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // signalMask is a set of signals, in the kernel's order: signal 1 is bit 0.
@@ -79,24 +80,16 @@ func whyNotBlocked(want signalMask) error {
 	if missing := want &^ initialMask; missing != 0 {
 		return fmt.Errorf("the process was started with %s unblocked", signalName(missing.first()))
 	}
-	const tasks = "/proc/self/task"
-	entries, err := os.ReadDir(tasks)
-	if err != nil {
-		return fmt.Errorf("it cannot be verified that all threads block it: %w", err)
-	}
-	for _, e := range entries {
-		status, err := os.ReadFile(tasks + "/" + e.Name() + "/status")
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-			continue // the thread has ended
-		}
+	return sys.EachThread(func(tid int) error {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/status", tid))
 		if err == nil {
 			err = blockedIn(string(status), want)
 		}
 		if err != nil {
-			return fmt.Errorf("thread %s: %w", e.Name(), err)
+			return fmt.Errorf("thread %d: %w", tid, err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // blockedIn reports what a thread's status (proc_pid_status(5)) says against

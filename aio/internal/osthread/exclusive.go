@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"os"
-	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -69,8 +68,7 @@ func (r *registry) giveBack(tid int, before unix.CPUSet) error {
 	return errors.Join(setCPUs(tid, &before), r.confine())
 }
 
-// confine gives each thread the CPUs that it may have now. It goes through them until it
-// finds none that it has not seen: one may have started another meanwhile.
+// confine gives each thread the CPUs that it may have now.
 func (r *registry) confine() error {
 	var taken unix.CPUSet
 	for _, cpus := range r.owners {
@@ -78,34 +76,26 @@ func (r *registry) confine() error {
 			taken[i] |= cpus[i]
 		}
 	}
-	known, free := maps.Clone(r.others), 0
-	for seen := map[int]bool{}; ; {
-		tids, err := threads()
-		if err != nil {
-			return err
-		}
-		before := len(seen)
-		for _, tid := range tids {
-			if _, owns := r.owners[tid]; owns || seen[tid] {
-				continue
-			}
-			seen[tid] = true
-			moved, err := r.confineOne(tid, taken, known)
-			if err != nil && !errors.Is(err, unix.ESRCH) { // ended meanwhile
-				return err
-			}
-			if moved {
-				free++
-			}
-		}
-		if len(seen) == before {
-			r.forget(seen)
-			if free == 0 && len(r.owners) > 0 {
-				return errors.New("no CPU is left for the other threads of the process: name fewer CPUs, or give it more (taskset, cpuset)")
-			}
+	known, alive, free := maps.Clone(r.others), map[int]bool{}, 0
+	err := sys.EachThread(func(tid int) error {
+		alive[tid] = true
+		if _, owns := r.owners[tid]; owns {
 			return nil
 		}
+		moved, err := r.confineOne(tid, taken, known)
+		if moved {
+			free++
+		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
+	r.forget(alive)
+	if free == 0 && len(r.owners) > 0 {
+		return errors.New("no CPU is left for the other threads of the process: name fewer CPUs, or give it more (taskset, cpuset)")
+	}
+	return nil
 }
 
 // forget drops what it knows of threads that have ended, and of those that have all again.
@@ -158,15 +148,4 @@ func inherited(now unix.CPUSet, known map[int]confined) unix.CPUSet {
 
 func setCPUs(tid int, cpus *unix.CPUSet) error {
 	return os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(tid, cpus))
-}
-
-// threads returns the numbers of the threads of this process.
-func threads() (tids []int, err error) {
-	entries, err := os.ReadDir("/proc/self/task")
-	for _, e := range entries {
-		if tid, err := strconv.Atoi(e.Name()); err == nil {
-			tids = append(tids, tid)
-		}
-	}
-	return tids, err
 }
