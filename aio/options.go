@@ -127,10 +127,11 @@ type PollingRule int
 // The rules.
 const (
 	// PollLearned weighs, over the last few dozen waits, the time that a window
-	// would have cost against the wake-ups that it would have saved; an event found
-	// is worth spending Max and the price of a wake-up on it. The times are those at
-	// which events arrived, not at which the thread had woken up, so that a machine
-	// where that takes long is no different.
+	// would have cost against the wake-ups that it would have saved. While most of the
+	// last few hundred events are found, one is worth spending Max and the price of a
+	// wake-up on it; otherwise no more than the CPU time of a sleep, because the median
+	// stays what it is. The times are those at which events arrived, not at which the
+	// thread had woken up, so that a machine where that takes long is no different.
 	PollLearned PollingRule = iota
 	// PollQEMU is QEMU's rule. The window grows by the factor Grow, from 4 µs on,
 	// when the thread was woken up later than the window and before Max was over,

@@ -4,32 +4,41 @@ import "time"
 
 // learned is the rule that knows how long the loop has recently waited for its events.
 //
-// It keeps a histogram of those times, in which older samples count less. A window of w
-// would have cost the time waited for each event, but at most w. An event within the window
-// is worth the wake-up that it saves, and Max, which the user is willing to spend on it.
-// The rule takes the window that gains most, and 0 if all of them lose.
+// It keeps histograms of those times, in which older samples count less: one for each time
+// that the loop may have waited before, because gaps tend to follow each other in turn. A
+// window of w would have cost the time waited for each event, but at most w. The rule takes
+// the window that gains most, and 0 if all of them lose.
+//
+// What an event within the window is worth depends on how many there are. If the loop finds
+// most of its events, each is worth the wake-up that it saves, and Max, which the user is
+// willing to spend on it. If it does not, the latency that most events have stays as it is:
+// then one is worth the CPU time of a sleep, so that polling never costs more than it saves.
 //
 // A sleep teaches as much as a window, because a notifier stamps the time of its event.
 // Events that only the kernel has seen carry no stamp; for them the rule subtracts the
 // price of a wake-up.
 type learned struct {
 	edges  [buckets]time.Duration // the longest time in each bucket; the last is Max
-	window time.Duration
-	stamps wakeupCost // measured, from events with a stamp
-	bounds wakeupCost // an upper bound, from events without one
+	stamps wakeupCost             // measured, from events with a stamp
+	bounds wakeupCost             // an upper bound, from events without one
 
-	weights [buckets + 1]int64 // of the times waited, the last for those beyond Max
-	total   int64              // of weights
-	run     int                // samples in a row beyond Max; negative: within Max
+	after [buckets + 1]histogram // of the times waited, by the bucket of the one before
+	all   histogram              // of all of them
+	last  int                    // bucket of the latest
+	run   int                    // samples in a row beyond Max; negative: within Max
+
+	wanted time.Duration // the window, if most events are found
+	most   majority      // of events that wanted finds, or would find
 }
 
 const (
 	buckets = 16
 
-	// sampleWeight is the weight of a new sample. All weights are halved when they reach
-	// memory samples, so that the last memory/2 to memory samples count.
-	sampleWeight = 1 << 10
-	memory       = 32
+	// prior is how much less a sample counts after another time than the latest one.
+	prior = 16
+
+	// sleepCPU is the CPU time of going to sleep and waking up, with what the caches lose.
+	sleepCPU = 8 * time.Microsecond
 
 	// longRun samples in a row show that the traffic has changed.
 	longRun = 3
@@ -64,18 +73,31 @@ func (l *learned) bucket(waited time.Duration) int {
 
 // sample learns from an iteration and returns the window for the next one.
 func (l *learned) sample(s Sample) time.Duration {
-	l.add(0, min(s.Immediate, memory))
 	switch {
 	case s.Arrived == Unknown:
 		l.bounds.limit(s.Blocked - s.Spun)
 	case s.Woken:
 		l.stamps.follow(s.Blocked - s.Arrived)
 	}
-	bucket := l.bucket(l.waited(s))
+	waited, immediate := l.waited(s), min(s.Immediate, memory)
+	l.most.count(immediate, waited <= l.wanted)
+	l.add(0, immediate)
+	bucket := l.bucket(waited)
 	l.add(bucket, 1)
 	l.forget(bucket == buckets)
-	l.window = l.best()
-	return l.window
+	l.last = bucket
+
+	l.wanted = l.best(l.edges[buckets-1] + l.wakeup())
+	if l.most.reached {
+		return l.wanted
+	}
+	return l.best(sleepCPU)
+}
+
+// add counts n samples.
+func (l *learned) add(bucket, n int) {
+	l.after[l.last].add(bucket, n)
+	l.all.add(bucket, n)
 }
 
 // waited returns how long the loop waited for the event.
@@ -94,15 +116,6 @@ func (l *learned) wakeup() time.Duration {
 	return time.Duration(l.bounds)
 }
 
-// add counts n samples.
-func (l *learned) add(bucket, n int) {
-	l.weights[bucket] += int64(n) * sampleWeight
-	l.total += int64(n) * sampleWeight
-	for l.total > memory*sampleWeight {
-		l.halve(l.weights[:])
-	}
-}
-
 // forget closes the window soon after traffic stops, and opens it soon after traffic
 // begins.
 func (l *learned) forget(beyond bool) {
@@ -113,31 +126,40 @@ func (l *learned) forget(beyond bool) {
 	}
 	switch {
 	case l.run >= longRun:
-		l.halve(l.weights[:buckets])
-	case l.run <= -longRun && l.window == 0:
-		l.halve(l.weights[buckets:])
+		l.halve(0, buckets)
+	case l.run <= -longRun && l.wanted == 0:
+		l.halve(buckets, buckets+1)
 	}
 }
 
-func (l *learned) halve(weights []int64) {
-	for i, w := range weights {
-		weights[i] = w / 2
-		l.total -= w - w/2
-	}
+func (l *learned) halve(from, to int) {
+	l.after[l.last].halve(from, to)
+	l.all.halve(from, to)
 }
 
-// best returns the window that would have gained most, the longest of several: it costs
-// nothing while it misses no event.
-func (l *learned) best() (window time.Duration) {
-	worth := int64(l.edges[buckets-1] + l.wakeup())
+// best returns the window that would have gained most if an event in it is worth so much.
+func (l *learned) best(worth time.Duration) (window time.Duration) {
+	row := &l.after[l.last]
+	left := int64(row.total) + int64(l.all.total/prior) // weight of what a window misses
 	most, hits, cost := int64(0), int64(0), int64(0)
-	for i, w := range l.weights[:buckets] {
-		edge := int64(l.edges[i])
-		hits += w
-		cost += w * edge
-		if gain := hits*worth - cost - (l.total-hits)*edge; gain > 0 && gain >= most {
-			most, window = gain, time.Duration(edge)
+	for i := range l.edges {
+		edge := l.edges[i]
+		if edge > worth { // to wait for it costs more
+			break
 		}
+		w := int64(row.weights[i]) + int64(l.all.weights[i]/prior)
+		if w == 0 {
+			continue
+		}
+		hits += w
+		left -= w
+		cost += w * int64(edge)
+		if gain := hits*int64(worth) - cost - left*int64(edge); gain > most {
+			most, window = gain, edge
+		}
+	}
+	if left <= 0 && window > 0 { // it misses nothing: a longer one costs no more
+		return l.edges[buckets-1]
 	}
 	return window
 }

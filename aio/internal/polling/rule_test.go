@@ -128,12 +128,14 @@ func TestLearnedRuleStaysWithinItsLimits(t *testing.T) {
 				t.Fatalf("Max %v: window %v after %+v", limit, r.Window, s)
 			}
 			l := r.learned
-			sum := int64(0)
-			for _, w := range l.weights {
-				sum += w
-			}
-			if sum != l.total || sum > (memory+1)*sampleWeight {
-				t.Fatalf("weights %v, total %d", l.weights, l.total)
+			for _, h := range append(l.after[:], l.all) {
+				sum := 0
+				for _, w := range h.weights {
+					sum += int(w)
+				}
+				if sum != int(h.total) || sum > memory*sampleWeight {
+					t.Fatalf("weights %v, total %d", h.weights, h.total)
+				}
 			}
 		}
 	}

@@ -92,6 +92,19 @@ func phases(n int, one time.Duration, m int, other time.Duration) func(i int) ti
 	}
 }
 
+// wave rises and falls evenly.
+func wave(from, to time.Duration, period int) func(i int) time.Duration {
+	return func(i int) time.Duration {
+		up := min(i%period, period-i%period)
+		return from + (to-from)*time.Duration(up)/time.Duration(period/2)
+	}
+}
+
+func uniform(n int, from, to time.Duration) func() traffic {
+	random := rand.New(rand.NewPCG(2, uint64(to)))
+	return after(n, func(int) time.Duration { return from + time.Duration(random.Int64N(int64(to-from))) })
+}
+
 //go:embed testdata/gaps.txt
 var recordings string
 
@@ -135,6 +148,18 @@ var traces = []struct {
 	{"two sources: 300 µs, Poisson 300 µs", merged(steady(4000, 300*µs), poissonTimes(4000, 300*µs))},
 	{"pairs 4 µs apart, every 300 µs", after(4000, phases(1, 4*µs, 1, 300*µs))},
 	{"stops: 500 × 20 µs, then 10 ms", after(700, phases(stopsAfter, 20*µs, 200, 10*time.Millisecond))},
+	{"5 and 200 µs in turns", after(4000, phases(1, 5*µs, 1, 200*µs))},
+	{"20 and 200 µs in turns", after(4000, phases(1, 20*µs, 1, 200*µs))},
+	{"2 × 10 µs, 1 × 100 µs", after(4000, phases(2, 10*µs, 1, 100*µs))},
+	{"1 × 10 µs, 2 × 100 µs", after(4000, phases(1, 10*µs, 2, 100*µs))},
+	{"on/off: 50 × 15 µs, 50 × 2 ms", after(4000, phases(50, 15*µs, 50, 2*time.Millisecond))},
+	{"10 to 60 µs, 1 µs a step", after(4000, func(i int) time.Duration { return 10*µs + time.Duration(i%50)*µs })},
+	{"10 to 60 µs and back, 1 µs a step", after(4000, wave(10*µs, 60*µs, 100))},
+	{"10 to 60 µs and back, 0.2 µs a step", after(4000, wave(10*µs, 60*µs, 500))},
+	{"10 to 60 µs, uniform", uniform(4000, 10*µs, 60*µs)},
+	{"20 to 40 µs, uniform", uniform(4000, 20*µs, 40*µs)},
+	{"doubling: 1 to 512 µs", after(4000, func(i int) time.Duration { return µs << (i % 10) })},
+	{"doubling: 1 to 512 µs, 30 times each", after(6000, func(i int) time.Duration { return µs << (i / 30 % 10) })},
 	{"recorded: echo", recorded("echo")},
 	{"recorded: requests", recorded("requests")},
 }
