@@ -142,7 +142,11 @@ func (c *Context) WatchNotifier(n *EventNotifier, f func()) (*Handler, error) {
 			}
 		}
 	}
-	return c.Watch(n.FD(), Callbacks{Read: read, Edge: true, Name: nameOf("", f)})
+	h, err := c.Watch(n.FD(), Callbacks{Read: read, Edge: true, Name: nameOf("", f)})
+	if err == nil && c.port.parks() {
+		n.parked.Store(c)
+	}
+	return h, err
 }
 
 // FD returns the descriptor that is watched.

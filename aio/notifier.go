@@ -23,6 +23,8 @@ type EventNotifier struct {
 	// new calls, and waits for the others: the number may belong to another file
 	// a moment later.
 	users atomic.Int64
+	// parked is the Context in park mode that watches it, else nil.
+	parked atomic.Pointer[Context]
 }
 
 const closing = 1 << 32
@@ -65,7 +67,22 @@ func (n *EventNotifier) Set() error {
 	}
 	err := n.write()
 	n.release()
+	if c := n.parked.Load(); c != nil {
+		n.tell(c)
+	}
 	return os.NewSyscallError("write", err)
+}
+
+// tell spares a loop that sets what it watches itself a sleep: it would wait until the Go
+// runtime's poller has seen the event.
+func (n *EventNotifier) tell(c *Context) {
+	switch {
+	case !c.home.mine():
+	case c.home.closed():
+		n.parked.CompareAndSwap(c, nil)
+	default:
+		c.port.mustAskAgain()
+	}
 }
 
 func (n *EventNotifier) write() error {

@@ -342,3 +342,57 @@ func TestSleepingLoopHasNoMark(t *testing.T) {
 		eventually(t, "the mark is cleared", func() bool { return !park.IsMarked(c.home.goroutine.Load()) })
 	})
 }
+
+// A parked loop does not wait for what it has set itself: on one P, another goroutine would run
+// while it does.
+func TestParkedLoopDoesNotWaitForItsOwnNotifier(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		const rounds = 1000
+		c := newLoop()
+		n := notifier(t)
+		calls := 0
+		watchNotifier(t, c, n, func() { calls++ })
+		turn(t, c)
+		var others atomic.Int64
+		var stop atomic.Bool
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for !stop.Load() {
+				others.Add(1)
+				runtime.Gosched()
+			}
+		}()
+		for calls < rounds {
+			before := calls
+			must(t, n.Set())
+			for calls == before {
+				_, err := c.Poll()
+				must(t, err)
+			}
+		}
+		stop.Store(true)
+		<-done
+		if n := others.Load(); n > rounds/2 {
+			t.Errorf("the loop slept about %d times in %d rounds", n, rounds)
+		}
+	})
+}
+
+// A notifier that outlives the loop that watched it can be set, and does not keep the loop.
+func TestNotifierForgetsAParkedLoopThatIsClosed(t *testing.T) {
+	eachParked(t, func(t *testing.T, newLoop maker) {
+		n := notifier(t)
+		c := newLoop()
+		h := watchNotifier(t, c, n, func() {})
+		turn(t, c)
+		must(t, n.Set())
+		must(t, h.Close())
+		closeLoop(t, c)
+		must(t, n.Set())
+		if n.parked.Load() != nil {
+			t.Error("it still knows the loop")
+		}
+	})
+}
