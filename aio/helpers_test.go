@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,12 +15,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/testkit"
 	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
-// patience is how long a test waits for what must happen. It is a bound against
-// hanging, not an expectation.
-var patience = guest.Patient(20 * time.Second)
+var (
+	patience   = testkit.Patience
+	must       = testkit.Must
+	wantError  = testkit.WantError
+	eventually = testkit.Eventually
+	elsewhere  = testkit.Elsewhere
+)
 
 // prompt is the bound for what has to happen soon; what takes longer than a tenth
 // of it is logged.
@@ -194,17 +198,6 @@ func pollUntil(t testing.TB, c *Context, done func() bool) {
 	}
 }
 
-// eventually waits, without a loop of the library, until done.
-func eventually(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("it does not happen: %s", what)
-		}
-		runtime.Gosched()
-	}
-}
-
 // asleep waits until c sleeps, or is so near to it that only a notify can stop it.
 func asleep(t testing.TB, c *Context) {
 	t.Helper()
@@ -338,22 +331,6 @@ func (j *journal) expect(t testing.TB, want ...string) {
 		t.Fatalf("ran %q, want %q", []string(*j), want)
 	}
 	*j = nil
-}
-
-// must fails if err is not nil.
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// wantError fails unless err matches want.
-func wantError(t testing.TB, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Fatalf("got %v, want %v", err, want)
-	}
 }
 
 // panicOf returns what f panics with, nil if it does not.

@@ -185,13 +185,6 @@ func TestCloseOnAnotherGoroutineEndsPollingLater(t *testing.T) {
 	})
 }
 
-// elsewhere runs f on another goroutine, to its end.
-func elsewhere(f func()) {
-	var group sync.WaitGroup
-	group.Go(f)
-	group.Wait()
-}
-
 // A Context that is closed while a device's notifications are off switches them on.
 func TestCloseOfTheContextEndsPolling(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {

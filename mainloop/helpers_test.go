@@ -12,26 +12,16 @@ import (
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/sys"
-	"github.com/aioloop/aioloop/internal/testkit/guest"
+	"github.com/aioloop/aioloop/internal/testkit"
 )
 
-// patience is how long a test waits for what must happen. It is a bound against
-// hanging, not an expectation.
-var patience = guest.Patient(20 * time.Second)
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantError(t testing.TB, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Fatalf("got %v, want %v", err, want)
-	}
-}
+var (
+	patience   = testkit.Patience
+	must       = testkit.Must
+	wantError  = testkit.WantError
+	eventually = testkit.Eventually
+	elsewhere  = testkit.Elsewhere
+)
 
 // eachBackend runs one test three times, once per backend.
 func eachBackend(t *testing.T, test func(t *testing.T, b aio.Backend)) {
@@ -169,23 +159,6 @@ func waitUntil(t testing.TB, l *Loop, done func() bool) {
 			t.Fatal("it does not happen")
 		}
 	}
-}
-
-// eventually waits, without a loop, until done.
-func eventually(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(10 * time.Microsecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it does not happen: %s", what)
-		}
-	}
-}
-
-// elsewhere calls f on a goroutine of its own and waits for it.
-func elsewhere(f func()) {
-	done := make(chan struct{})
-	go func() { defer close(done); f() }()
-	<-done
 }
 
 // journal records what ran, in order.

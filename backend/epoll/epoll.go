@@ -240,7 +240,7 @@ func (p *Poller) begin(n int) (room int, err error) {
 	case p.table.Closed():
 		return 0, backend.ErrClosed
 	case len(p.always.keys) == 0:
-		p.table.Settle()
+		p.table.Untouch()
 	}
 	return n - p.always.share(n), nil
 }

@@ -83,12 +83,12 @@ func TestFlushMovesRegistrations(t *testing.T) {
 			t.Fatalf("%d events, %v, %+v", n, err, ready[0])
 		}
 		_, _ = sys.ReadEventfd(fd)
-		settleForeign(t, p, ready)
+		takeTheRest(t, p, ready)
 	}
 }
 
-// settleForeign takes what is still there of an event that is over.
-func settleForeign(t *testing.T, p *Poller, ready []backend.Ready) {
+// takeTheRest takes what is still there of an event that is over.
+func takeTheRest(t *testing.T, p *Poller, ready []backend.Ready) {
 	t.Helper()
 	for range 10 {
 		if err := p.Flush(); err != nil {

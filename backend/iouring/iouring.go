@@ -241,7 +241,7 @@ func (p *Poller) prepare() (complete bool, err error) {
 	if complete, err = p.revive(); !complete || err != nil {
 		return false, err
 	}
-	p.table.Settle()
+	p.table.Untouch()
 	return true, nil
 }
 

@@ -14,7 +14,10 @@ import (
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/backend/internal/fdtable"
+	"github.com/aioloop/aioloop/internal/testkit"
 )
+
+var must = testkit.Must
 
 // The conformance suite, also of the code for older kernels, is in
 // conformance_test.go. Here is what only io_uring can get wrong; each test says why.
@@ -34,13 +37,6 @@ func openVariant(t *testing.T, alter func(*config)) *Poller {
 		runtime.UnlockOSThread()
 	})
 	return p
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func eventfd(t *testing.T, counter uint) int {

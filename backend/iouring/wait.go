@@ -70,7 +70,7 @@ func (p *Poller) endure(timeout time.Duration) error {
 // enter submits what has changed and, if there is no completion yet, sleeps.
 // Without changes and without a reason to sleep it makes no system call.
 func (p *Poller) enter(timeout time.Duration) error {
-	complete, err := p.settle()
+	complete, err := p.prepareTouched()
 	switch {
 	case err != nil:
 		return err
@@ -82,9 +82,9 @@ func (p *Poller) enter(timeout time.Duration) error {
 	return nil
 }
 
-// settle is prepare for a caller who does not hold the lock, which is taken only if
+// prepareTouched is prepare for a caller who does not hold the lock, which is taken only if
 // there is something to prepare.
-func (p *Poller) settle() (complete bool, err error) {
+func (p *Poller) prepareTouched() (complete bool, err error) {
 	if !p.table.Touched() && len(p.ops.lost) == 0 {
 		return true, nil
 	}

@@ -128,7 +128,7 @@ func (p *Poller) update() error {
 	if p.table.Closed() {
 		return backend.ErrClosed
 	}
-	p.table.Settle()
+	p.table.Untouch()
 	for _, i := range p.changed {
 		p.apply(i, p.table.At(i))
 	}

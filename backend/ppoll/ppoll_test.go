@@ -11,7 +11,10 @@ import (
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/testkit"
 )
+
+var must = testkit.Must
 
 // The conformance suite is in conformance_test.go. Here is what only ppoll can get
 // wrong; each test says why.
@@ -118,13 +121,6 @@ func TestScanGoesOnWhereItStopped(t *testing.T) {
 	}
 	if want := []backend.Tag{0, 1, 2, 3, 4, 0, 1, 2, 3, 4}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -9,8 +9,11 @@ import (
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/backend/epoll"
 	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/testkit"
 	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
+
+var must = testkit.Must
 
 func newParker(t *testing.T, wrap func(Poller) Poller) *Parker {
 	t.Helper()
@@ -22,13 +25,6 @@ func newParker(t *testing.T, wrap func(Poller) Poller) *Parker {
 		must(t, inner.Close())
 	})
 	return p
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // The alarm says that the time is up, which is nothing to return from a Wait for.

@@ -178,9 +178,9 @@ func (t *Table[X]) Touch() {
 	}
 }
 
-// Settle says that a Wait has seen everything. The caller holds the lock, and the
+// Untouch says that a Wait has seen everything. The caller holds the lock, and the
 // table is not closed.
-func (t *Table[X]) Settle() { t.touched.Store(false) }
+func (t *Table[X]) Untouch() { t.touched.Store(false) }
 
 // Fail wraps an error of the operation op on fd; it keeps nil and ErrClosed.
 func (t *Table[X]) Fail(op string, fd int, err error) error {

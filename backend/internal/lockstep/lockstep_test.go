@@ -12,8 +12,11 @@ import (
 	"github.com/aioloop/aioloop/backend/epoll"
 	"github.com/aioloop/aioloop/backend/iouring"
 	"github.com/aioloop/aioloop/backend/ppoll"
+	"github.com/aioloop/aioloop/internal/testkit"
 	"github.com/aioloop/aioloop/internal/testkit/draw"
 )
+
+var must = testkit.Must
 
 // The three Pollers watch the same descriptors, in lockstep, through a random
 // series of changes. The model is a map of what is registered, and poll(2).
@@ -240,10 +243,4 @@ func (m *model) reported(rt *draw.T, p backend.Poller, room int) map[backend.Tag
 		got[r.Tag] = r.Events
 	}
 	return got
-}
-
-func must(rt testing.TB, err error) {
-	if err != nil {
-		rt.Fatal(err)
-	}
 }

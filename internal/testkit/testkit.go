@@ -1,0 +1,49 @@
+//go:build linux
+
+// Package testkit is what the tests of several packages check and wait with.
+package testkit
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/aioloop/aioloop/internal/testkit/guest"
+)
+
+// Patience is how long a test waits for what must happen. It is a bound against hanging, not
+// an expectation.
+var Patience = guest.Patient(20 * time.Second)
+
+// Must fails if err is not nil.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// WantError fails unless err matches want.
+func WantError(t testing.TB, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("got %v, want %v", err, want)
+	}
+}
+
+// Eventually waits, without a loop of the library, until done.
+func Eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); !done(); time.Sleep(10 * time.Microsecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not happen: %s", what)
+		}
+	}
+}
+
+// Elsewhere calls f on a goroutine of its own and waits for it.
+func Elsewhere(f func()) {
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	<-done
+}
