@@ -11,12 +11,20 @@ import (
 // Run polls until ctx ends, and returns the reason, context.Cause(ctx), or the
 // first error of Poll. What it says about the home goroutine holds for Run too.
 // The iteration during which ctx ends is completed.
-func (c *Context) Run(ctx context.Context) error {
+func (c *Context) Run(ctx context.Context) (err error) {
 	// Entered for all iterations together: in between, too, Close is refused.
 	if err := c.enter(); err != nil {
 		return err
 	}
 	defer c.leave()
+	if !c.home.nested() {
+		end := c.port.stay()
+		defer func() {
+			if e := end(); e != nil {
+				err = errors.Join(err, c.port.error(e))
+			}
+		}()
+	}
 	if c.turn.outside() {
 		defer c.leaveTurn(c.enterTurn())
 	}

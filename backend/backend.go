@@ -112,6 +112,15 @@ type Binder interface {
 	Bind() error
 }
 
+// Stayer is a Binder that waits faster while its thread is known to stay.
+type Stayer interface {
+	// Stay says that the calling thread, that of Bind, waits until Leave, and that no
+	// other closes the Poller before. A second Stay before Leave does nothing.
+	Stay()
+	// Leave ends that, on the same thread. Without Stay it does nothing.
+	Leave() error
+}
+
 // Peeker is a Poller that shows readiness in user space.
 type Peeker interface {
 	// Peek reports, without a system call, whether a Wait would find something

@@ -6,8 +6,8 @@
 //		backendtest.Test(t, func() (backend.Poller, error) { return mypoller.New() })
 //	}
 //
-// A capability (backend.EdgeTriggered, Binder, Peeker, Pollable, Submitter) is
-// tested if the Poller has it; the log says which it has.
+// A capability (backend.EdgeTriggered, Binder, Stayer, Peeker, Pollable,
+// Submitter) is tested if the Poller has it; the log says which it has.
 //
 // The suite starts the test binary again for what needs a process of its own, so
 // Test is called from a plain test function, before anything else in it.

@@ -58,11 +58,12 @@ func available(t *testing.T, open func() (backend.Poller, error)) {
 func logCapabilities(t *testing.T, p backend.Poller) {
 	_, edge := p.(backend.EdgeTriggered)
 	_, binder := p.(backend.Binder)
+	_, stayer := p.(backend.Stayer)
 	_, peeker := p.(backend.Peeker)
 	_, pollable := p.(backend.Pollable)
 	_, submitter := p.(backend.Submitter)
-	t.Logf("%s: EdgeTriggered %v, Binder %v, Peeker %v, Pollable %v, Submitter %v",
-		p.Name(), edge, binder, peeker, pollable, submitter)
+	t.Logf("%s: EdgeTriggered %v, Binder %v, Stayer %v, Peeker %v, Pollable %v, Submitter %v",
+		p.Name(), edge, binder, stayer, peeker, pollable, submitter)
 }
 
 // check is one subtest.

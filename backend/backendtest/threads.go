@@ -23,6 +23,7 @@ var threadChecks = []check{
 	{name: "trap19_signals_do_not_lengthen_a_wait", run: signalsDoNotLengthen},
 	{name: "changes_from_many_goroutines", run: changesFromManyGoroutines},
 	{name: "bind_belongs_to_one_thread", run: bindBelongsToOneThread},
+	{name: "stays_and_leaves", run: staysAndLeaves},
 }
 
 // idleUnderThreadChurn registers descriptors from threads that end, and waits
@@ -367,4 +368,23 @@ func bindBelongsToOneThread(h *home) {
 	})
 	h.add(h.eventfd(1).fd, backend.In, 1)
 	h.expect(1)
+}
+
+func staysAndLeaves(h *home) {
+	s, ok := h.p.(backend.Stayer)
+	if !ok {
+		h.Logf("%s is no Stayer: it gains nothing from a thread that stays", h.p.Name())
+		return
+	}
+	h.must("Leave without Stay", s.Leave())
+	fd := h.eventfd(1)
+	h.add(fd.fd, backend.In, 1)
+	for range 20 { // more than a thread has room for
+		s.Stay()
+		s.Stay()
+		h.expect(1)
+		h.must("Leave", s.Leave())
+		h.expect(1)
+	}
+	h.must("a second Leave", s.Leave())
 }

@@ -29,6 +29,7 @@ var (
 	_ backend.Poller        = (*Poller)(nil)
 	_ backend.EdgeTriggered = (*Poller)(nil)
 	_ backend.Binder        = (*Poller)(nil)
+	_ backend.Stayer        = (*Poller)(nil)
 	_ backend.Peeker        = (*Poller)(nil)
 	_ backend.Pollable      = (*Poller)(nil)
 	_ backend.Submitter     = (*Poller)(nil)
@@ -114,6 +115,23 @@ func (p *Poller) Bind() error {
 		}
 	}
 	p.home.Store(self)
+	return nil
+}
+
+// Stay implements backend.Stayer: it registers the ring (Linux 5.18). A ring that cannot be
+// registered works too.
+func (p *Poller) Stay() {
+	if !p.config.unbound && p.bound() == nil {
+		_ = p.ring.Register()
+	}
+}
+
+// Leave implements backend.Stayer. The kernel would keep a ring that is still registered,
+// and what it watches, until the thread ends.
+func (p *Poller) Leave() error {
+	if err := p.ring.Unregister(); err != nil {
+		return fmt.Errorf("%s: %w", Name, err)
+	}
 	return nil
 }
 

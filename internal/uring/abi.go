@@ -16,9 +16,13 @@ const (
 	FeatExtArg   uint32 = 1 << 8  // 5.11: a wait takes a timeout
 	FeatNoIowait uint32 = 1 << 17 // 6.15: a wait can say that it is not waiting for a disk
 
-	EnterGetevents uint32 = abi.IORING_ENTER_FLAGS_GETEVENTS
-	EnterExtArg    uint32 = 1 << 3 // 5.11
-	EnterNoIowait  uint32 = 1 << 7 // 6.15
+	EnterGetevents  uint32 = abi.IORING_ENTER_FLAGS_GETEVENTS
+	EnterExtArg     uint32 = 1 << 3 // 5.11
+	EnterRegistered uint32 = 1 << 4 // 5.18: the descriptor is an index of the thread's registered rings
+	EnterNoIowait   uint32 = 1 << 7 // 6.15
+
+	registerRingFDs   uint8 = 20 // 5.18
+	unregisterRingFDs uint8 = 21 // 5.18
 
 	SQTaskrun    uint32 = 1 << 2 // 5.19: deferred work waits for an enter with EnterGetevents
 	SQCQOverflow uint32 = abi.IORING_SQ_CQ_OVERFLOW
@@ -44,6 +48,15 @@ type getEventsArg struct {
 	timeout   unsafe.Pointer
 	_         [8 - unsafe.Sizeof(uintptr(0))]byte // if empty, Go adds bytes after it
 }
+
+// ringUpdate is struct io_uring_rsrc_update.
+type ringUpdate struct {
+	offset uint32 // the index, or anyIndex for the kernel to choose and return
+	_      uint32
+	data   uint64 // the ring's descriptor
+}
+
+const anyIndex = ^uint32(0)
 
 // getEventsArgSize is the kernel's size of that struct.
 const getEventsArgSize = 24

@@ -238,3 +238,63 @@ func TestRingAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A registered ring works like any other, and is the kernel's until it is not registered.
+func TestRegisteredRing(t *testing.T) {
+	r := newRing(t, 4, 0, 0)
+	if err := r.Register(); errors.Is(err, unix.EINVAL) {
+		t.Skipf("skipped: the registration of rings (Linux 5.18): %v", err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Register(); err != nil {
+		t.Fatalf("a second Register: %v", err)
+	}
+	for range 2 {
+		nop(t, r, 1)
+		if submit(t, r); r.Peek() == nil {
+			t.Fatal("no completion")
+		}
+		r.Seen()
+		if err := r.Unregister(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 100 { // a thread has room for 16
+		if err := r.Register(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Unregister(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The 17th ring of a thread is refused, and works.
+func TestThreadHasRoomForSixteenRings(t *testing.T) {
+	refused := 0
+	for range 17 {
+		r := newRing(t, 1, 0, 0)
+		err := r.Register()
+		if errors.Is(err, unix.EINVAL) {
+			t.Skipf("skipped: the registration of rings (Linux 5.18): %v", err)
+		}
+		if err != nil {
+			if refused++; !errors.Is(err, unix.EBUSY) {
+				t.Errorf("%v, want EBUSY", err)
+			}
+		}
+		nop(t, r, 1)
+		if submit(t, r); r.Peek() == nil {
+			t.Error("no completion")
+		}
+		defer func() {
+			if err := r.Unregister(); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	if refused != 1 {
+		t.Errorf("%d rings were refused, want 1", refused)
+	}
+}
