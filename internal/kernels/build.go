@@ -203,6 +203,9 @@ func plan(l *list, packages []goPackage, short bool) (jobs []job) {
 	for _, p := range packages {
 		j := newJob(p, p.Path, "", short)
 		j.Modules = l.Modules[p.Path]
+		if o, ok := l.Once[p.Path]; ok && !short {
+			j.Guests = l.guests(o.Kernel)
+		}
 		jobs = append(jobs, j)
 	}
 	if short {
@@ -210,7 +213,7 @@ func plan(l *list, packages []goPackage, short bool) (jobs []job) {
 	}
 	for _, x := range l.Extra {
 		j := newJob(goPackage{Path: x.Package}, x.Package+": "+x.Name, x.Run, short)
-		j.Env, j.Sysctl, j.CPUs, j.UID = x.Env, x.Sysctl, x.CPUs, x.UID
+		j.Env, j.Sysctl, j.CPUs, j.UID, j.Guests = x.Env, x.Sysctl, x.CPUs, x.UID, l.guests(x.Kernels...)
 		if x.Skip != "" {
 			j.Args = append(j.Args, "-test.skip="+x.Skip)
 		}
@@ -218,7 +221,9 @@ func plan(l *list, packages []goPackage, short bool) (jobs []job) {
 	}
 	for _, p := range packages {
 		if hasBenchmarks(p) {
-			jobs = append(jobs, benchJob(p))
+			j := benchJob(p)
+			j.Guests = l.shortGuests()
+			jobs = append(jobs, j)
 		}
 	}
 	return jobs
@@ -233,6 +238,16 @@ func newJob(p goPackage, name, run string, short bool) job {
 		args = append(args, "-test.run="+run)
 	}
 	return job{Package: p.Path, Job: protocol.Job{Name: name, Args: args, Dir: "/src/" + p.Path, Limit: testLimit}}
+}
+
+// shortGuests are the oldest and the newest kernel: that benchmarks work depends on nothing else.
+func (l *list) shortGuests() (numbers []int) {
+	for i, k := range l.Kernels {
+		if k.Short {
+			numbers = append(numbers, i)
+		}
+	}
+	return numbers
 }
 
 // benchJob runs benchmarks once, and with -short: figures from a virtual machine mean nothing.

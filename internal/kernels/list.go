@@ -32,6 +32,8 @@ type list struct {
 	// benchmarks.
 	Long  map[string]string
 	Extra []extra
+	// Once are packages whose tests depend on no kernel: one runs them.
+	Once map[string]once
 	// Modules names the modules of the kernel that are loaded before a package's tests.
 	Modules map[string][]string
 
@@ -49,13 +51,17 @@ type kernel struct {
 	Lacks   []string // names of internal/feature that must not
 }
 
+// once says which kernel runs the tests of a package, and why the others do not.
+type once struct{ Kernel, Why string }
+
 // extra is one more run of a package's tests, in other circumstances. It leaves out tests
 // for which the circumstances make no difference, and which take long under emulation.
 type extra struct {
 	Name    string
 	Package string
-	Run     string // for -test.run
-	Skip    string // for -test.skip
+	Kernels []string // those that run it; all if empty
+	Run     string   // for -test.run
+	Skip    string   // for -test.skip
 	Env     []string
 	Sysctl  map[string]string
 	CPUs    int // the run is bound to the first CPUs
@@ -79,6 +85,11 @@ func parseList(b []byte) (*list, error) {
 			return nil, fmt.Errorf("kernels.json: there are two kernels %q", k.Name)
 		}
 		names[k.Name] = true
+	}
+	for _, name := range l.mentioned() {
+		if !names[name] {
+			return nil, fmt.Errorf("kernels.json: there is no kernel %q", name)
+		}
 	}
 	for pattern := range l.NotApplicable {
 		if _, err := regexp.Compile(pattern); err != nil {
@@ -151,6 +162,32 @@ func (l *list) choose(names string, short bool) (chosen []kernel, complete bool,
 		chosen = append(chosen, l.Kernels[i])
 	}
 	return chosen, len(chosen) == len(l.Kernels), nil
+}
+
+// number returns the place of a kernel in the list.
+func (l *list) number(k kernel) int {
+	return slices.IndexFunc(l.Kernels, func(other kernel) bool { return other.Name == k.Name })
+}
+
+// guests returns the numbers of kernels, for a job that only they run. nil stands for all.
+func (l *list) guests(names ...string) (numbers []int) {
+	for i, k := range l.Kernels {
+		if slices.Contains(names, k.Name) {
+			numbers = append(numbers, i)
+		}
+	}
+	return numbers
+}
+
+// mentioned returns the names of kernels that the rest of the file mentions.
+func (l *list) mentioned() (names []string) {
+	for _, o := range l.Once {
+		names = append(names, o.Kernel)
+	}
+	for _, x := range l.Extra {
+		names = append(names, x.Kernels...)
+	}
+	return names
 }
 
 func (l *list) names() string {

@@ -48,6 +48,11 @@ func TestListExplains(t *testing.T) {
 			t.Errorf("HostOnly: %s: no reason, or no tests", path)
 		}
 	}
+	for path, o := range l.Once {
+		if o.Why == "" || !exists(path) {
+			t.Errorf("Once: %s: no reason, or no tests", path)
+		}
+	}
 	for _, x := range l.Extra {
 		if !exists(x.Package) {
 			t.Errorf("Extra: %s has no tests", x.Package)
@@ -86,6 +91,8 @@ func TestChoose(t *testing.T) {
 func TestListIsChecked(t *testing.T) {
 	for _, bad := range []string{
 		`{"Kernles": []}`,
+		`{"Once": {"p": {"Kernel": "4.19", "Why": "w"}}}`,
+		`{"Extra": [{"Name": "n", "Package": "p", "Kernels": ["4.19"]}]}`,
 		`{"Kernels": [{"Name": "a", "Arch": "vax", "Suites": ["s"], "Package": "p"}]}`,
 		`{"Kernels": [{"Name": "a", "Arch": "amd64", "Suites": ["s"], "Package": "("}]}`,
 		`{"Kernels": [{"Name": "a", "Arch": "amd64", "Package": "p"}]}`,

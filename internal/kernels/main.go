@@ -236,6 +236,9 @@ func (m *runner) narrow(jobs []job) []job {
 	})
 	for i := range jobs {
 		j := &jobs[i]
+		if m.kernels != "" { // those that are named run all
+			j.Guests = nil
+		}
 		if m.run != "" {
 			j.Args = append(j.Args, "-test.run="+m.run)
 		}
@@ -307,9 +310,11 @@ func (m *runner) console(k kernel) string {
 func (m *runner) replayAll(ctx context.Context, chosen []kernel) (all []*result, err error) {
 	for _, k := range chosen {
 		r := &result{kernel: k, accel: "replayed"}
-		if _, r.jobs, err = m.plan(ctx, k.Arch); err != nil {
+		_, jobs, err := m.plan(ctx, k.Arch)
+		if err != nil {
 			return nil, err
 		}
+		r.jobs = m.jobsOf(k, jobs)
 		f, err := os.Open(m.console(k))
 		if err != nil {
 			return nil, err
@@ -330,14 +335,18 @@ func (m *runner) replayAll(ctx context.Context, chosen []kernel) (all []*result,
 
 // machine is that of a kernel. The tests find its number in their environment.
 func (m *runner) machine(k kernel) machine {
-	number := slices.IndexFunc(m.list.Kernels, func(other kernel) bool { return other.Name == k.Name })
 	vm := machines[k.Arch]
-	vm.boot += fmt.Sprintf(" %s=%d/%d", guest.Env, number, len(m.list.Kernels))
+	vm.boot += fmt.Sprintf(" %s=%d/%d", guest.Env, m.list.number(k), len(m.list.Kernels))
 	return vm
 }
 
+// jobsOf returns those of the jobs for an architecture that a kernel runs.
+func (m *runner) jobsOf(k kernel, jobs []job) []job {
+	return slices.DeleteFunc(slices.Clone(jobs), func(j job) bool { return !j.RunsIn(m.list.number(k)) })
+}
+
 func (m *runner) bootOne(ctx context.Context, k kernel, image string) *result {
-	r := &result{kernel: k, jobs: m.planned[k.Arch], accel: m.accelOf[k.Arch]}
+	r := &result{kernel: k, jobs: m.jobsOf(k, m.planned[k.Arch]), accel: m.accelOf[k.Arch]}
 	start := time.Now()
 	defer func() { r.took = time.Since(start) }()
 	log, err := os.Create(m.console(k))

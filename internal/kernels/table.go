@@ -32,7 +32,7 @@ func writeTable(w io.Writer, l *list, results []*result) error {
 		return accel + " " + r.took.Round(time.Second).String() + r.cpu()
 	})
 	for _, name := range jobNames(results) {
-		row(name, func(r *result) string { return cell(r.find(name)) })
+		row(name, func(r *result) string { return r.cell(name) })
 	}
 	for _, f := range feature.All() {
 		row(f.Name, func(r *result) string { return r.outcome(f.Name) })
@@ -86,6 +86,14 @@ func jobNames(results []*result) (names []string) {
 		}
 	}
 	return names
+}
+
+// cell says what came of a job, or that others run it.
+func (r *result) cell(name string) string {
+	if r.find(name) == nil && !slices.ContainsFunc(r.jobs, func(j job) bool { return j.Name == name }) {
+		return "elsewhere"
+	}
+	return cell(r.find(name))
 }
 
 // cell is passed/failed/skipped of top-level tests and subtests alike.

@@ -88,7 +88,8 @@ func TestTable(t *testing.T) {
 	results := []*result{
 		guestOf("old", honest, map[string]string{"TestA": "PASS", "TestB": "SKIP"}),
 		guestOf("new", honest, map[string]string{"TestA": "PASS", "TestB": "PASS"}),
-		{kernel: kernel{Name: "broken"}, failure: "no such program"},
+		{kernel: kernel{Name: "broken"}, failure: "no such program", jobs: []job{{Job: protocol.Job{Name: "aio"}}}},
+		{kernel: kernel{Name: "other"}},
 	}
 	var b strings.Builder
 	if err := writeTable(&b, &list{HostOnly: map[string]string{"internal/house": "needs go"}}, results); err != nil {
@@ -96,9 +97,9 @@ func TestTable(t *testing.T) {
 	}
 	text := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{
-		"aio 1/0/1 0s 2/0/0 0s FAILED: not reached",
-		"epoll_pwait2 yes yes -",
-		"auto chooses epoll epoll -",
+		"aio 1/0/1 0s 2/0/0 0s FAILED: not reached elsewhere",
+		"epoll_pwait2 yes yes - -",
+		"auto chooses epoll epoll - -",
 		"aio: TestB: because of old [old]",
 		"internal/house: all of it, on the host only: needs go",
 	} {
@@ -118,8 +119,10 @@ func TestTable(t *testing.T) {
 func TestPlan(t *testing.T) {
 	l := &list{
 		HostOnly: map[string]string{"internal/house": "needs go"},
-		Extra:    []extra{{Name: "one CPU", Package: "aio", Run: "TestA", Skip: "TestAB", CPUs: 1, Env: []string{"GOMAXPROCS=1"}}},
+		Extra:    []extra{{Name: "one CPU", Package: "aio", Kernels: []string{"old"}, Run: "TestA", Skip: "TestAB", CPUs: 1, Env: []string{"GOMAXPROCS=1"}}},
 		Modules:  map[string][]string{"kernels": {"nbd"}},
+		Kernels:  []kernel{{Name: "old", Short: true}, {Name: "new"}},
+		Once:     map[string]once{"bench": {Kernel: "new", Why: "measures"}},
 	}
 	jobs := plan(l, []goPackage{{Path: "aio"}, {Path: "internal/house"}, {Path: "kernels", Dir: "testdata"}, {Path: "bench"}}, false)
 	var names []string
@@ -136,6 +139,15 @@ func TestPlan(t *testing.T) {
 	}
 	if got := jobs[1].Modules; !slices.Equal(got, []string{"nbd"}) || jobs[0].Modules != nil {
 		t.Errorf("modules: %q, and %q for aio", got, jobs[0].Modules)
+	}
+	for i, want := range []string{"aio kernels aio: one CPU", "aio kernels bench"} {
+		var names []string
+		for _, j := range (&runner{list: l}).jobsOf(l.Kernels[i], jobs) {
+			names = append(names, j.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s runs %q, want %q", l.Kernels[i].Name, got, want)
+		}
 	}
 	l.Long = map[string]string{"bench": "it measures"}
 	jobs = plan(l, []goPackage{{Path: "aio"}, {Path: "bench"}}, true)

@@ -18,6 +18,7 @@ import (
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/internal/feature"
 	"github.com/aioloop/aioloop/internal/kernels/protocol"
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 func main() {
@@ -40,8 +41,11 @@ func main() {
 		return
 	}
 	report()
+	number := guest.Number()
 	for i := range jobs {
-		run(&jobs[i])
+		if jobs[i].RunsIn(number) {
+			run(&jobs[i])
+		}
 	}
 	say(protocol.Done)
 }

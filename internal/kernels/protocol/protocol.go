@@ -6,6 +6,7 @@
 package protocol
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -33,7 +34,12 @@ type Job struct {
 	Sysctl map[string]string `json:",omitempty"` // set before, and put back afterwards
 	CPUs   int               `json:",omitempty"` // runs on the first CPUs only; 0: on all
 	UID    int               `json:",omitempty"` // 0: as root
+
+	Guests []int `json:",omitempty"` // the numbers of those that run it; all if empty
 }
+
+// RunsIn reports whether the guest of a number runs the job.
+func (j *Job) RunsIn(number int) bool { return len(j.Guests) == 0 || slices.Contains(j.Guests, number) }
 
 // Kind is the first word of a line of the protocol.
 type Kind string

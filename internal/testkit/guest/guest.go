@@ -15,6 +15,14 @@ const Env = "AIOLOOP_VM"
 // Is reports whether the test runs in a guest.
 func Is() bool { return os.Getenv(Env) != "" }
 
+// Number returns the guest's, or -1 outside.
+func Number() (n int) {
+	if _, err := fmt.Sscanf(os.Getenv(Env), "%d/", &n); err != nil {
+		return -1
+	}
+	return n
+}
+
 // Patient makes a bound against hanging wider in a guest.
 func Patient(d time.Duration) time.Duration {
 	if Is() {
