@@ -43,15 +43,21 @@ func (b Backend) String() string {
 	return backendNames[b]
 }
 
-// Set implements flag.Value.
+// Set implements flag.Value. Capitals, and whether io_uring is written io-uring or iouring,
+// make no difference.
 func (b *Backend) Set(name string) error {
 	for i, known := range backendNames {
-		if name == known {
+		if spelling(name) == spelling(known) {
 			*b = Backend(i)
 			return nil
 		}
 	}
 	return fmt.Errorf("aio: unknown backend %q: choose one of %s", name, strings.Join(backendNames[:], ", "))
+}
+
+// spelling is what a name has to have in common with that of a backend.
+func spelling(name string) string {
+	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.

@@ -14,7 +14,7 @@ import (
 // flag, by the text and by the environment, with a sentence that shows it and what
 // to choose from, and without a change of the Backend.
 func FuzzBackend(f *testing.F) {
-	for _, name := range []string{"auto", "ppoll", "epoll", "io_uring", "", "Epoll", "epoll ", "iouring", "ep\x00oll", "Backend(1)", "\xff", "%d"} {
+	for _, name := range []string{"auto", "ppoll", "epoll", "io_uring", "", "Epoll", "epoll ", "iouring", "IO_URING", "io-uring", "Io_Ring", "-auto-", "ep\x00oll", "Backend(1)", "\xff", "%d"} {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
@@ -23,6 +23,10 @@ func FuzzBackend(f *testing.F) {
 		err, textErr := flag.Set(name), text.UnmarshalText([]byte(name))
 		if flag != text || (err == nil) != (textErr == nil) {
 			t.Fatalf("Set(%q): %v, %v; UnmarshalText: %v, %v", name, flag, err, text, textErr)
+		}
+		if err == nil && !slices.Contains(backendNames[:], name) { // another spelling
+			checkSpelling(t, name, flag.String())
+			name = flag.String()
 		}
 		if slices.Contains(backendNames[:], name) {
 			checkBackendName(t, flag, name, err)
@@ -36,6 +40,19 @@ func FuzzBackend(f *testing.F) {
 			checkBackendEnv(t, name)
 		}
 	})
+}
+
+func checkSpelling(t *testing.T, name, known string) {
+	t.Helper()
+	drop := func(r rune) rune {
+		if r == '_' || r == '-' {
+			return -1
+		}
+		return r
+	}
+	if !strings.EqualFold(strings.Map(drop, name), strings.Map(drop, known)) {
+		t.Errorf("%q became %s", name, known)
+	}
 }
 
 func checkBackendName(t *testing.T, b Backend, name string, err error) {

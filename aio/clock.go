@@ -19,7 +19,7 @@ type ClockID int32
 // The clocks.
 const (
 	// Realtime is CLOCK_MONOTONIC, counted from the start of the process. It never
-	// stops and never jumps.
+	// jumps. It stands still while the machine is suspended (clock_gettime(2)).
 	Realtime ClockID = iota
 	// Virtual runs with Realtime but can be stopped and moved, see VirtualClock.
 	Virtual

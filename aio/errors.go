@@ -5,6 +5,7 @@ package aio
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -12,8 +13,9 @@ import (
 // errno; those of a backend that cannot be used match backend.ErrUnavailable.
 var (
 	// ErrClosed is returned by everything that is called on a closed Context,
-	// Handler or EventNotifier, and by a bottom half or timer of a closed Context.
-	ErrClosed = errors.New("aio: closed")
+	// Handler or EventNotifier, and by a bottom half or timer of a closed Context. It
+	// matches os.ErrClosed.
+	ErrClosed error = closedError{}
 
 	// ErrWrongGoroutine is returned by Poll, TryPoll and Run on a goroutine other
 	// than the home goroutine, which is the one that called one of them first.
@@ -42,6 +44,11 @@ var (
 	// panicked, which goes on to the caller of Poll, or it ended its goroutine.
 	ErrPanicked = errors.New("aio: the function panicked on the loop")
 )
+
+type closedError struct{}
+
+func (closedError) Error() string        { return "aio: closed" }
+func (closedError) Is(target error) bool { return target == os.ErrClosed }
 
 // LeakError is returned by Close when something was left in the Context. The
 // Context is closed all the same, and none of what is listed will ever run.

@@ -9,7 +9,7 @@ import (
 
 // nameOf returns the user's name for something that calls fn or, if there is
 // none, where fn was written. It is slow and only used to report.
-func nameOf(name string, fn func()) string {
+func nameOf(name string, fn any) string {
 	if name != "" {
 		return name
 	}

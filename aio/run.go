@@ -41,6 +41,10 @@ func (c *Context) Run(ctx context.Context) (err error) {
 	return context.Cause(ctx)
 }
 
+// OnHome reports whether the caller is the home goroutine, the one that polls. Before the first
+// Poll there is none.
+func (c *Context) OnHome() bool { return c.home.mine() }
+
 // Do calls fn on the home goroutine and returns its error. Any goroutine may call
 // it; on the home goroutine fn is called directly. Before the first Poll there is no home
 // goroutine: Do waits for one, so the goroutine that will poll must not call it by then.

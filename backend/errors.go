@@ -3,12 +3,18 @@ package backend
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// ErrClosed is returned by a Poller that has been closed.
-var ErrClosed = errors.New("poller is closed")
+// ErrClosed is returned by a Poller that has been closed. It matches os.ErrClosed.
+var ErrClosed error = closedError{}
+
+type closedError struct{}
+
+func (closedError) Error() string        { return "poller is closed" }
+func (closedError) Is(target error) bool { return target == os.ErrClosed }
 
 // The obstacles that can make a backend unavailable. An *UnavailableError wraps
 // those that were found, and the errno.
