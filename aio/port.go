@@ -22,7 +22,6 @@ type port struct {
 	submitter backend.Submitter // nil if it runs no operations
 	pollable  backend.Pollable  // nil if it has no descriptor that stands for all
 	queryable backend.Queryable // nil if it does not name the descriptors that it waits for
-	stayer    backend.Stayer    // nil if it gains nothing from a thread that stays
 	parker    *park.Parker      // nil in thread mode
 
 	events []backend.Ready // room for those of one Wait
@@ -50,7 +49,6 @@ func newPort(p backend.Poller, m Mode) port {
 	if e, ok := p.(backend.EdgeTriggered); ok {
 		t.edge = e.EdgeTriggered()
 	}
-	t.stayer, _ = p.(backend.Stayer)
 	if m == ModePark {
 		t.parker = park.New(p.(park.Poller), t.edge)
 	}
@@ -173,11 +171,12 @@ func (p *port) yield() {
 // stay says that the home goroutine waits on its thread, and that Close is refused, until the
 // call of what it returns.
 func (p *port) stay() (end func() error) {
-	if p.parks() || p.stayer == nil {
+	s, ok := p.Poller.(backend.Stayer)
+	if !ok || p.parks() {
 		return func() error { return nil }
 	}
-	p.stayer.Stay()
-	return p.stayer.Leave
+	s.Stay()
+	return s.Leave
 }
 
 // stopping calls f for a goroutine that waits for the loop right afterwards.
