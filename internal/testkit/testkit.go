@@ -5,6 +5,7 @@ package testkit
 
 import (
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ func Eventually(t testing.TB, what string, done func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it does not happen: %s", what)
 		}
+		runtime.Gosched() // on a slow machine the sleep is over when it begins, and the only P runs nothing else
 	}
 }
 
