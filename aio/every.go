@@ -17,8 +17,8 @@ func (c *Context) AfterFunc(d time.Duration, f func()) (*Timer, error) {
 
 // Every calls f on the home goroutine once each period, on the Realtime clock, first when one
 // is over. Calls do not drift: they are due at multiples of the period from now. A loop that was
-// busy at such a point calls f later, once for all that it has missed; missed is how many are
-// left out so since the call before.
+// busy at such a point calls f later, once for all that it has missed; missed is how many calls
+// were left out since the one before.
 //
 // Del of the Timer that it returns ends that, also from within f. Any goroutine may call
 // Every. It fails with ErrClosed, and if the period is not longer than 0. It panics if f is nil.
@@ -29,6 +29,7 @@ func (c *Context) Every(period time.Duration, f func(missed int)) (*Timer, error
 	case period <= 0:
 		return nil, fmt.Errorf("aio: Every: the period is %v: use one that is longer than 0", period)
 	}
+	period = min(period, never/4) // the sums below stay within an int64
 	var t *Timer
 	due := c.Now(Realtime) + period
 	t = c.NewTimer(Realtime, func() {

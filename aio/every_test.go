@@ -84,6 +84,15 @@ func TestEveryAndAfterFuncBadInput(t *testing.T) {
 	wantError(t, err, ErrClosed)
 }
 
+// A period beyond the end of time never is over.
+func TestEveryWithAnEnormousPeriod(t *testing.T) {
+	c := newLoopOn(t, Ppoll)
+	every, err := c.Every(never, func(int) { t.Error("it was over") })
+	must(t, err)
+	turn(t, c)
+	every.Del()
+}
+
 // What Close names is the user's function, not the one around it.
 func TestEveryIsNamedAfterItsFunction(t *testing.T) {
 	c := openLoop(t, Ppoll)

@@ -204,7 +204,7 @@ func plan(l *list, packages []goPackage, short bool) (jobs []job) {
 		j := newJob(p, p.Path, "", short)
 		j.Modules = l.Modules[p.Path]
 		if o, ok := l.Once[p.Path]; ok && !short {
-			j.Guests = l.guests(o.Kernel)
+			j.Guests = l.guests(func(k kernel) bool { return k.Name == o.Kernel })
 		}
 		jobs = append(jobs, j)
 	}
@@ -213,7 +213,8 @@ func plan(l *list, packages []goPackage, short bool) (jobs []job) {
 	}
 	for _, x := range l.Extra {
 		j := newJob(goPackage{Path: x.Package}, x.Package+": "+x.Name, x.Run, short)
-		j.Env, j.Sysctl, j.CPUs, j.UID, j.Guests = x.Env, x.Sysctl, x.CPUs, x.UID, l.guests(x.Kernels...)
+		j.Env, j.Sysctl, j.CPUs, j.UID = x.Env, x.Sysctl, x.CPUs, x.UID
+		j.Guests = l.guests(func(k kernel) bool { return slices.Contains(x.Kernels, k.Name) })
 		if x.Skip != "" {
 			j.Args = append(j.Args, "-test.skip="+x.Skip)
 		}
@@ -222,7 +223,7 @@ func plan(l *list, packages []goPackage, short bool) (jobs []job) {
 	for _, p := range packages {
 		if hasBenchmarks(p) {
 			j := benchJob(p)
-			j.Guests = l.shortGuests()
+			j.Guests = l.guests(func(k kernel) bool { return k.Short }) // that they work depends on no other
 			jobs = append(jobs, j)
 		}
 	}
@@ -238,16 +239,6 @@ func newJob(p goPackage, name, run string, short bool) job {
 		args = append(args, "-test.run="+run)
 	}
 	return job{Package: p.Path, Job: protocol.Job{Name: name, Args: args, Dir: "/src/" + p.Path, Limit: testLimit}}
-}
-
-// shortGuests are the oldest and the newest kernel: that benchmarks work depends on nothing else.
-func (l *list) shortGuests() (numbers []int) {
-	for i, k := range l.Kernels {
-		if k.Short {
-			numbers = append(numbers, i)
-		}
-	}
-	return numbers
 }
 
 // benchJob runs benchmarks once, and with -short: figures from a virtual machine mean nothing.

@@ -169,10 +169,10 @@ func (l *list) number(k kernel) int {
 	return slices.IndexFunc(l.Kernels, func(other kernel) bool { return other.Name == k.Name })
 }
 
-// guests returns the numbers of kernels, for a job that only they run. nil stands for all.
-func (l *list) guests(names ...string) (numbers []int) {
+// guests returns the numbers of some kernels, for a job that only they run. nil stands for all.
+func (l *list) guests(some func(kernel) bool) (numbers []int) {
 	for i, k := range l.Kernels {
-		if slices.Contains(names, k.Name) {
+		if some(k) {
 			numbers = append(numbers, i)
 		}
 	}

@@ -16,11 +16,17 @@ const Env = "AIOLOOP_VM"
 func Is() bool { return os.Getenv(Env) != "" }
 
 // Number returns the guest's, or -1 outside.
-func Number() (n int) {
-	if _, err := fmt.Sscanf(os.Getenv(Env), "%d/", &n); err != nil {
-		return -1
+func Number() int {
+	number, _ := position()
+	return number
+}
+
+// position returns which guest this is, of how many; -1 outside.
+func position() (number, of int) {
+	if n, _ := fmt.Sscanf(os.Getenv(Env), "%d/%d", &number, &of); n != 2 {
+		return -1, 0
 	}
-	return n
+	return number, of
 }
 
 // Patient makes a bound against hanging wider in a guest.
@@ -43,9 +49,6 @@ func Few(n int) int {
 // every. So each case runs on the host and in some guests, and the list is gone through
 // quickly in each.
 func Runs(i, every int) bool {
-	var number, all int
-	if n, _ := fmt.Sscanf(os.Getenv(Env), "%d/%d", &number, &all); n != 2 || all < every {
-		return true
-	}
-	return i%every == number%every
+	number, of := position()
+	return of < every || i%every == number%every
 }
