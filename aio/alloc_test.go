@@ -51,19 +51,19 @@ func TestNoAllocations(t *testing.T) {
 		},
 		"timer re-arm": func(t *testing.T, c *Context) func() {
 			timer := c.NewTimer(Realtime, func() {})
-			return func() { _ = timer.Mod(0); _, _ = c.TryPoll() }
+			return func() { _ = timer.Set(0); _, _ = c.TryPoll() }
 		},
 		"timer that arms itself": func(t *testing.T, c *Context) func() {
 			var timer *Timer
-			timer = c.NewTimer(Virtual, func() { _ = timer.Mod(0) })
-			must(t, timer.Mod(0))
-			t.Cleanup(timer.Del)
+			timer = c.NewTimer(Virtual, func() { _ = timer.Set(0) })
+			must(t, timer.Set(0))
+			t.Cleanup(func() { timer.Stop() })
 			return func() { _, _ = c.TryPoll() }
 		},
 		"timer put off": func(t *testing.T, c *Context) func() {
 			timer := c.NewTimer(Host, func() {})
-			t.Cleanup(timer.Del)
-			return func() { _ = timer.ModAfter(1 << 40); _, _ = c.TryPoll() }
+			t.Cleanup(func() { timer.Stop() })
+			return func() { _ = timer.Reset(1 << 40); _, _ = c.TryPoll() }
 		},
 		"native operation": func(t *testing.T, c *Context) func() {
 			if c.port.submitter == nil {

@@ -12,7 +12,7 @@ import (
 // puts work off until the current iteration is over.
 //
 // A BottomHalf that is not scheduled holds nothing but memory, and is left to the
-// garbage collector; Delete is for the certainty that it never runs again.
+// garbage collector; Close is for the certainty that it never runs again.
 //
 // It is 64 bytes, one cache line, so that a Schedule on another CPU moves one.
 type BottomHalf struct {
@@ -24,7 +24,7 @@ type BottomHalf struct {
 	link    *BottomHalf   // in bhQueue: the next older one, unless loose; in a bhList: the next newer one
 	loose   atomic.Bool   // see bhQueue
 	state   atomic.Uint32 // a set of the bits below
-	deleted atomic.Bool
+	closed  atomic.Bool
 	once    bool   // made by ScheduleOnce, freed when it has run
 	awaited bool   // made by Do, which hears by itself if it never runs
 	life    uint16 // counts the uses by ScheduleOnce
@@ -74,11 +74,11 @@ func (b *BottomHalf) Guarded(g *ReentrancyGuard) *BottomHalf {
 // own function, it runs in the next iteration. Bottom halves run in the order in
 // which they were scheduled; one that is cancelled and scheduled again may keep its
 // first place, as in QEMU. What the caller did before Schedule is visible to
-// the function. It fails with ErrDeleted or ErrClosed, and then does not run.
+// the function. It fails with ErrClosed, and then does not run.
 // Without an error b runs, unless Close names it in its LeakError.
 func (b *BottomHalf) Schedule() error {
-	if b.deleted.Load() {
-		return ErrDeleted
+	if b.closed.Load() {
+		return ErrClosed
 	}
 	switch before := b.state.Swap(queued | wantedNow); { // S1
 	case before&queued == 0:
@@ -103,8 +103,8 @@ func (b *BottomHalf) accepted() error {
 // else to do until then. An idle run does not count as progress. A Schedule that
 // comes later takes precedence. For the rest it is like Schedule.
 func (b *BottomHalf) ScheduleIdle() error {
-	if b.deleted.Load() {
-		return ErrDeleted
+	if b.closed.Load() {
+		return ErrClosed
 	}
 	before := b.state.Load()
 	for before&wantedNow == 0 && !b.state.CompareAndSwap(before, queued|wantedIdle) {
@@ -124,15 +124,18 @@ func (b *BottomHalf) Cancel() { b.state.And(queued) }
 // Scheduled reports whether a run is outstanding.
 func (b *BottomHalf) Scheduled() bool { return b.state.Load()&wanted != 0 }
 
-// Delete is Cancel for good: no later Schedule has an effect. It may be called
-// from within b's own function.
-func (b *BottomHalf) Delete() {
-	b.deleted.Store(true)
+// Close is Cancel for good: Schedule and ScheduleIdle fail with ErrClosed from then on, and
+// so does a second Close. It may be called from within b's own function.
+func (b *BottomHalf) Close() error {
+	if b.closed.Swap(true) {
+		return ErrClosed
+	}
 	b.Cancel()
+	return nil
 }
 
 // ScheduleOnce calls fn on the home goroutine once, like a BottomHalf that is
-// made, scheduled and deleted. Any goroutine may call it. It fails with ErrClosed,
+// made, scheduled and closed. Any goroutine may call it. It fails with ErrClosed,
 // and panics if fn is nil.
 func (c *Context) ScheduleOnce(fn func()) error {
 	if fn == nil {
@@ -170,7 +173,7 @@ func (b *BottomHalf) run() bool {
 		defer b.guard.leave()
 	}
 	// A Schedule from here on finds b not queued.
-	if b.state.Swap(0)&wanted == 0 || b.deleted.Load() { // S2
+	if b.state.Swap(0)&wanted == 0 || b.closed.Load() { // S2
 		return false
 	}
 	if b.ctx.trace != nil {

@@ -123,22 +123,22 @@ func TestCancelFromAnEarlierBottomHalf(t *testing.T) {
 	})
 }
 
-func TestDeleteIsFinal(t *testing.T) {
+func TestClosedBottomHalfDoesNotRun(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		var ran journal
 		b := c.NewBottomHalf(ran.note("b"))
 		must(t, b.Schedule())
-		b.Delete()
-		wantError(t, b.Schedule(), ErrDeleted)
-		wantError(t, b.ScheduleIdle(), ErrDeleted)
+		must(t, b.Close())
+		wantError(t, b.Schedule(), ErrClosed)
+		wantError(t, b.ScheduleIdle(), ErrClosed)
 		settle(t, c)
 		ran.expect(t)
-		b.Delete() // again does nothing
+		wantError(t, b.Close(), ErrClosed)
 	})
 }
 
-func TestDeleteFromItsOwnFunction(t *testing.T) {
+func TestBottomHalfClosesItself(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		ran := 0
@@ -146,8 +146,8 @@ func TestDeleteFromItsOwnFunction(t *testing.T) {
 		b = c.NewBottomHalf(func() {
 			ran++
 			must(t, b.Schedule())
-			b.Delete()
-			wantError(t, b.Schedule(), ErrDeleted)
+			b.Close()
+			wantError(t, b.Schedule(), ErrClosed)
 		})
 		must(t, b.Schedule())
 		settle(t, c)
@@ -157,15 +157,15 @@ func TestDeleteFromItsOwnFunction(t *testing.T) {
 	})
 }
 
-// A Schedule that has passed its check of deleted when Delete comes must not win.
-func TestDeleteBeatsAScheduleUnderWay(t *testing.T) {
+// A Schedule that has passed its check of closed when Close comes must not win.
+func TestCloseBeatsAScheduleUnderWay(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		for range 300 {
-			deleted := false
+			closed := false
 			b := c.NewBottomHalf(func() {
-				if deleted {
-					t.Error("ran after Delete had returned")
+				if closed {
+					t.Error("ran after Close had returned")
 				}
 			})
 			var producers sync.WaitGroup
@@ -174,15 +174,15 @@ func TestDeleteBeatsAScheduleUnderWay(t *testing.T) {
 				}
 			})
 			turn(t, c)
-			b.Delete()
-			deleted = true
+			b.Close()
+			closed = true
 			turn(t, c)
 			producers.Wait()
 			turn(t, c)
 		}
-		b := c.NewBottomHalf(func() { t.Error("ran though it was deleted") })
+		b := c.NewBottomHalf(func() { t.Error("ran though it was closed") })
 		must(t, b.Schedule())
-		b.deleted.Store(true) // as Schedule sees it that began before and ends after Delete
+		b.closed.Store(true) // as Schedule sees it that began before and ends after Close
 		turn(t, c)
 	})
 }

@@ -102,7 +102,7 @@ func TestTimersOfAStoppedClockWait(t *testing.T) {
 			ran := 0
 			timer := c.NewTimer(id, func() { ran++ })
 			v.Stop()
-			must(t, timer.Mod(0))
+			must(t, timer.Set(0))
 			v.Advance(time.Hour)
 			if turn(t, c) || ran != 0 {
 				t.Errorf("%v: a timer ran while its clock stood still", id)
@@ -124,8 +124,8 @@ func TestRealtimeAndHostDoNotStopWithVirtual(t *testing.T) {
 		c := newLoop()
 		c.VirtualClock().Stop()
 		ran := 0
-		must(t, c.NewTimer(Realtime, func() { ran++ }).Mod(0))
-		must(t, c.NewTimer(Host, func() { ran++ }).Mod(0))
+		must(t, c.NewTimer(Realtime, func() { ran++ }).Set(0))
+		must(t, c.NewTimer(Host, func() { ran++ }).Set(0))
 		if turn(t, c); ran != 2 {
 			t.Errorf("%d of 2 timers ran", ran)
 		}
@@ -142,8 +142,8 @@ func TestAdvanceRunsWhatItPasses(t *testing.T) {
 			at   time.Duration
 		}{{"2h", 2 * time.Hour}, {"1h", time.Hour}, {"4h", 4 * time.Hour}} {
 			timer := c.NewTimer(Virtual, ran.note(tc.name))
-			must(t, timer.Mod(now+tc.at))
-			t.Cleanup(timer.Del)
+			must(t, timer.Set(now+tc.at))
+			t.Cleanup(func() { timer.Stop() })
 		}
 		turn(t, c)
 		ran.expect(t)
@@ -163,7 +163,7 @@ func TestSharedVirtualClock(t *testing.T) {
 			if c.VirtualClock() != v {
 				t.Error("it has a clock of its own")
 			}
-			must(t, c.NewTimer(Virtual, func() { done <- i }).Mod(time.Hour))
+			must(t, c.NewTimer(Virtual, func() { done <- i }).Set(time.Hour))
 			start(t, c)
 			asleep(t, c)
 		}
@@ -182,7 +182,7 @@ func TestSharedVirtualClockOutlivesItsContexts(t *testing.T) {
 		must(t, c.Close())
 		v.Advance(time.Second)
 		ran := false
-		must(t, other.NewTimer(Virtual, func() { ran = true }).Mod(0))
+		must(t, other.NewTimer(Virtual, func() { ran = true }).Set(0))
 		if turn(t, other); !ran {
 			t.Error("the other Context does not work")
 		}
@@ -216,8 +216,8 @@ func TestTimerThatStopsItsClock(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		var ran journal
-		must(t, c.NewTimer(Virtual, func() { ran.add("stop"); c.VirtualClock().Stop() }).Mod(-2))
-		must(t, c.NewTimer(Virtual, ran.note("behind")).Mod(-1))
+		must(t, c.NewTimer(Virtual, func() { ran.add("stop"); c.VirtualClock().Stop() }).Set(-2))
+		must(t, c.NewTimer(Virtual, ran.note("behind")).Set(-1))
 		turn(t, c)
 		turn(t, c)
 		ran.expect(t, "stop")
@@ -234,13 +234,15 @@ func TestTimerThatMovesTheClockBack(t *testing.T) {
 		v := c.VirtualClock()
 		v.Stop()
 		v.Set(100 * time.Second)
-		must(t, c.NewTimer(Virtual, func() { v.Set(-time.Hour) }).Mod(50*time.Second))
+		must(t, c.NewTimer(Virtual, func() { v.Set(-time.Hour) }).Set(50*time.Second))
 		ran := 0
 		must(t, c.NewTimer(Virtual, func() {
 			if ran++; v.Now() < time.Minute {
 				t.Errorf("it has run at %v", v.Now())
 			}
-		}).Mod(time.Minute))
+		}).Set(
+
+			time.Minute))
 		v.Start()
 		settle(t, c)
 		v.Set(time.Minute)
@@ -261,9 +263,9 @@ func TestTrap40_VirtualClockAtTheEndOfTime(t *testing.T) {
 			eachBackend(t, func(t *testing.T, newLoop maker) {
 				c := newLoop()
 				v, ran := c.VirtualClock(), false
-				must(t, c.NewTimer(Virtual, func() { ran = true }).Mod(time.Hour))
+				must(t, c.NewTimer(Virtual, func() { ran = true }).Set(time.Hour))
 				beyond := c.NewTimer(Virtual, func() { t.Error("a timer beyond the end of time ran") })
-				must(t, beyond.Mod(math.MaxInt64))
+				must(t, beyond.Set(math.MaxInt64))
 				jump(v)
 				for before := c.Now(Realtime); c.Now(Realtime) < before+10; {
 				}
@@ -277,11 +279,11 @@ func TestTrap40_VirtualClockAtTheEndOfTime(t *testing.T) {
 				if settle(t, c); !ran || beyond.Expired() {
 					t.Errorf("the timer ran: %t, the one beyond the end has expired: %t", ran, beyond.Expired())
 				}
-				must(t, beyond.ModAfter(1))
+				must(t, beyond.Reset(1))
 				if settle(t, c); c.Now(VirtualRT) > time.Hour {
 					t.Errorf("VirtualRT was moved to %v", c.Now(VirtualRT))
 				}
-				beyond.Del()
+				beyond.Stop()
 			})
 		})
 	}

@@ -15,13 +15,13 @@ func TestCloseOfATidyContext(t *testing.T) {
 		c := newLoop()
 		b, timer := c.NewBottomHalf(func() {}), c.NewTimer(Realtime, func() {})
 		must(t, b.Schedule())
-		must(t, timer.Mod(0))
+		must(t, timer.Set(0))
 		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
 		settle(t, c)
 		must(t, b.Schedule())
 		b.Cancel() // what is cancelled, disarmed and closed is no leak
-		must(t, timer.Mod(0))
-		timer.Del()
+		must(t, timer.Set(0))
+		timer.Stop()
 		must(t, h.Close())
 		must(t, c.Close())
 		wantError(t, c.Close(), ErrClosed)
@@ -39,9 +39,9 @@ func TestCloseNamesWhatLeaked(t *testing.T) {
 		idle := c.NewBottomHalf(forbidden).Named("flush")
 		must(t, idle.ScheduleIdle())
 		timer := c.NewTimer(Host, forbidden).Named("retry")
-		must(t, timer.Mod(0))
+		must(t, timer.Set(0))
 		anonymous := c.NewTimer(Virtual, forbidden)
-		must(t, anonymous.Mod(0))
+		must(t, anonymous.Set(0))
 
 		var leaks *LeakError
 		err := c.Close()
@@ -115,7 +115,7 @@ func TestUseAfterClose(t *testing.T) {
 			"Change": h.Change(Callbacks{Read: forbidden}), "Handler.Close": h.Close(),
 			"Schedule": b.Schedule(), "ScheduleIdle": b.ScheduleIdle(),
 			"ScheduleOnce": c.ScheduleOnce(forbidden),
-			"Mod":          timer.Mod(0), "ModAfter": timer.ModAfter(0), "ModAnticipate": timer.ModAnticipate(0),
+			"Set":          timer.Set(0), "Reset": timer.Reset(0), "SetEarlier": timer.SetEarlier(0),
 			"Do": c.Do(t.Context(), func() error { forbidden(); return nil }), "Close": c.Close(),
 		} {
 			if !errors.Is(err, ErrClosed) {
@@ -124,8 +124,8 @@ func TestUseAfterClose(t *testing.T) {
 		}
 		c.Notify()
 		b.Cancel()
-		b.Delete()
-		timer.Del()
+		b.Close()
+		timer.Stop()
 		c.VirtualClock().Advance(1)
 		if timer.Pending() || timer.Expired() {
 			t.Error("a timer is armed after Close")
@@ -142,7 +142,7 @@ func TestFiftyContextsOnOneGoroutine(t *testing.T) {
 		loops := make([]*Context, n)
 		for i := range loops {
 			loops[i] = newLoop()
-			must(t, loops[i].NewTimer(Realtime, func() { ran[i]++ }).Mod(0))
+			must(t, loops[i].NewTimer(Realtime, func() { ran[i]++ }).Set(0))
 		}
 		for round := 1; round <= 3; round++ {
 			for i, c := range loops {

@@ -115,12 +115,12 @@ func TestCloseEndsThoughOthersReadTheCounters(t *testing.T) {
 
 // asks are the ways to ask for a run of a function, once.
 var asks = map[string]func(c *Context, f func()) error{
-	"Schedule":      func(c *Context, f func()) error { return c.NewBottomHalf(f).Schedule() },
-	"ScheduleIdle":  func(c *Context, f func()) error { return c.NewBottomHalf(f).ScheduleIdle() },
-	"ScheduleOnce":  (*Context).ScheduleOnce,
-	"Mod":           func(c *Context, f func()) error { return c.NewTimer(Realtime, f).Mod(0) },
-	"ModAfter":      func(c *Context, f func()) error { return c.NewTimer(Realtime, f).ModAfter(0) },
-	"ModAnticipate": func(c *Context, f func()) error { return c.NewTimer(Realtime, f).ModAnticipate(0) },
+	"Schedule":     func(c *Context, f func()) error { return c.NewBottomHalf(f).Schedule() },
+	"ScheduleIdle": func(c *Context, f func()) error { return c.NewBottomHalf(f).ScheduleIdle() },
+	"ScheduleOnce": (*Context).ScheduleOnce,
+	"Set":          func(c *Context, f func()) error { return c.NewTimer(Realtime, f).Set(0) },
+	"Reset":        func(c *Context, f func()) error { return c.NewTimer(Realtime, f).Reset(0) },
+	"SetEarlier":   func(c *Context, f func()) error { return c.NewTimer(Realtime, f).SetEarlier(0) },
 }
 
 // What fails with ErrClosed has not run. What does not fail has run, or Close has named it.

@@ -25,7 +25,7 @@ func TestPeersThatFloodTakeOneCallEach(t *testing.T) {
 		timer := c.NewTimer(Realtime, func() { timers++ })
 		for turn := 1; turn <= turns; turn++ {
 			must(t, half.Schedule())
-			must(t, timer.ModAfter(0))
+			must(t, timer.Reset(0))
 			block(t, c)
 			if halves != turn || timers != turn {
 				t.Fatalf("iteration %d: %d bottom halves and %d timers have run", turn, halves, timers)

@@ -155,7 +155,7 @@ func exercise(c *Context) error {
 		go n.Set()
 	})
 	timer := c.NewTimer(Realtime, func() { go over.Schedule() })
-	h, err := c.WatchNotifier(n, func() { timer.ModAfter(300 * time.Microsecond) })
+	h, err := c.WatchNotifier(n, func() { timer.Reset(300 * time.Microsecond) })
 	if err == nil {
 		go n.Set()
 		if ran := c.Run(ctx); round != rounds {

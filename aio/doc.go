@@ -41,8 +41,8 @@
 // Notify, NewBottomHalf, NewTimer, Watch, WatchNotifier, ScheduleOnce, Do, Call,
 // Now, Stats, and the methods of BottomHalf, Timer, Handler, EventNotifier and
 // VirtualClock. (Named and Guarded come before the first use.) What they change is
-// visible to the iteration that follows. On the home goroutine, to cancel, delete,
-// disarm, change or close something is certain: the old callback does not run any
+// visible to the iteration that follows. On the home goroutine, to cancel, stop,
+// or close something is certain: the old callback does not run any
 // more, even if its event has been collected already. Elsewhere it may be running
 // at that moment; [Context.Do] is the way to be certain there too.
 //
@@ -153,7 +153,8 @@
 //	Change or Close of a closed Handler       ErrClosed
 //	Set, TestAndClear, Close of a closed      ErrClosed
 //	    EventNotifier; WatchNotifier of one
-//	Schedule, ScheduleIdle after Delete       ErrDeleted
+//	anything but Cancel and Stop on a closed  ErrClosed
+//	    BottomHalf or Timer
 //	Poll, TryPoll, Run, Prepare, Check,       ErrWrongGoroutine
 //	    Dispatch on another goroutine
 //	Close while the loop is inside Poll or    ErrPolling
@@ -194,14 +195,14 @@
 //	qemu_bh_new_guarded                    NewBottomHalf(f).Guarded(g)
 //	qemu_bh_schedule                       BottomHalf.Schedule
 //	qemu_bh_schedule_idle                  BottomHalf.ScheduleIdle
-//	qemu_bh_cancel, delete                 BottomHalf.Cancel, Delete
+//	qemu_bh_cancel, delete                 BottomHalf.Cancel, Close
 //	aio_bh_schedule_oneshot                Context.ScheduleOnce
 //	aio_wait_bh_oneshot                    Context.Do, Call
 //	MemReentrancyGuard                     ReentrancyGuard
 //	aio_timer_new, timer_new_ns            Context.NewTimer
-//	timer_mod_ns                           Timer.Mod, ModAfter
-//	timer_mod_anticipate_ns                Timer.ModAnticipate
-//	timer_del, timer_pending               Timer.Del, Pending
+//	timer_mod_ns                           Timer.Set, Reset
+//	timer_mod_anticipate_ns                Timer.SetEarlier
+//	timer_del, timer_pending               Timer.Stop, Pending
 //	timer_expired, timer_expire_time_ns    Timer.Expired, Deadline
 //	qemu_clock_get_ns                      Context.Now
 //	QEMU_CLOCK_REALTIME, HOST              Realtime, Host

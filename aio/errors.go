@@ -12,9 +12,9 @@ import (
 // The errors of this package, for errors.Is. Errors from the kernel wrap their
 // errno; those of a backend that cannot be used match backend.ErrUnavailable.
 var (
-	// ErrClosed is returned by everything that is called on a closed Context,
-	// Handler or EventNotifier, and by a bottom half or timer of a closed Context. It
-	// matches os.ErrClosed.
+	// ErrClosed is returned by everything that is called on what is closed, a second Close
+	// included, and by the handlers, bottom halves and timers of a closed Context. It matches
+	// os.ErrClosed.
 	ErrClosed error = closedError{}
 
 	// ErrWrongGoroutine is returned by Poll, TryPoll and Run on a goroutine other
@@ -32,9 +32,6 @@ var (
 	// ErrNoCallback is returned by Watch and Change for Callbacks that have
 	// neither Read nor Write.
 	ErrNoCallback = errors.New("aio: a handler needs a Read or a Write callback")
-
-	// ErrDeleted is returned by Schedule on a deleted bottom half.
-	ErrDeleted = errors.New("aio: the bottom half is deleted")
 
 	// ErrReentrant is returned by ReentrancyGuard.Do when the guarded code is
 	// running already.

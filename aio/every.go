@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// AfterFunc calls f on the home goroutine once d is over, on the Realtime clock. Del of the
+// AfterFunc calls f on the home goroutine once d is over, on the Realtime clock. Stop of the
 // Timer that it returns prevents that. Any goroutine may call it. It fails with ErrClosed, and
 // panics if f is nil.
 func (c *Context) AfterFunc(d time.Duration, f func()) (*Timer, error) {
 	t := c.NewTimer(Realtime, f)
-	return t, t.ModAfter(d)
+	return t, t.Reset(d)
 }
 
 // Every calls f on the home goroutine once each period, on the Realtime clock, first when one
@@ -20,7 +20,7 @@ func (c *Context) AfterFunc(d time.Duration, f func()) (*Timer, error) {
 // busy at such a point calls f later, once for all that it has missed; missed is how many calls
 // were left out since the one before.
 //
-// Del of the Timer that it returns ends that, also from within f. Any goroutine may call
+// Stop of the Timer that it returns ends that, also from within f. Any goroutine may call
 // Every. It fails with ErrClosed, and if the period is not longer than 0. It panics if f is nil.
 func (c *Context) Every(period time.Duration, f func(missed int)) (*Timer, error) {
 	switch {
@@ -35,9 +35,9 @@ func (c *Context) Every(period time.Duration, f func(missed int)) (*Timer, error
 	t = c.NewTimer(Realtime, func() {
 		missed := max((c.Now(Realtime)-due)/period, 0)
 		due += (missed + 1) * period
-		_ = t.Mod(due) // before f, which may end it
+		_ = t.Set(due) // before f, which may end it
 		f(int(missed))
 	})
 	t.Named(nameOf("", f))
-	return t, t.Mod(due)
+	return t, t.Set(due)
 }

@@ -35,7 +35,7 @@ func TestEveryDoesNotDrift(t *testing.T) {
 		})
 		must(t, err)
 		pollUntil(t, c, func() bool { return calls == 10 })
-		every.Del()
+		every.Stop()
 		if first < before+period || first > c.Now(Realtime) {
 			t.Errorf("the first call was due %v after Every", first-before)
 		}
@@ -46,7 +46,7 @@ func TestEveryDoesNotDrift(t *testing.T) {
 			t.Errorf("%d were left out, at least 3 were missed", left)
 		}
 		if every.Pending() {
-			t.Error("Del did not end it")
+			t.Error("Stop did not end it")
 		}
 	})
 }
@@ -56,7 +56,7 @@ func TestEveryEndsFromWithin(t *testing.T) {
 		c := newLoop()
 		calls := 0
 		var every *Timer
-		every, err := c.Every(time.Millisecond, func(int) { calls++; every.Del() })
+		every, err := c.Every(time.Millisecond, func(int) { calls++; every.Stop() })
 		must(t, err)
 		over := false
 		_, err = c.AfterFunc(20*time.Millisecond, func() { over = true })
@@ -90,7 +90,7 @@ func TestEveryWithAnEnormousPeriod(t *testing.T) {
 	every, err := c.Every(never, func(int) { t.Error("it was over") })
 	must(t, err)
 	turn(t, c)
-	every.Del()
+	every.Stop()
 }
 
 // What Close names is the user's function, not the one around it.
@@ -102,7 +102,7 @@ func TestEveryIsNamedAfterItsFunction(t *testing.T) {
 	if err := c.Close(); !errors.As(err, &leak) || len(leak.Timers) != 1 || leak.Timers[0] != nameOf("", tick) {
 		t.Errorf("%v", err)
 	}
-	every.Del()
+	every.Stop()
 }
 
 func tick(int) {}

@@ -28,7 +28,7 @@ func ExampleContext_Every() {
 		log.Fatal(err)
 	}
 	fmt.Println(loop.Run(ctx))
-	heartbeat.Del()
+	heartbeat.Stop()
 	fmt.Println(beats >= 10) // those that a busy machine has missed are counted
 	// Output:
 	// context canceled

@@ -30,9 +30,9 @@ func Example() {
 			cancel()
 			return
 		}
-		ticker.ModAfter(500 * time.Microsecond)
+		ticker.Reset(500 * time.Microsecond)
 	})
-	ticker.ModAfter(0)
+	ticker.Reset(0)
 
 	err = loop.Run(ctx)
 	fmt.Println(ticks, "ticks:", err)
@@ -74,7 +74,7 @@ func ExampleBottomHalf() {
 			log.Fatal(err)
 		}
 	}
-	work.Delete()
+	work.Close()
 	// Output: on the home goroutine
 }
 
@@ -239,8 +239,8 @@ func ExampleTimer() {
 	late := loop.NewTimer(aio.Realtime, func() { fmt.Println("late"); done = true })
 	early := loop.NewTimer(aio.Realtime, func() { fmt.Println("early") })
 	now := loop.Now(aio.Realtime)
-	late.Mod(now + 2*time.Millisecond)
-	early.Mod(now + time.Millisecond)
+	late.Set(now + 2*time.Millisecond)
+	early.Set(now + time.Millisecond)
 	for !done {
 		loop.Poll()
 	}
@@ -258,13 +258,13 @@ func ExampleVirtualClock() {
 	}
 	defer loop.Close()
 	alarm := loop.NewTimer(aio.Virtual, func() { fmt.Println("an hour has passed") })
-	alarm.ModAfter(time.Hour)
+	alarm.Reset(time.Hour)
 	loop.TryPoll() // not yet
 	clock.Advance(time.Hour)
 	loop.Poll()
 
 	clock.Stop() // the guest is paused, and so are its timers
-	alarm.Mod(0)
+	alarm.Set(0)
 	progress, _ := loop.TryPoll()
 	fmt.Println("while paused:", progress)
 	clock.Start()
@@ -408,7 +408,7 @@ func ExampleContext_Poll_nested() {
 	loop.ScheduleOnce(func() {
 		drained := false
 		drain := loop.NewTimer(aio.Realtime, func() { drained = true })
-		drain.ModAfter(time.Millisecond)
+		drain.Reset(time.Millisecond)
 		fmt.Println("waiting")
 		for !drained {
 			loop.Poll()
@@ -430,7 +430,7 @@ func ExampleContext_Close() {
 		log.Fatal(err)
 	}
 	loop.NewBottomHalf(func() {}).Named("flush").Schedule()
-	loop.NewTimer(aio.Realtime, func() {}).Named("retry").ModAfter(time.Hour)
+	loop.NewTimer(aio.Realtime, func() {}).Named("retry").Reset(time.Hour)
 	err = loop.Close()
 	var leaks *aio.LeakError
 	if errors.As(err, &leaks) {
@@ -480,7 +480,7 @@ func ExampleContext_Prepare() {
 	}
 	defer loop.Close()
 	done := false
-	loop.NewTimer(aio.Realtime, func() { fmt.Println("stepped by another loop"); done = true }).ModAfter(time.Millisecond)
+	loop.NewTimer(aio.Realtime, func() { fmt.Println("stepped by another loop"); done = true }).Reset(time.Millisecond)
 
 	var fds []unix.PollFd
 	for !done {

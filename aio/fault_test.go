@@ -163,7 +163,7 @@ func newGame(t *testing.T, c *Context) *game {
 	}
 	g.timer = c.NewTimer(Realtime, func() {
 		if g.fired++; g.fired < moves {
-			must(t, g.timer.ModAfter(time.Millisecond))
+			must(t, g.timer.Reset(time.Millisecond))
 		}
 	})
 	return g
@@ -188,7 +188,7 @@ func (g *game) play(t *testing.T) {
 			}
 		}()
 	}
-	must(t, g.timer.ModAfter(0))
+	must(t, g.timer.Reset(0))
 	g.pollUntilOver(t)
 	for i, n := range g.got {
 		if n != moves {
@@ -315,8 +315,8 @@ func TestEndlessInterruptsDoNotHoldTheLoop(t *testing.T) {
 			fired++
 			go func() { defer close(told); _ = c.ScheduleOnce(cancel) }()
 		})
-		must(t, timer.ModAfter(5*time.Millisecond))
-		t.Cleanup(timer.Del)
+		must(t, timer.Reset(5*time.Millisecond))
+		t.Cleanup(func() { timer.Stop() })
 		restore := inject(t, func(c sys.Call) (f sys.Fault) {
 			if sleeps(c) {
 				f.Errno = unix.EINTR
@@ -400,12 +400,12 @@ func TestHostClockJumpsForwards(t *testing.T) {
 		c := newLoop()
 		jump, _ := wallClock(t)
 		var ran journal
-		must(t, c.NewTimer(Host, ran.note("second")).ModAfter(2*time.Hour))
-		must(t, c.NewTimer(Host, ran.note("first")).ModAfter(time.Hour))
-		must(t, c.NewTimer(Host, ran.note("later")).ModAfter(24*time.Hour))
+		must(t, c.NewTimer(Host, ran.note("second")).Reset(2*time.Hour))
+		must(t, c.NewTimer(Host, ran.note("first")).Reset(time.Hour))
+		must(t, c.NewTimer(Host, ran.note("later")).Reset(24*time.Hour))
 		other := c.NewTimer(Realtime, ran.note("another clock"))
-		must(t, other.ModAfter(time.Hour))
-		t.Cleanup(func() { other.Del() })
+		must(t, other.Reset(time.Hour))
+		t.Cleanup(func() { other.Stop() })
 		turn(t, c)
 		ran.expect(t)
 		jump(3 * time.Hour)
@@ -429,7 +429,7 @@ func TestHostClockJumpsBackwards(t *testing.T) {
 		ran := 0
 		timer := c.NewTimer(Host, func() { ran++ })
 		for range 3 {
-			must(t, timer.ModAfter(5*time.Millisecond))
+			must(t, timer.Reset(5*time.Millisecond))
 			var over atomic.Bool
 			var jumper sync.WaitGroup
 			jumper.Go(func() {

@@ -66,7 +66,7 @@ func TestGuardDoesNotKeepANestedPollBusy(t *testing.T) {
 		timer := c.NewTimer(Realtime, func() { late = true })
 		must(t, guard.Do(func() {
 			must(t, b.Schedule())
-			must(t, timer.ModAfter(5*time.Millisecond))
+			must(t, timer.Reset(5*time.Millisecond))
 			before := c.Stats().Iterations
 			pollUntil(t, c, func() bool { return late })
 			if n := c.Stats().Iterations - before; n > 20 {
@@ -112,18 +112,18 @@ func TestPanicFreesTheGuard(t *testing.T) {
 	})
 }
 
-func TestCancelAndDeleteReachWhatIsHeldBack(t *testing.T) {
+func TestCancelAndCloseReachWhatIsHeldBack(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		var guard ReentrancyGuard
 		a := c.NewBottomHalf(func() { t.Error("the cancelled one ran") }).Guarded(&guard)
-		b := c.NewBottomHalf(func() { t.Error("the deleted one ran") }).Guarded(&guard)
+		b := c.NewBottomHalf(func() { t.Error("the closed one ran") }).Guarded(&guard)
 		must(t, guard.Do(func() {
 			must(t, a.Schedule())
 			must(t, b.Schedule())
 			turn(t, c)
 			a.Cancel()
-			b.Delete()
+			b.Close()
 		}))
 		settle(t, c)
 	})

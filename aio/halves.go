@@ -59,16 +59,16 @@ func (s *halves) busy(w *stopwatch) bool {
 func (s *halves) batched() bool { return !s.batch.empty() }
 
 // due reports whether l begins with a bottom half that will run: mask says which kind is
-// wanted there. Those before it that were cancelled or deleted leave the list.
+// wanted there. Those before it that were cancelled or closed leave the list.
 func (s *halves) due(l *bhList, mask uint32, w *stopwatch) bool {
 	for b := l.peek(); b != nil; b = l.peek() {
-		state, deleted := b.state.Load(), b.deleted.Load()
-		if state&mask != 0 && !deleted {
+		state, closed := b.state.Load(), b.closed.Load()
+		if state&mask != 0 && !closed {
 			return true
 		}
 		l.pop() // first: without its queued bit it may be pushed
 		switch {
-		case deleted:
+		case closed:
 			b.state.Store(0)
 		case state&wanted != 0 || !b.state.CompareAndSwap(state, 0): // scheduled again since
 			s.sort(b, w)

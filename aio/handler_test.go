@@ -165,7 +165,7 @@ func restsFor(t testing.TB, c *Context, d time.Duration) {
 	t.Helper()
 	over := false
 	timer := c.NewTimer(Realtime, func() { over = true })
-	must(t, timer.ModAfter(d))
+	must(t, timer.Reset(d))
 	before := c.Stats().Iterations
 	pollUntil(t, c, func() bool { return over })
 	if n := c.Stats().Iterations - before; n > 20 {

@@ -30,7 +30,7 @@ func BenchmarkScheduleAndRun(b *testing.B) {
 func BenchmarkTimerRun(b *testing.B) {
 	eachHot(b, func(b *testing.B, c *Context) func() error {
 		timer := c.NewTimer(Realtime, func() {})
-		return func() error { return timer.Mod(0) }
+		return func() error { return timer.Set(0) }
 	})
 }
 

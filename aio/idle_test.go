@@ -11,7 +11,7 @@ func busy(t *testing.T, c *Context) *BottomHalf {
 	var b *BottomHalf
 	b = c.NewBottomHalf(func() { _ = b.Schedule() })
 	must(t, b.Schedule())
-	t.Cleanup(b.Delete)
+	t.Cleanup(func() { b.Close() })
 	return b
 }
 
@@ -102,7 +102,7 @@ func TestIdleBottomHalfThatSchedulesItselfRunsOncePerIteration(t *testing.T) {
 				t.Fatalf("ran %d times in %d iterations", ran, i)
 			}
 		}
-		b.Delete()
+		b.Close()
 	})
 }
 
@@ -133,7 +133,7 @@ func TestScheduleTakesPrecedenceOverScheduleIdle(t *testing.T) {
 				if c.Stats().IdleBottomHalves != before {
 					t.Error("counted as idle")
 				}
-				load.Delete()
+				load.Close()
 			})
 		}
 	})
@@ -195,10 +195,10 @@ func TestCancelledIdleBottomHalfDoesNotRun(t *testing.T) {
 		b := c.NewBottomHalf(func() { ran = true })
 		lieIdle(t, b, &ran)
 		b.Cancel()
-		load.Delete()
+		load.Close()
 		settle(t, c)
 		must(t, b.ScheduleIdle())
-		b.Delete()
+		b.Close()
 		if settle(t, c); ran {
 			t.Error("ran")
 		}

@@ -52,15 +52,15 @@ func (w *realWorld) do(s step) {
 	i := s.i
 	switch s.op {
 	case "schedule":
-		w.check(w.bhs[i].Schedule(), ErrDeleted)
+		w.check(w.bhs[i].Schedule(), ErrClosed)
 	case "once":
 		name := fmt.Sprint("once ", i)
 		w.check(w.c.ScheduleOnce(func() { callback(w, w.scripts, name, name) }))
 	case "cancel":
 		w.bhs[i].Cancel()
-	case "delete":
+	case "close half":
 		if s.arg == 0 {
-			w.bhs[i].Delete()
+			w.bhs[i].Close()
 		} else {
 			w.bhs[i].Cancel()
 		}
@@ -73,12 +73,12 @@ func (w *realWorld) do(s step) {
 		w.doHandler(s)
 	case "notify":
 		w.c.Notify()
-	case "mod":
-		w.check(w.timers[i].Mod(modelDeadline(w.hours + s.arg - 2)))
-	case "anticipate":
-		w.check(w.timers[i].ModAnticipate(modelDeadline(w.hours + s.arg - 2)))
-	case "del":
-		w.timers[i].Del()
+	case "set timer":
+		w.check(w.timers[i].Set(modelDeadline(w.hours + s.arg - 2)))
+	case "set timer earlier":
+		w.check(w.timers[i].SetEarlier(modelDeadline(w.hours + s.arg - 2)))
+	case "stop timer":
+		w.timers[i].Stop()
 	case "advance":
 		w.hours += s.arg % 3
 		w.c.VirtualClock().Advance(time.Duration(s.arg%3) * time.Hour)

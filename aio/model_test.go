@@ -39,8 +39,8 @@ const (
 
 // stepOps are the steps that a program is made of. Those named twice come twice as often.
 var stepOps = []string{
-	"poll", "schedule", "set", "mod", "close", "watch", "change", "cancel", "once", "advance", "poll", "set", "schedule",
-	"anticipate", "del", "clear", "start", "stop", "notify", "mod", "delete",
+	"poll", "schedule", "set", "set timer", "close", "watch", "change", "cancel", "once", "advance", "poll", "set", "schedule",
+	"set timer earlier", "stop timer", "clear", "start", "stop", "notify", "set timer", "close half",
 }
 
 func drawStep(t *draw.T) step {
@@ -151,7 +151,7 @@ type model struct {
 	queue, batch []modelBH
 	bhQueued     [modelObjects]bool // it has a place in one of them
 	bhWanted     [modelObjects]bool
-	bhDeleted    [modelObjects]bool
+	bhClosed    [modelObjects]bool
 
 	set, open, pending [modelObjects]bool
 	wasSet, may        [modelObjects]bool // since the last collection; it may be called for that
@@ -178,7 +178,7 @@ func (m *model) do(s step) {
 	i := s.i
 	switch s.op {
 	case "schedule":
-		if m.bhDeleted[i] {
+		if m.bhClosed[i] {
 			return
 		}
 		m.bhWanted[i] = true
@@ -190,9 +190,9 @@ func (m *model) do(s step) {
 		m.queue = append(m.queue, modelBH{i: i, once: true})
 	case "cancel":
 		m.bhWanted[i] = false
-	case "delete":
+	case "close half":
 		m.bhWanted[i] = false
-		m.bhDeleted[i] = m.bhDeleted[i] || s.arg == 0 // rarely, or soon all are gone
+		m.bhClosed[i] = m.bhClosed[i] || s.arg == 0 // rarely, or soon all are gone
 	case "set", "clear":
 		m.set[i] = s.op == "set"
 		m.wasSet[i] = m.wasSet[i] || m.set[i]
@@ -206,7 +206,7 @@ func (m *model) do(s step) {
 		}
 	case "close":
 		m.open[i] = false
-	case "mod", "anticipate", "del":
+	case "set timer", "set timer earlier", "stop timer":
 		m.doTimer(s)
 	case "advance":
 		m.hours += s.arg % 3
@@ -219,13 +219,13 @@ func (m *model) do(s step) {
 
 func (m *model) doTimer(s step) {
 	deadline := m.hours + s.arg - 2
-	if at, armed := m.deadline(s.i); s.op == "anticipate" && armed && at <= deadline {
+	if at, armed := m.deadline(s.i); s.op == "set timer earlier" && armed && at <= deadline {
 		return
 	}
 	gone := func(t modelTimer) bool { return t.i == s.i }
 	m.timers, m.late = slices.DeleteFunc(m.timers, gone), slices.DeleteFunc(m.late, gone)
 	switch {
-	case s.op == "del":
+	case s.op == "stop timer":
 	case m.running > 0 && deadline <= m.runNow:
 		m.late = append(m.late, modelTimer{s.i, deadline})
 	default:

@@ -69,7 +69,7 @@ func TestNestedPollRunsTheRemainingTimersOnce(t *testing.T) {
 			c.NewTimer(Host, ran.note("b")),
 		}
 		for i, timer := range timers {
-			must(t, timer.Mod(time.Duration(i)))
+			must(t, timer.Set(time.Duration(i)))
 		}
 		turn(t, c)
 		ran.expect(t, "outer", "a", "b", "end")
@@ -78,7 +78,7 @@ func TestNestedPollRunsTheRemainingTimersOnce(t *testing.T) {
 	})
 }
 
-// What the inner iteration closes, deletes or disarms, the outer one leaves alone,
+// What the inner iteration closes or stops, the outer one leaves alone,
 // although it had collected it already.
 func TestOuterIterationDoesNotTouchWhatTheInnerOneEnded(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
@@ -99,15 +99,15 @@ func TestOuterIterationDoesNotTouchWhatTheInnerOneEnded(t *testing.T) {
 					for _, h := range handlers {
 						must(t, h.Close())
 					}
-					timer.Del()
-					b.Delete()
+					timer.Stop()
+					b.Close()
 				}))
 				must(t, b.Schedule())
 				turn(t, c)
 			})
 			must(t, n.Set())
 		}
-		must(t, timer.Mod(1))
+		must(t, timer.Set(1))
 		turn(t, c)
 		if !enough {
 			t.Error("nothing ran")

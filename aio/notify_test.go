@@ -52,7 +52,7 @@ func TestNotifyIsElidedWhileTheLoopIsAwake(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		b := c.NewBottomHalf(func() {})
-		must(t, c.NewTimer(Realtime, func() {}).ModAfter(time.Millisecond))
+		must(t, c.NewTimer(Realtime, func() {}).Reset(time.Millisecond))
 		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 }) // it has slept, and no one has woken it up
 		before := c.Stats()
 		for range 10 {
@@ -160,8 +160,8 @@ func TestTrap13_WorkThatComesWhileTheLoopFallsAsleep(t *testing.T) {
 		ran := 0
 		b := c.NewBottomHalf(func() { ran++ })
 		timer := c.NewTimer(Realtime, func() {})
-		must(t, timer.ModAfter(time.Hour))
-		t.Cleanup(timer.Del)
+		must(t, timer.Reset(time.Hour))
+		t.Cleanup(func() { timer.Stop() })
 		for _, comes := range []func(){c.Notify, func() { _ = b.Schedule() }} {
 			settle(t, c)
 			before, came := c.Stats().NotifiesWritten, false
@@ -226,8 +226,8 @@ func TestTrap14_ChangesReachASleepingLoop(t *testing.T) {
 			c.VirtualClock().Stop()
 			c.VirtualClock().Set(0)
 			timer := c.NewTimer(Virtual, effect)
-			must(t, timer.Mod(time.Hour))
-			t.Cleanup(timer.Del)
+			must(t, timer.Set(time.Hour))
+			t.Cleanup(func() { timer.Stop() })
 			asleep(t, c)
 			move(c.VirtualClock())
 		}
@@ -243,13 +243,13 @@ func TestTrap14_ChangesReachASleepingLoop(t *testing.T) {
 		{"Schedule", func(t *testing.T, c *Context, effect func()) { must(t, c.NewBottomHalf(effect).Schedule()) }},
 		{"ScheduleIdle", func(t *testing.T, c *Context, effect func()) { must(t, c.NewBottomHalf(effect).ScheduleIdle()) }},
 		{"ScheduleOnce", func(t *testing.T, c *Context, effect func()) { must(t, c.ScheduleOnce(effect)) }},
-		{"Mod", func(t *testing.T, c *Context, effect func()) { must(t, c.NewTimer(Realtime, effect).Mod(0)) }},
-		{"ModAfter", func(t *testing.T, c *Context, effect func()) { must(t, c.NewTimer(Host, effect).ModAfter(1)) }},
-		{"ModAnticipate", func(t *testing.T, c *Context, effect func()) {
+		{"Set", func(t *testing.T, c *Context, effect func()) { must(t, c.NewTimer(Realtime, effect).Set(0)) }},
+		{"Reset", func(t *testing.T, c *Context, effect func()) { must(t, c.NewTimer(Host, effect).Reset(1)) }},
+		{"SetEarlier", func(t *testing.T, c *Context, effect func()) {
 			timer := c.NewTimer(VirtualRT, effect)
-			must(t, timer.ModAfter(time.Hour))
+			must(t, timer.Reset(time.Hour))
 			asleep(t, c)
-			must(t, timer.ModAnticipate(0))
+			must(t, timer.SetEarlier(0))
 		}},
 		{"clock Start", virtual(func(v *VirtualClock) { v.Set(2 * time.Hour); v.Start() })},
 		{"clock Set", virtual(func(v *VirtualClock) { v.Start(); v.Set(2 * time.Hour) })},

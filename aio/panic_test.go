@@ -23,7 +23,7 @@ type scene struct {
 var misbehaviours = map[string]func(s *scene, bad func()){
 	"bottom half": func(s *scene, bad func()) { must(s.t, s.c.NewBottomHalf(bad).Schedule()) },
 	"one-shot":    func(s *scene, bad func()) { must(s.t, s.c.ScheduleOnce(bad)) },
-	"timer":       func(s *scene, bad func()) { must(s.t, s.c.NewTimer(Realtime, bad).Mod(-10)) },
+	"timer":       func(s *scene, bad func()) { must(s.t, s.c.NewTimer(Realtime, bad).Set(-10)) },
 	"notifier": func(s *scene, bad func()) {
 		n := notifier(s.t)
 		must(s.t, n.Set())
@@ -63,7 +63,7 @@ func (s *scene) populate(phase string) {
 	must(s.t, s.c.NewBottomHalf(expect("bottom half")).Schedule())
 	must(s.t, s.c.ScheduleOnce(expect("one-shot")))
 	for _, id := range allClocks {
-		must(s.t, s.c.NewTimer(id, expect("timer "+id.String())).Mod(-5))
+		must(s.t, s.c.NewTimer(id, expect("timer "+id.String())).Set(-5))
 	}
 	n := notifier(s.t)
 	must(s.t, n.Set())

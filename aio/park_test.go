@@ -129,15 +129,15 @@ func TestAlarmMoves(t *testing.T) {
 		var ran journal
 		early := c.NewTimer(Realtime, ran.note("early"))
 		late := c.NewTimer(Realtime, ran.note("late"))
-		must(t, late.ModAfter(time.Hour))
+		must(t, late.Reset(time.Hour))
 		b := c.NewBottomHalf(ran.note("bh"))
 		go func() { asleep(t, c); _ = b.Schedule() }()
 		pollUntil(t, c, func() bool { return len(ran) == 1 }) // the alarm is an hour away
-		must(t, early.ModAfter(2*time.Millisecond))
+		must(t, early.Reset(2*time.Millisecond))
 		pollUntil(t, c, func() bool { return len(ran) == 2 }) // and has come nearer
-		must(t, early.ModAfter(time.Millisecond))
-		early.Del()
-		must(t, late.ModAfter(5*time.Millisecond)) // it goes off for nothing, and once more
+		must(t, early.Reset(time.Millisecond))
+		early.Stop()
+		must(t, late.Reset(5*time.Millisecond)) // it goes off for nothing, and once more
 		pollUntil(t, c, func() bool { return len(ran) == 3 })
 		ran.expect(t, "bh", "early", "late")
 	})
@@ -265,7 +265,7 @@ func TestParkedLoopLeavesNothingToChildren(t *testing.T) {
 		c := newLoop()
 		timer := c.NewTimer(Realtime, func() {})
 		for c.Stats().Sleeps == 0 { // makes the alarm; on a busy machine the timer may be due before
-			must(t, timer.ModAfter(time.Millisecond))
+			must(t, timer.Reset(time.Millisecond))
 			_, err := c.Poll()
 			must(t, err)
 		}
@@ -300,7 +300,7 @@ func TestParkedTimerDoesWithoutTheAlarm(t *testing.T) {
 	defer time.AfterFunc(patience, func() { tooLate.Store(true); c.Notify() }).Stop()
 	for range 3 {
 		timer := c.NewTimer(Realtime, func() {})
-		must(t, timer.ModAfter(time.Millisecond))
+		must(t, timer.Reset(time.Millisecond))
 		for timer.Pending() {
 			_, err := c.Poll()
 			must(t, err)

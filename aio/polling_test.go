@@ -46,7 +46,7 @@ func waitForATimer(t *testing.T, c *Context, done func() bool) time.Duration {
 	t.Helper()
 	for d := 5 * time.Millisecond; ; d *= 2 {
 		fired := false
-		must(t, c.NewTimer(Realtime, func() { fired = true }).ModAfter(d))
+		must(t, c.NewTimer(Realtime, func() { fired = true }).Reset(d))
 		pollUntil(t, c, func() bool { return fired })
 		if done() || d > patience {
 			return d
@@ -88,7 +88,7 @@ func TestPollingNeedsSight(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newPolling(t, newLoop, 100*µs)
 		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
-		must(t, c.NewTimer(Realtime, func() {}).ModAfter(20*time.Millisecond))
+		must(t, c.NewTimer(Realtime, func() {}).Reset(20*time.Millisecond))
 		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
 		if polled := c.Stats().PollMisses > 0; polled != (c.port.peeker != nil) {
 			t.Errorf("polled: %v", polled)
@@ -96,7 +96,7 @@ func TestPollingNeedsSight(t *testing.T) {
 		must(t, h.Close())
 		openWindow(c, 100*µs)
 		before := c.Stats().PollMisses
-		must(t, c.NewTimer(Realtime, func() {}).ModAfter(20*time.Millisecond))
+		must(t, c.NewTimer(Realtime, func() {}).Reset(20*time.Millisecond))
 		pollUntil(t, c, func() bool { return c.Stats().Timers == 2 })
 		if c.Stats().PollMisses == before {
 			t.Error("it does not poll after the blind handler is gone")
@@ -172,7 +172,7 @@ func TestPollingEndsWithATimer(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newPolling(t, newLoop, longWindow.Max)
 		fired := false
-		must(t, c.NewTimer(Realtime, func() { fired = true }).ModAfter(5*time.Millisecond))
+		must(t, c.NewTimer(Realtime, func() { fired = true }).Reset(5*time.Millisecond))
 		pollUntil(t, c, func() bool { return fired })
 	})
 }
@@ -225,7 +225,7 @@ func TestTimerArmedByAPollCallback(t *testing.T) {
 		timer := c.NewTimer(Realtime, func() { fired = true })
 		watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}, Poll: func() bool {
 			if !fired && !timer.Pending() {
-				must(t, timer.ModAfter(time.Millisecond))
+				must(t, timer.Reset(time.Millisecond))
 			}
 			return false
 		}})
@@ -274,7 +274,7 @@ func TestPollingTracesItsWindow(t *testing.T) {
 		c := newLoop(WithPolling(p), WithTrace(func(e TraceEvent) { seen[e.Point] = true }))
 		sleep := func(d time.Duration) {
 			fired := false
-			must(t, c.NewTimer(Realtime, func() { fired = true }).ModAfter(d))
+			must(t, c.NewTimer(Realtime, func() { fired = true }).Reset(d))
 			pollUntil(t, c, func() bool { return fired })
 		}
 		until := func(point TracePoint, d time.Duration) {

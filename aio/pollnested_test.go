@@ -91,7 +91,7 @@ func TestLastLookComesAfterTheCallback(t *testing.T) {
 			Poll: func() bool { return work > 0 },
 			PollReady: func() {
 				if work--; handled == 0 {
-					must(t, c.NewTimer(Realtime, func() {}).ModAfter(time.Millisecond))
+					must(t, c.NewTimer(Realtime, func() {}).Reset(time.Millisecond))
 					openWindow(c, 0)
 					block(t, c)
 					work++ // without a notification: no look has found it yet

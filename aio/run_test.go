@@ -31,7 +31,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		if ran < 3 {
 			t.Errorf("ran %d times", ran)
 		}
-		b.Delete()
+		b.Close()
 		turn(t, c) // the loop can go on
 	})
 }
@@ -125,7 +125,7 @@ func TestTrap03_MadeHereDrivenThere(t *testing.T) {
 		watchNotifier(t, c, n, func() { done <- "handler" })
 		must(t, n.Set())
 		must(t, c.ScheduleOnce(func() { done <- "bottom half" }))
-		must(t, c.NewTimer(Realtime, func() { done <- "timer" }).Mod(0))
+		must(t, c.NewTimer(Realtime, func() { done <- "timer" }).Set(0))
 		start(t, c)
 		seen := map[string]bool{}
 		for range 3 {

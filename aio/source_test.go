@@ -71,7 +71,7 @@ func TestForeignLoopDispatchesEverything(t *testing.T) {
 			"bottom half": func() { must(t, c.ScheduleOnce(ran.note("bottom half"))) },
 			"handler":     func() { must(t, n.Set()) },
 			"pipe":        func() { write(t, w, "x") },
-			"timer":       func() { must(t, c.NewTimer(Realtime, ran.note("timer")).ModAfter(time.Millisecond)) },
+			"timer":       func() { must(t, c.NewTimer(Realtime, ran.note("timer")).Reset(time.Millisecond)) },
 			"idle":        func() { must(t, c.NewBottomHalf(ran.note("idle")).ScheduleIdle()) },
 		}
 		for range 3 {
@@ -97,7 +97,7 @@ func TestForeignLoopIsWokenUp(t *testing.T) {
 		}
 		virtual := false
 		timer := c.NewTimer(Virtual, func() { virtual = true })
-		must(t, timer.ModAfter(time.Hour))
+		must(t, timer.Reset(time.Hour))
 		group.Go(func() { asleep(t, c); c.VirtualClock().Advance(2 * time.Hour) })
 		foreignUntil(t, c, func() bool { return virtual })
 		group.Wait()
@@ -113,7 +113,7 @@ func TestForeignLoopRests(t *testing.T) {
 		must(t, n.Set())
 		foreignUntil(t, c, func() bool { return ran == 1 })
 		over := false
-		must(t, c.NewTimer(Realtime, func() { over = true }).ModAfter(20*time.Millisecond))
+		must(t, c.NewTimer(Realtime, func() { over = true }).Reset(20*time.Millisecond))
 		turns := 0
 		foreignUntil(t, c, func() bool { turns++; return over })
 		if turns > 20 || ran != 1 {
@@ -141,7 +141,7 @@ func TestForeignLoopAndPoll(t *testing.T) {
 				block(t, c)
 			},
 			func() { // this one sleeps
-				must(t, c.NewTimer(Realtime, ran.note("between")).ModAfter(time.Millisecond))
+				must(t, c.NewTimer(Realtime, ran.note("between")).Reset(time.Millisecond))
 				pollUntil(t, c, func() bool { return len(ran) > 0 })
 			},
 		} {
@@ -259,7 +259,7 @@ func TestForeignLoopNeedsAPollerThatCanBeWaitedFor(t *testing.T) {
 func TestForeignLoopSeesChangesAfterPrepare(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		for name, change := range map[string]func(c *Context, effect func()){
-			"timer": func(c *Context, effect func()) { must(t, c.NewTimer(Realtime, effect).Mod(0)) },
+			"timer": func(c *Context, effect func()) { must(t, c.NewTimer(Realtime, effect).Set(0)) },
 			"watch": func(c *Context, effect func()) {
 				n := notifier(t)
 				must(t, n.Set())
@@ -317,24 +317,24 @@ func TestForeignLoopHearsOfWhatAPollLeaves(t *testing.T) {
 			panics(t, c)
 		},
 		"a timer behind a panic": func(t *testing.T, c *Context, effect func()) {
-			must(t, c.NewTimer(Realtime, effect).Mod(0))
+			must(t, c.NewTimer(Realtime, effect).Set(0))
 			must(t, c.ScheduleOnce(bad))
 			panics(t, c)
 		},
 		"a timer that is not due": func(t *testing.T, c *Context, effect func()) {
-			must(t, c.NewTimer(Realtime, effect).ModAfter(time.Millisecond))
+			must(t, c.NewTimer(Realtime, effect).Reset(time.Millisecond))
 			_, err := c.TryPoll()
 			must(t, err)
 		},
 		"a timer that is not due when Run ends": func(t *testing.T, c *Context, effect func()) {
-			must(t, c.NewTimer(Realtime, effect).ModAfter(time.Millisecond))
+			must(t, c.NewTimer(Realtime, effect).Reset(time.Millisecond))
 			ctx, stop := context.WithCancel(t.Context())
 			must(t, c.ScheduleOnce(stop))
 			wantError(t, c.Run(ctx), context.Canceled)
 		},
 		"a timer armed for a nested Poll": func(t *testing.T, c *Context, effect func()) {
 			must(t, c.ScheduleOnce(func() {
-				must(t, c.NewTimer(Realtime, effect).ModAfter(time.Millisecond))
+				must(t, c.NewTimer(Realtime, effect).Reset(time.Millisecond))
 				_, err := c.TryPoll()
 				must(t, err)
 			}))
@@ -405,7 +405,7 @@ func TestPollAfterPrepareSleepsAgain(t *testing.T) {
 		fds := c.Query(nil)
 		c.Notify()
 		done, polls := false, 0
-		must(t, c.NewTimer(Realtime, func() { done = true }).ModAfter(20*time.Millisecond))
+		must(t, c.NewTimer(Realtime, func() { done = true }).Reset(20*time.Millisecond))
 		for ; !done; polls++ {
 			_, err := c.Poll()
 			must(t, err)
@@ -441,7 +441,7 @@ func TestForeignTurnInACallbackHearsOfWhatAPollLeaves(t *testing.T) {
 			timeout, err := c.Prepare()
 			must(t, err)
 			fds := c.Query(nil)
-			must(t, c.NewTimer(Realtime, func() { done = true }).ModAfter(time.Millisecond))
+			must(t, c.NewTimer(Realtime, func() { done = true }).Reset(time.Millisecond))
 			_, err = c.TryPoll()
 			must(t, err)
 			if !done {
@@ -457,9 +457,9 @@ func TestForeignTurnInACallbackHearsOfWhatAPollLeaves(t *testing.T) {
 // takeBack are the ways to take back what was scheduled.
 var takeBack = map[string]func(*BottomHalf){
 	"Cancel": (*BottomHalf).Cancel,
-	"Delete": (*BottomHalf).Delete,
-	// as Schedule leaves it that began before and ends after Delete
-	"Delete beside Schedule": func(b *BottomHalf) { b.deleted.Store(true) },
+	"Close":  func(b *BottomHalf) { b.Close() },
+	// as Schedule leaves it that began before and ends after Close
+	"Close beside Schedule": func(b *BottomHalf) { b.closed.Store(true) },
 }
 
 // A foreign loop does not hear of bottom halves that were taken back, whenever that was.

@@ -12,7 +12,7 @@ func TestStatsCountByKind(t *testing.T) {
 		c := newLoop()
 		for range 3 {
 			must(t, c.ScheduleOnce(func() {}))
-			must(t, c.NewTimer(Realtime, func() {}).Mod(0))
+			must(t, c.NewTimer(Realtime, func() {}).Set(0))
 		}
 		a, b := sockets(t)
 		write(t, b, "x")
@@ -24,9 +24,9 @@ func TestStatsCountByKind(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		timer := c.NewTimer(Realtime, func() {})
-		t.Cleanup(timer.Del)
+		t.Cleanup(func() { timer.Stop() })
 		pollUntil(t, c, func() bool { // unless the machine is slow, at the first attempt
-			must(t, timer.ModAfter(2*time.Millisecond))
+			must(t, timer.Reset(2*time.Millisecond))
 			s = c.Stats()
 			return s.Sleeps > 0
 		})
@@ -41,7 +41,7 @@ func TestStatsCountWakeUps(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		turn(t, c)
-		must(t, c.NewTimer(Realtime, func() {}).ModAfter(2*time.Millisecond))
+		must(t, c.NewTimer(Realtime, func() {}).Reset(2*time.Millisecond))
 		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
 		if s := c.Stats(); s.Wakeups != 0 {
 			t.Errorf("%+v", s)

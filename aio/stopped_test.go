@@ -92,7 +92,7 @@ func sleepThroughAStop() (err error) {
 				fmt.Println("fired", c.Name(), int64(machineTime()))
 				stop()
 			})
-			e := timer.ModAfter(due - machineTime())
+			e := timer.Reset(due - machineTime())
 			if r := c.Run(ctx); r != context.Canceled {
 				e = errors.Join(e, r)
 			}

@@ -159,7 +159,7 @@ func scheduleFromCallback(s *stage) {
 	b = c.NewBottomHalf(func() { check(b.Schedule()) })
 	check(b.Schedule())
 	s.repeat(func() { poll(c) })
-	b.Delete()
+	b.Close()
 }
 
 func notifyAwake(s *stage) {
@@ -293,7 +293,7 @@ func notifierSleeping(s *stage) {
 func timerDue(s *stage) {
 	c := s.loop()
 	timer := c.NewTimer(Realtime, func() {})
-	s.repeat(func() { check(timer.Mod(0)); try(c) })
+	s.repeat(func() { check(timer.Set(0)); try(c) })
 }
 
 func timerSleeping(s *stage) {
@@ -304,7 +304,7 @@ func timerSleeping(s *stage) {
 	for after := 20 * time.Millisecond; ; after *= 2 {
 		ran = 0
 		before := c.Stats().Sleeps
-		s.repeat(func() { check(timer.ModAfter(after)); poll(c) })
+		s.repeat(func() { check(timer.Reset(after)); poll(c) })
 		if ran != times {
 			panic("it ran some other number of times")
 		}
@@ -318,8 +318,8 @@ func timerSleeping(s *stage) {
 func timerPutOff(s *stage) {
 	c := s.loop()
 	timer := c.NewTimer(Realtime, func() {})
-	s.repeat(func() { check(timer.ModAfter(time.Hour)); try(c) })
-	timer.Del()
+	s.repeat(func() { check(timer.Reset(time.Hour)); try(c) })
+	timer.Stop()
 }
 
 // part marks f alone, which repeat is to leave out of account.

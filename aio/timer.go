@@ -14,7 +14,7 @@ import (
 // the logarithm of the number of pending timers, and they allocate nothing once
 // there have been as many timers before.
 //
-// A timer that is not pending holds nothing but memory.
+// A timer that is not pending holds nothing but memory, and is left to the garbage collector.
 type Timer struct {
 	item timerq.Item[timerBody] // all but its Value is guarded by list.mu
 }
@@ -38,18 +38,18 @@ func (t *Timer) Named(name string) *Timer {
 	return t
 }
 
-// Mod arms t to expire at deadline, a point on its clock, whether or not it was
+// Set arms t to expire at deadline, a point on its clock, whether or not it was
 // pending. With a deadline in the past it runs when the loop next comes to the
 // timers; armed so by the function of a timer of its clock, itself for example, in
 // the next iteration. Timers with the same deadline run in the order in which they
 // were armed. It fails with ErrClosed.
-func (t *Timer) Mod(deadline time.Duration) error {
-	return t.list().mod(t, deadline, false)
+func (t *Timer) Set(deadline time.Duration) error {
+	return t.list().set(t, deadline, false)
 }
 
-// ModAfter is Mod with a deadline of d from now. One beyond the end of time never
+// Reset is Set with a deadline of d from now. One beyond the end of time never
 // comes, one before its beginning is over.
-func (t *Timer) ModAfter(d time.Duration) error {
+func (t *Timer) Reset(d time.Duration) error {
 	now := t.list().now() // below 0 if a program has set its clock so
 	deadline := now + d
 	switch {
@@ -58,17 +58,21 @@ func (t *Timer) ModAfter(d time.Duration) error {
 	case d < 0 && deadline > now:
 		deadline = math.MinInt64
 	}
-	return t.Mod(deadline)
+	return t.Set(deadline)
 }
 
-// ModAnticipate arms t like Mod, unless it is pending with an earlier deadline.
-func (t *Timer) ModAnticipate(deadline time.Duration) error {
-	return t.list().mod(t, deadline, true)
+// SetEarlier arms t like Set, unless it is pending with an earlier deadline.
+func (t *Timer) SetEarlier(deadline time.Duration) error {
+	return t.list().set(t, deadline, true)
 }
 
-// Del disarms t. On the home goroutine t is then certain not to run, elsewhere it
-// may be running at this moment.
-func (t *Timer) Del() { t.list().del(t) }
+// Stop disarms t, and reports whether it was pending. On the home goroutine t is then
+// certain not to run, elsewhere it may be running at this moment. Set and Reset arm it again.
+func (t *Timer) Stop() bool { return t.list().stop(t) }
+
+// Close is Stop for good: Set, Reset and SetEarlier fail with ErrClosed from then on, and so
+// does a second Close. A timer that is not needed any more needs no Close.
+func (t *Timer) Close() error { return t.list().close(t) }
 
 // Pending reports whether t is armed.
 func (t *Timer) Pending() bool {

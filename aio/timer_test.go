@@ -29,7 +29,7 @@ func TestTimersRunInTheOrderOfTheirDeadlines(t *testing.T) {
 		var ran, want journal
 		for i := range n {
 			at := i * 17 % n
-			must(t, c.NewTimer(id, ran.note(fmt.Sprint(at))).Mod(time.Duration(at)-n))
+			must(t, c.NewTimer(id, ran.note(fmt.Sprint(at))).Set(time.Duration(at)-n))
 			want.add(fmt.Sprint(i))
 		}
 		if !turn(t, c) {
@@ -48,7 +48,7 @@ func TestTimersWithOneDeadlineRunInTheOrderOfArming(t *testing.T) {
 		a, b := c.NewTimer(id, ran.note("a")), c.NewTimer(id, ran.note("b"))
 		last := c.NewTimer(id, ran.note("last"))
 		for _, timer := range []*Timer{a, b, last, a} { // a again: it goes behind
-			must(t, timer.Mod(-5))
+			must(t, timer.Set(-5))
 		}
 		turn(t, c)
 		ran.expect(t, "b", "last", "a")
@@ -60,7 +60,7 @@ func TestTimerFires(t *testing.T) {
 		fired := false
 		timer := c.NewTimer(id, func() { fired = true })
 		begin := time.Now()
-		must(t, timer.ModAfter(2*time.Millisecond))
+		must(t, timer.Reset(2*time.Millisecond))
 		if turn(t, c); fired && time.Since(begin) < 2*time.Millisecond {
 			t.Error("fired early")
 		}
@@ -88,20 +88,20 @@ func TestTimerStates(t *testing.T) {
 		}
 		state(false, false)
 		far := c.Now(id) + time.Hour
-		must(t, timer.Mod(far))
+		must(t, timer.Set(far))
 		state(true, false)
 		if d, _ := timer.Deadline(); d != far {
 			t.Errorf("deadline %v, want %v", d, far)
 		}
 		turn(t, c)
-		must(t, timer.Mod(-1))
+		must(t, timer.Set(-1))
 		state(true, true)
-		timer.Del()
+		timer.Stop()
 		state(false, false)
-		timer.Del() // again does nothing
+		timer.Stop() // again does nothing
 		turn(t, c)
 		ran.expect(t)
-		must(t, timer.Mod(-1))
+		must(t, timer.Set(-1))
 		turn(t, c)
 		ran.expect(t, "ran")
 		state(false, false)
@@ -115,16 +115,16 @@ func TestModAnticipateOnlyBringsForward(t *testing.T) {
 		for _, step := range []struct{ ask, want time.Duration }{
 			{base, base}, {base + 1, base}, {base - 1, base - 1}, {base, base - 1},
 		} {
-			must(t, timer.ModAnticipate(step.ask))
+			must(t, timer.SetEarlier(step.ask))
 			if d, _ := timer.Deadline(); d != step.want {
 				t.Errorf("asked for %v: deadline %v, want %v", step.ask-base, d-base, step.want-base)
 			}
 		}
-		must(t, timer.Mod(base+5)) // Mod goes both ways
+		must(t, timer.Set(base+5)) // Set goes both ways
 		if d, _ := timer.Deadline(); d != base+5 {
-			t.Error("Mod did not put it off")
+			t.Error("Set did not put it off")
 		}
-		timer.Del()
+		timer.Stop()
 	})
 }
 
@@ -134,17 +134,17 @@ func TestTimerArmedIntoThePastRunsOncePerIteration(t *testing.T) {
 	eachClock(t, func(t *testing.T, c *Context, id ClockID) {
 		var ran journal
 		var a, b, self *Timer
-		a = c.NewTimer(id, func() { ran.add("a"); must(t, b.Mod(-2)) })
-		b = c.NewTimer(id, func() { ran.add("b"); must(t, a.Mod(-2)) })
-		self = c.NewTimer(id, func() { ran.add("self"); must(t, self.Mod(-1)) })
-		must(t, a.Mod(-9))
-		must(t, self.Mod(-1))
+		a = c.NewTimer(id, func() { ran.add("a"); must(t, b.Set(-2)) })
+		b = c.NewTimer(id, func() { ran.add("b"); must(t, a.Set(-2)) })
+		self = c.NewTimer(id, func() { ran.add("self"); must(t, self.Set(-1)) })
+		must(t, a.Set(-9))
+		must(t, self.Set(-1))
 		for _, want := range []string{"a", "b", "a", "b"} {
 			block(t, c)
 			ran.expect(t, want, "self")
 		}
 		for _, timer := range []*Timer{a, b, self} {
-			timer.Del()
+			timer.Stop()
 		}
 		turn(t, c)
 		ran.expect(t)
@@ -159,56 +159,87 @@ func TestTimerArmedIntoThePastWithNestedPolls(t *testing.T) {
 			ran++
 			depth++
 			most = max(most, depth)
-			must(t, self.Mod(-1))
+			must(t, self.Set(-1))
 			if depth < 3 {
 				turn(t, c)
 			}
 			depth--
 		})
-		must(t, self.Mod(-1))
+		must(t, self.Set(-1))
 		turn(t, c)
 		if ran != 3 || most != 3 { // one per iteration, of which there were three
 			t.Errorf("ran %d times, %d deep, in 3 iterations", ran, most)
 		}
-		self.Del()
+		self.Stop()
 	})
 }
 
-func TestTimerDeletedByAnEarlierOne(t *testing.T) {
+func TestTimerStoppedByAnEarlierOne(t *testing.T) {
 	eachClock(t, func(t *testing.T, c *Context, id ClockID) {
-		victim := c.NewTimer(id, func() { t.Error("the deleted timer ran") })
-		must(t, c.NewTimer(id, victim.Del).Mod(-2))
-		must(t, victim.Mod(-1))
+		victim := c.NewTimer(id, func() { t.Error("the stopped timer ran") })
+		must(t, c.NewTimer(id, func() { victim.Stop() }).Set(-2))
+		must(t, victim.Set(-1))
 		turn(t, c)
+		turn(t, c)
+	})
+}
+
+func TestClosedTimerDoesNotRun(t *testing.T) {
+	eachClock(t, func(t *testing.T, c *Context, id ClockID) {
+		timer := c.NewTimer(id, func() { t.Error("the closed timer ran") })
+		must(t, timer.Set(-1))
+		must(t, timer.Close())
+		wantError(t, timer.Set(-1), ErrClosed)
+		wantError(t, timer.Reset(-1), ErrClosed)
+		wantError(t, timer.SetEarlier(-1), ErrClosed)
+		wantError(t, timer.Close(), ErrClosed)
+		turn(t, c)
+		if timer.Pending() || timer.Stop() {
+			t.Error("the closed timer is armed")
+		}
+	})
+}
+
+func TestStopReportsWhetherTheTimerWasPending(t *testing.T) {
+	eachClock(t, func(t *testing.T, c *Context, id ClockID) {
+		timer := c.NewTimer(id, func() { t.Error("the stopped timer ran") })
+		for _, armed := range []bool{false, true, false} {
+			if armed {
+				must(t, timer.Set(-1))
+			}
+			if timer.Stop() != armed {
+				t.Errorf("armed %v: Stop reports the opposite", armed)
+			}
+		}
 		turn(t, c)
 	})
 }
 
 // A timer whose deferred run is taken back or put off.
-func TestDeferredTimerCanBeDeletedAndMoved(t *testing.T) {
+func TestDeferredTimerCanBeStoppedAndMoved(t *testing.T) {
 	eachClock(t, func(t *testing.T, c *Context, id ClockID) {
 		ran := 0
 		var timer *Timer
 		timer = c.NewTimer(id, func() {
 			ran++
-			must(t, timer.Mod(-1))
-			must(t, timer.ModAnticipate(0)) // later than -1: stays
+			must(t, timer.Set(-1))
+			must(t, timer.SetEarlier(0)) // later than -1: stays
 			if d, ok := timer.Deadline(); !ok || d != -1 || !timer.Pending() || !timer.Expired() {
 				t.Errorf("deadline %v, %v", d, ok)
 			}
 			if ran == 1 {
-				must(t, timer.Mod(c.Now(id)+time.Hour))
+				must(t, timer.Set(c.Now(id)+time.Hour))
 			} else {
-				timer.Del()
+				timer.Stop()
 			}
 		})
-		must(t, timer.Mod(-1))
+		must(t, timer.Set(-1))
 		turn(t, c)
 		turn(t, c)
 		if ran != 1 || !timer.Pending() {
 			t.Fatalf("ran %d times, pending %v", ran, timer.Pending())
 		}
-		must(t, timer.Mod(-1))
+		must(t, timer.Set(-1))
 		turn(t, c)
 		turn(t, c)
 		if ran != 2 || timer.Pending() {
@@ -222,22 +253,22 @@ func TestTimersAtTheEndsOfTime(t *testing.T) {
 	eachClock(t, func(t *testing.T, c *Context, id ClockID) {
 		var ran journal
 		first, last := c.NewTimer(id, ran.note("first")), c.NewTimer(id, ran.note("last"))
-		must(t, first.Mod(math.MinInt64))
-		must(t, last.ModAfter(math.MaxInt64))
+		must(t, first.Set(math.MinInt64))
+		must(t, last.Reset(math.MaxInt64))
 		if !turn(t, c) {
 			t.Error("no progress")
 		}
 		ran.expect(t, "first")
 		for _, end := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1} {
-			must(t, last.Mod(end))
+			must(t, last.Set(end))
 			restsFor(t, c, 5*time.Millisecond)
 		}
 		ran.expect(t)
-		last.Del()
+		last.Stop()
 	})
 }
 
-// ModAfter counts from a clock below 0 as from any other, and ends where time does.
+// Reset counts from a clock below 0 as from any other, and ends where time does.
 func TestModAfterBelowZero(t *testing.T) {
 	const start, end, hour = math.MinInt64, math.MaxInt64, time.Hour
 	eachBackend(t, func(t *testing.T, newLoop maker) {
@@ -250,21 +281,21 @@ func TestModAfterBelowZero(t *testing.T) {
 		} {
 			c.VirtualClock().Set(tc.now)
 			timer := c.NewTimer(Virtual, func() {})
-			must(t, timer.ModAfter(tc.d))
+			must(t, timer.Reset(tc.d))
 			if got, _ := timer.Deadline(); got != tc.want {
 				t.Errorf("%v after %v: the deadline is %v, want %v", tc.d, tc.now, got, tc.want)
 			}
-			timer.Del()
+			timer.Stop()
 		}
 		ran := false
 		c.VirtualClock().Set(-hour)
 		c.VirtualClock().Start()
 		timer := c.NewTimer(Virtual, func() { ran = true })
-		must(t, timer.ModAfter(start))
+		must(t, timer.Reset(start))
 		if turn(t, c); !ran {
 			t.Error("it has not expired")
 		}
-		timer.Del()
+		timer.Stop()
 	})
 }
 
@@ -279,7 +310,7 @@ func TestTimersFromOtherGoroutines(t *testing.T) {
 				done := make(chan struct{}, 1)
 				timer := c.NewTimer(id, func() { ran.Add(1); done <- struct{}{} })
 				for i := range each {
-					must(t, timer.Mod(time.Duration(i*p)))
+					must(t, timer.Set(time.Duration(i*p)))
 					<-done
 				}
 			})
@@ -315,7 +346,7 @@ func TestTrap19_TimerUnderSignals(t *testing.T) {
 		fired := false
 		timer := c.NewTimer(Realtime, func() { fired = true })
 		begin := time.Now()
-		must(t, timer.ModAfter(10*time.Millisecond))
+		must(t, timer.Reset(10*time.Millisecond))
 		within(t, "a timer of 10 ms under signals", func() { pollUntil(t, c, func() bool { return fired }) })
 		if took := time.Since(begin); took < 10*time.Millisecond {
 			t.Errorf("fired early, after %v", took)
@@ -335,7 +366,7 @@ func TestTrap20_ShortTimerDoesNotSpin(t *testing.T) {
 		for range 20 { // the best of some: a machine under load may wake us for its own reasons
 			fired = false
 			before := c.Stats().Iterations
-			must(t, timer.ModAfter(300*time.Microsecond))
+			must(t, timer.Reset(300*time.Microsecond))
 			pollUntil(t, c, func() bool { return fired })
 			least = min(least, c.Stats().Iterations-before)
 		}
@@ -351,7 +382,7 @@ func TestTimerArmedByABottomHalfRunsInTheSameIteration(t *testing.T) {
 	eachClock(t, func(t *testing.T, c *Context, id ClockID) {
 		var ran journal
 		timer := c.NewTimer(id, ran.note("timer"))
-		must(t, c.ScheduleOnce(func() { ran.add("bottom half"); must(t, timer.Mod(-1)) }))
+		must(t, c.ScheduleOnce(func() { ran.add("bottom half"); must(t, timer.Set(-1)) }))
 		turn(t, c)
 		ran.expect(t, "bottom half", "timer")
 	})
@@ -362,11 +393,11 @@ func TestTimerInAHundredYears(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		timer := c.NewTimer(Realtime, func() { t.Error("it has come") })
-		must(t, timer.ModAfter(100*365*24*time.Hour))
+		must(t, timer.Reset(100*365*24*time.Hour))
 		b := false
 		go func() { asleep(t, c); _ = c.ScheduleOnce(func() { b = true }) }()
 		pollUntil(t, c, func() bool { return b })
-		timer.Del()
+		timer.Stop()
 	})
 }
 
@@ -377,14 +408,14 @@ func TestTimerTooFarAwayToBeCounted(t *testing.T) {
 		c := newLoop()
 		c.VirtualClock().Set(-time.Hour)
 		far := c.NewTimer(Virtual, func() { t.Error("it has come") })
-		must(t, far.Mod(endOfTime))
+		must(t, far.Set(endOfTime))
 		if got := c.timeout(); got != never-1 {
 			t.Fatalf("the loop would sleep for %v, want the longest time that is not forever", got)
 		}
 		fired := false
-		must(t, c.NewTimer(Realtime, func() { fired = true }).ModAfter(time.Millisecond))
+		must(t, c.NewTimer(Realtime, func() { fired = true }).Reset(time.Millisecond))
 		pollUntil(t, c, func() bool { return fired })
-		far.Del()
+		far.Stop()
 	})
 }
 
@@ -393,10 +424,10 @@ func TestTimerIsProgressBesideOtherClocks(t *testing.T) {
 	eachClock(t, func(t *testing.T, c *Context, id ClockID) {
 		for _, other := range allClocks {
 			far := c.NewTimer(other, func() { t.Error("it has come") })
-			must(t, far.ModAfter(time.Hour))
-			defer far.Del()
+			must(t, far.Reset(time.Hour))
+			defer far.Stop()
 		}
-		must(t, c.NewTimer(id, func() {}).Mod(-1))
+		must(t, c.NewTimer(id, func() {}).Set(-1))
 		if !turn(t, c) {
 			t.Error("the timer is no progress")
 		}
@@ -410,14 +441,14 @@ func TestTimersChangedElsewhereDuringACallback(t *testing.T) {
 		c := newLoop()
 		var ran journal
 		early, late := c.NewTimer(Realtime, ran.note("early")), c.NewTimer(Realtime, ran.note("late"))
-		t.Cleanup(func() { early.Del(); late.Del() })
-		must(t, early.Mod(0))
-		must(t, late.ModAfter(time.Hour))
+		t.Cleanup(func() { early.Stop(); late.Stop() })
+		must(t, early.Set(0))
+		must(t, late.Reset(time.Hour))
 		turnWith(t, c, func() {
 			changed := make(chan error)
 			go func() {
-				early.Del()
-				changed <- late.Mod(0)
+				early.Stop()
+				changed <- late.Set(0)
 			}()
 			must(t, <-changed)
 		})

@@ -85,9 +85,10 @@ func (t *timers) abandon() (names []string) {
 
 // timerBody is what a timer does.
 type timerBody struct {
-	list *timerList
-	fn   func()
-	name string
+	list   *timerList
+	fn     func()
+	name   string
+	closed bool // guarded by list.mu
 }
 
 func (l *timerList) init(c *Context, id ClockID) {
@@ -95,11 +96,30 @@ func (l *timerList) init(c *Context, id ClockID) {
 	l.next = never
 }
 
-func (l *timerList) del(t *Timer) {
+func (l *timerList) stop(t *Timer) (pending bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.remove(t)
+}
+
+// remove is called with mu held.
+func (l *timerList) remove(t *Timer) (pending bool) {
+	pending = t.item.Pending()
 	l.queue.Remove(&t.item)
 	l.changed(l.ctx.home.mine())
+	return pending
+}
+
+func (l *timerList) close(t *Timer) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	body := &t.item.Value
+	if body.closed {
+		return ErrClosed
+	}
+	body.closed = true
+	l.remove(t)
+	return nil
 }
 
 func (l *timerList) deadline(t *Timer) (deadline time.Duration, pending bool) {
@@ -142,17 +162,17 @@ func (l *timerList) earliest() time.Duration {
 	return l.next
 }
 
-// mod arms t, unless anticipate is set and it is pending with an earlier deadline.
+// set arms t, unless earlier is set and it is pending with an earlier deadline.
 // A loop that is asleep must not sleep longer than to the new earliest deadline.
 // Close disarms under the same lock: what is armed here runs or is among its leaks.
-func (l *timerList) mod(t *Timer, deadline time.Duration, anticipate bool) error {
+func (l *timerList) set(t *Timer, deadline time.Duration, earlier bool) error {
 	l.mu.Lock()
-	if l.ctx.home.closed() {
+	if l.ctx.home.closed() || t.item.Value.closed {
 		l.mu.Unlock()
 		return ErrClosed
 	}
 	sooner, byHome := false, l.ctx.home.mine()
-	if !anticipate || !t.item.Pending() || deadline < t.item.Deadline() {
+	if !earlier || !t.item.Pending() || deadline < t.item.Deadline() {
 		sooner = l.queue.Arm(&t.item, deadline)
 		l.changed(byHome)
 	}

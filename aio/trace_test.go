@@ -23,7 +23,7 @@ func TestTracePoints(t *testing.T) {
 		var guard ReentrancyGuard
 		held := c.NewBottomHalf(func() {}).Named("held").Guarded(&guard)
 		must(t, c.NewBottomHalf(func() {}).Named("bottom").Schedule())
-		must(t, c.NewTimer(Realtime, func() {}).Named("timer").Mod(0))
+		must(t, c.NewTimer(Realtime, func() {}).Named("timer").Set(0))
 		n := notifier(t)
 		must(t, n.Set())
 		h := watch(t, c, n.FD(), Callbacks{Read: func() {}, Name: "handler"})
@@ -33,7 +33,7 @@ func TestTracePoints(t *testing.T) {
 		settle(t, c)
 		for d := time.Millisecond; !slices.Contains(seen, "sleep:") && d < time.Minute; d *= 2 { // on a slow machine the first is over too soon
 			fired := false
-			must(t, c.NewTimer(Host, func() { fired = true }).ModAfter(d))
+			must(t, c.NewTimer(Host, func() { fired = true }).Reset(d))
 			pollUntil(t, c, func() bool { return fired })
 		}
 		for _, want := range []string{"bottom-half:bottom", "timer:timer", "handler:handler", "reentrant:held", "bottom-half:held", "sleep:", "wake:"} {

@@ -147,7 +147,7 @@ func selfTimer(s *fixture, row string) (runFunc, error) {
 	var runs int64
 	timer := loop.NewTimer(aio.Realtime, func() { runs++ })
 	return batched(selfBatch, &runs, func() error {
-		_ = timer.Mod(0)
+		_ = timer.Set(0)
 		_, err := loop.TryPoll()
 		return err
 	}), nil

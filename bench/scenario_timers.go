@@ -131,7 +131,7 @@ func (w *timerSet) useLoop(s *fixture, row string) error {
 	timers := make([]*aio.Timer, w.count)
 	s.atExit(func() error {
 		for _, t := range timers {
-			t.Del()
+			t.Stop()
 		}
 		return nil
 	})
@@ -139,11 +139,11 @@ func (w *timerSet) useLoop(s *fixture, row string) error {
 		timers[i] = loop.NewTimer(aio.Realtime, func() { w.runs++ })
 	}
 	for i, t := range timers {
-		if err := t.ModAfter(distant + time.Duration(i)*time.Microsecond); err != nil {
+		if err := t.Reset(distant + time.Duration(i)*time.Microsecond); err != nil {
 			return err
 		}
 	}
-	w.move = func(which int, after time.Duration) { _ = timers[which].ModAfter(after) }
+	w.move = func(which int, after time.Duration) { _ = timers[which].Reset(after) }
 	w.turn = func(int) error { _, err := loop.TryPoll(); return err }
 	return nil
 }

@@ -33,7 +33,7 @@ func TestAllocations(t *testing.T) {
 		},
 		"timer": func(t *testing.T, l *Loop) func() {
 			timer := l.AIO().NewTimer(aio.Realtime, func() {})
-			return func() { _ = timer.Mod(0); _, _ = l.TryWait() }
+			return func() { _ = timer.Set(0); _, _ = l.TryWait() }
 		},
 		"source": func(t *testing.T, l *Loop) func() {
 			fd := openEvent(t)

@@ -149,14 +149,14 @@ func Example_timers() {
 	}
 	turn()
 	far := loop.IOHandler().NewTimer(aio.Realtime, func() { fmt.Println("never comes") })
-	far.ModAfter(3 * time.Hour)
+	far.Reset(3 * time.Hour)
 	turn()
 	near := loop.AIO().NewTimer(aio.Realtime, func() { fmt.Println("the near timer") })
-	near.ModAfter(2 * time.Hour)
+	near.Reset(2 * time.Hour)
 	turn()
-	near.Mod(0) // in the past
+	near.Set(0) // in the past
 	turn()
-	far.Del()
+	far.Stop()
 	turn()
 	// Output:
 	// the loop may sleep forever

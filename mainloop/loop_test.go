@@ -161,7 +161,7 @@ func TestTimersRunFromTheLoop(t *testing.T) {
 		now := l.AIO().Now(aio.Realtime)
 		for i, name := range []string{"third", "first", "second"} {
 			timer := l.AIO().NewTimer(aio.Realtime, func() { ran.add(name) }) // the order holds within one clock
-			must(t, timer.Mod(now+[]time.Duration{3, 1, 2}[i]*time.Millisecond))
+			must(t, timer.Set(now+[]time.Duration{3, 1, 2}[i]*time.Millisecond))
 		}
 		waitUntil(t, l, func() bool { return len(ran) == 3 })
 		ran.expect(t, "first", "second", "third")
@@ -174,7 +174,7 @@ func runTimer(t *testing.T, l *Loop, c *aio.Context, id aio.ClockID) time.Durati
 	const after = 800 * time.Microsecond
 	begin, end := sys.Monotonic(), time.Duration(0)
 	timer := c.NewTimer(id, func() { end = sys.Monotonic() })
-	must(t, timer.ModAfter(after))
+	must(t, timer.Reset(after))
 	turns := 0
 	for end == 0 {
 		wait(t, l)
@@ -200,7 +200,7 @@ func TestVirtualClockMovesWhileTheLoopWaits(t *testing.T) {
 		for name, move := range moves {
 			done := false
 			timer := l.AIO().NewTimer(aio.Virtual, func() { done = true })
-			must(t, timer.ModAfter(time.Hour))
+			must(t, timer.Reset(time.Hour))
 			go func() {
 				eventually(t, "the loop waits", func() bool { return !l.main.gate.Kicked() })
 				move()
@@ -254,7 +254,7 @@ func TestPollers(t *testing.T) {
 	}
 	// It cannot lengthen it.
 	ran := false
-	must(t, l.AIO().NewTimer(aio.Realtime, func() { ran = true }).ModAfter(time.Millisecond))
+	must(t, l.AIO().NewTimer(aio.Realtime, func() { ran = true }).Reset(time.Millisecond))
 	a.want, b.want = -1, time.Hour
 	waitUntil(t, l, func() bool { return ran })
 	if b.before < 0 || b.before > time.Millisecond {
@@ -446,7 +446,7 @@ func TestCloseReportsLeaks(t *testing.T) {
 		l := openLoop(t, b)
 		_, err := l.SetFDHandler(openEvent(t), aio.Callbacks{Name: "tap", Read: func() {}})
 		must(t, err)
-		must(t, l.AIO().NewTimer(aio.Realtime, func() {}).Named("retry").ModAfter(time.Hour))
+		must(t, l.AIO().NewTimer(aio.Realtime, func() {}).Named("retry").Reset(time.Hour))
 		wait(t, openNotified(l))
 		err = l.Close()
 		var leaks *aio.LeakError

@@ -273,7 +273,7 @@ func TestAIOSourceOfWhatWasTakenBack(t *testing.T) {
 		for try(t, m) { // a source that is new makes turns
 		}
 		forbidden := c.NewBottomHalf(func() { t.Error("it runs") })
-		for _, undo := range []func(){forbidden.Cancel, forbidden.Delete} {
+		for _, undo := range []func(){forbidden.Cancel, func() { forbidden.Close() }} {
 			must(t, forbidden.Schedule())
 			undo()
 			progress, err := m.TryIterate()

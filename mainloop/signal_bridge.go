@@ -84,5 +84,5 @@ func (b *signalBridge) stop() {
 	signal.Stop(b.arrived) // when it returns, nothing is sent any more
 	close(b.arrived)
 	<-b.done
-	b.bh.Delete()
+	b.bh.Close()
 }

@@ -94,8 +94,8 @@ func (f *signalFD) drain() {
 
 // close leaves what was not read to the kernel, where it stays pending.
 func (f *signalFD) close() error {
-	f.more.Delete()
-	f.kept.Delete()
+	f.more.Close()
+	f.kept.Close()
 	err := f.watch.Close()
 	if f.err != nil { // the watch is closed, and the descriptor is not ours any more
 		return f.err

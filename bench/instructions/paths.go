@@ -150,7 +150,7 @@ func notifyAwake(p *fixture) func(n int) error {
 func timerRun(p *fixture) func(n int) error {
 	c := p.loop()
 	timer := c.NewTimer(aio.Realtime, func() {})
-	return turns(c, func() error { return timer.Mod(0) })
+	return turns(c, func() error { return timer.Set(0) })
 }
 
 // timerAmongMany puts off one timer after the other, which is what time-outs do.
@@ -159,16 +159,16 @@ func timerAmongMany(p *fixture) func(n int) error {
 	timers := make([]*aio.Timer, 1000)
 	for i := range timers {
 		timers[i] = c.NewTimer(aio.Realtime, func() {})
-		check(timers[i].ModAfter(time.Hour))
+		check(timers[i].Reset(time.Hour))
 	}
 	p.ends = append(p.ends, func() {
 		for _, t := range timers {
-			t.Del()
+			t.Stop()
 		}
 	})
 	return func(n int) error {
 		for i := range n {
-			if err := timers[i%len(timers)].ModAfter(time.Hour + time.Duration(i)); err != nil {
+			if err := timers[i%len(timers)].Reset(time.Hour + time.Duration(i)); err != nil {
 				return err
 			}
 		}

@@ -109,7 +109,7 @@ func (s *server) accept() {
 	default: // EMFILE: the listener stays readable, so look away for a while
 		log.Print("accept: ", err)
 		s.handler.Close()
-		s.retry.ModAfter(100 * time.Millisecond)
+		s.retry.Reset(100 * time.Millisecond)
 		return
 	}
 	c := &client{server: s, fd: fd}
@@ -126,7 +126,7 @@ func (s *server) close(path string) {
 	for c := range s.clients {
 		c.close()
 	}
-	s.retry.Del()
+	s.retry.Stop()
 	s.handler.Close() // the handler first,
 	unix.Close(s.fd)  // then the descriptor
 	os.Remove(path)

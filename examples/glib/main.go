@@ -184,11 +184,11 @@ func (t *trial) startTimers() {
 	var timer *aio.Timer
 	timer = t.loop.NewTimer(aio.Realtime, func() {
 		if t.ran.timers++; t.ran.timers < timers {
-			timer.ModAfter(time.Millisecond)
+			timer.Reset(time.Millisecond)
 		}
 		t.called("a timer")
 	})
-	timer.ModAfter(time.Millisecond)
+	timer.Reset(time.Millisecond)
 }
 
 // startReads watches fd from a bottom half on, and no longer than for what it

@@ -32,7 +32,7 @@ func main() {
 	timer := loop.NewTimer(aio.Realtime, stop)
 	hello := loop.NewBottomHalf(func() {
 		fmt.Println("hello from the loop")
-		timer.ModAfter(500 * time.Microsecond)
+		timer.Reset(500 * time.Microsecond)
 	})
 	go hello.Schedule() // from any goroutine
 	loop.Run(ctx)       // until stop is called

@@ -74,7 +74,7 @@ func (t *ticker) run(slack time.Duration, opts ...aio.Option) (err error) {
 	t.late = make([]time.Duration, 0, t.ticks) // now, not while it ticks
 	t.timer = t.loop.NewTimer(aio.Realtime, t.tick).Named("tick")
 	t.next = t.loop.Now(aio.Realtime) + t.period
-	t.timer.Mod(t.next)
+	t.timer.Set(t.next)
 	if err := t.loop.Run(ctx); ctx.Err() == nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (t *ticker) tick() {
 		return
 	}
 	t.next += t.period
-	t.timer.Mod(t.next)
+	t.timer.Set(t.next)
 }
 
 func (t *ticker) report() {

@@ -21,7 +21,7 @@ func bottomHalves(s *station) {
 		var again *aio.BottomHalf
 		again = s.loop.NewBottomHalf(func() { s.rep.must("spin", again.Schedule()) })
 		s.resumers = append(s.resumers, func() { s.rep.must("spin", again.Schedule()) })
-		s.closers = append(s.closers, func() { again.Delete() })
+		s.closers = append(s.closers, func() { again.Close() })
 	}
 }
 
@@ -53,11 +53,11 @@ func (s *station) scheduled(i int) {
 		s.rep.must(d.name, b.Schedule())
 	}})
 	s.closers = append(s.closers, func() {
-		b.Delete()
+		b.Close()
 		if runs > schedules {
 			s.rep.fail("%s: %s: %d runs, scheduled %d times", s.name, d.name, runs, schedules)
 		}
-		if b.Schedule() != aio.ErrDeleted {
+		if b.Schedule() != aio.ErrClosed {
 			s.rep.fail("%s: %s: scheduled after Delete", s.name, d.name)
 		}
 	})

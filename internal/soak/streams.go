@@ -175,7 +175,7 @@ func (s *station) bursts(l *lane, fd int) {
 		l.send(fd, 1+s.random.IntN(4096))
 		if left--; left <= 0 && len(l.rest) == 0 {
 			writer.close()
-			s.rep.must("burst", begin.ModAfter(time.Duration(s.random.IntN(3))*time.Millisecond))
+			s.rep.must("burst", begin.Reset(time.Duration(s.random.IntN(3))*time.Millisecond))
 		}
 	}
 	start := func() {
@@ -187,7 +187,7 @@ func (s *station) bursts(l *lane, fd int) {
 		start()
 	}).Named("burst")
 	s.resumers = append(s.resumers, start)
-	s.pausers = append(s.pausers, writer.close, begin.Del)
+	s.pausers = append(s.pausers, writer.close, func() { begin.Stop() })
 }
 
 func socketPair() (p [2]int, err error) {
@@ -303,7 +303,7 @@ func fileStream(s *station) error {
 		f.start()
 	}).Named("file")
 	s.resumers = append(s.resumers, f.start)
-	s.pausers = append(s.pausers, f.begin.Del, func() { f.left = 0 })
+	s.pausers = append(s.pausers, func() { f.begin.Stop() }, func() { f.left = 0 })
 	s.closers = append(s.closers, func() {
 		f.w.close()
 		s.closeFDs(fd)
@@ -341,7 +341,7 @@ func (f *fileLane) read() {
 	f.w.close()
 	f.wrote, f.got = 0, 0 // or the file would grow forever
 	if !f.paused.Load() {
-		f.rep.must("file", f.begin.ModAfter(5*time.Millisecond))
+		f.rep.must("file", f.begin.Reset(5*time.Millisecond))
 	}
 }
 

@@ -32,7 +32,7 @@ type clock struct {
 // alarm is a timer and what is known about it.
 type alarm struct {
 	timer    *aio.Timer
-	debt     *debt // each arming ends by a call, another arming or a Del
+	debt     *debt // each arming ends by a call, another arming or a Stop
 	armed    bool
 	deadline time.Duration
 }
@@ -58,13 +58,13 @@ func (c *clock) arm(a *alarm) {
 	a.armed = true
 	a.deadline = c.loop.Now(c.id) + c.distance(c.random)
 	if c.random.IntN(4) == 0 { // not pending, so this is the same
-		a.timer.Del()
-		c.rep.must(a.debt.name, a.timer.ModAnticipate(a.deadline))
+		a.timer.Stop()
+		c.rep.must(a.debt.name, a.timer.SetEarlier(a.deadline))
 		return
 	}
-	c.rep.must(a.debt.name, a.timer.Mod(a.deadline))
+	c.rep.must(a.debt.name, a.timer.Set(a.deadline))
 	if c.cfg.fault == faultEarlyTimer {
-		_ = a.timer.Mod(a.deadline - time.Second)
+		_ = a.timer.Set(a.deadline - time.Second)
 	}
 }
 
@@ -126,7 +126,7 @@ func (c *clock) disturb(a *alarm) {
 			a.deadline = deadline
 		}
 		if a.armed {
-			c.rep.must(a.debt.name, a.timer.ModAnticipate(deadline))
+			c.rep.must(a.debt.name, a.timer.SetEarlier(deadline))
 		}
 	case 3:
 		if pending := a.timer.Pending(); pending != a.armed {
@@ -136,7 +136,7 @@ func (c *clock) disturb(a *alarm) {
 }
 
 func (c *clock) disarm(a *alarm) {
-	a.timer.Del()
+	a.timer.Stop()
 	c.end(a)
 }
 
@@ -154,7 +154,7 @@ func (c *clock) fromOutside() {
 	}).Named(d.name)
 	arm := func(distance time.Duration) {
 		deadline = c.loop.Now(c.id) + distance
-		c.rep.must(d.name, t.Mod(deadline))
+		c.rep.must(d.name, t.Set(deadline))
 	}
 	c.producer(func(r *rand.Rand) {
 		d.sent.Add(1)
