@@ -41,7 +41,7 @@ func TestNoAllocations(t *testing.T) {
 		},
 		"level-triggered dispatch": func(t *testing.T, c *Context) func() {
 			n := notifier(t)
-			watch(t, c, n.FD(), Callbacks{Read: func() { _, _ = n.TestAndClear() }})
+			watch(t, c, n.FD(), Callbacks{Read: func(*Handler) { _, _ = n.TestAndClear() }})
 			return func() { _ = n.Set(); _, _ = c.Poll() }
 		},
 		"notifier dispatch": func(t *testing.T, c *Context) func() {

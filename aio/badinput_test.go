@@ -20,7 +20,7 @@ func TestBadDescriptors(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		r, _ := pipe(t)
-		watch(t, c, r, Callbacks{Read: func() {}})
+		watch(t, c, r, Callbacks{Read: func(*Handler) {}})
 		for _, bad := range []struct {
 			name string
 			fd   int
@@ -33,7 +33,7 @@ func TestBadDescriptors(t *testing.T) {
 			{"closed", freeNumber(t), unix.EBADF},
 			{"duplicate", r, unix.EEXIST},
 		} {
-			_, err := c.Watch(bad.fd, Callbacks{Read: func() { t.Error("called") }})
+			_, err := c.Watch(bad.fd, Callbacks{Read: func(*Handler) { t.Error("called") }})
 			var fdErr *backend.FDError
 			if !errors.Is(err, bad.want) || !errors.As(err, &fdErr) || fdErr.FD != bad.fd {
 				t.Errorf("%s: %v, want %v", bad.name, err, bad.want)
@@ -64,12 +64,12 @@ func TestHandlersWithoutCallbacks(t *testing.T) {
 			_, err := c.Watch(n.FD(), cb)
 			wantError(t, err, ErrNoCallback)
 		}
-		_, err := c.WatchNotifier(n, nil)
+		_, err := c.WatchNotifier(n, Callbacks{Read: nil})
 		wantError(t, err, ErrNoCallback)
-		_, err = c.WatchNotifier(nil, func() {})
+		_, err = c.WatchNotifier(nil, Callbacks{Read: func(*Handler) {}})
 		wantError(t, err, ErrNoCallback)
 		ran := false
-		h := watch(t, c, n.FD(), Callbacks{Read: func() { ran = true }})
+		h := watch(t, c, n.FD(), Callbacks{Read: func(*Handler) { ran = true }})
 		wantError(t, h.Change(Callbacks{}), ErrNoCallback)
 		must(t, n.Set())
 		if block(t, c); !ran {
@@ -82,7 +82,7 @@ func TestNilFunctionsPanicWithASentence(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		var guard ReentrancyGuard
-		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
+		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func(*Handler) {}})
 		for _, f := range []func(){
 			func() { _ = h.CloseThen(nil) },
 			func() { c.NewBottomHalf(nil) },

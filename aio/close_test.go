@@ -16,7 +16,7 @@ func TestCloseOfATidyContext(t *testing.T) {
 		b, timer := c.NewBottomHalf(func() {}), c.NewTimer(Realtime, func() {})
 		must(t, b.Schedule())
 		must(t, timer.Set(0))
-		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
+		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func(*Handler) {}})
 		settle(t, c)
 		must(t, b.Schedule())
 		b.Cancel() // what is cancelled, disarmed and closed is no leak
@@ -33,7 +33,7 @@ func TestCloseNamesWhatLeaked(t *testing.T) {
 		c := newLoop(WithName("disk"))
 		forbidden := func() { t.Error("it ran after Close") }
 		n := notifier(t)
-		h := watch(t, c, n.FD(), Callbacks{Read: forbidden, Name: "queue"})
+		h := watch(t, c, n.FD(), Callbacks{Read: ignoring(forbidden), Name: "queue"})
 		b := c.NewBottomHalf(forbidden).Named("completion")
 		must(t, b.Schedule())
 		idle := c.NewBottomHalf(forbidden).Named("flush")
@@ -100,19 +100,19 @@ func TestUseAfterClose(t *testing.T) {
 		forbidden := func() { t.Error("it ran after Close") }
 		b, timer := c.NewBottomHalf(forbidden), c.NewTimer(Realtime, forbidden)
 		n := notifier(t)
-		h, err := c.Watch(n.FD(), Callbacks{Read: forbidden})
+		h, err := c.Watch(n.FD(), Callbacks{Read: ignoring(forbidden)})
 		must(t, err)
 		if c.Close() == nil {
 			t.Error("the handler is no leak")
 		}
 		_, pollErr := c.Poll()
 		_, tryErr := c.TryPoll()
-		_, watchErr := c.Watch(n.FD(), Callbacks{Read: forbidden})
-		_, notifierErr := c.WatchNotifier(n, forbidden)
+		_, watchErr := c.Watch(n.FD(), Callbacks{Read: ignoring(forbidden)})
+		_, notifierErr := c.WatchNotifier(n, Callbacks{Read: ignoring(forbidden)})
 		for what, err := range map[string]error{
 			"Poll": pollErr, "TryPoll": tryErr, "Run": c.Run(t.Context()),
 			"Watch": watchErr, "WatchNotifier": notifierErr,
-			"Change": h.Change(Callbacks{Read: forbidden}), "Handler.Close": h.Close(),
+			"Change": h.Change(Callbacks{Read: ignoring(forbidden)}), "Handler.Close": h.Close(),
 			"Schedule": b.Schedule(), "ScheduleIdle": b.ScheduleIdle(),
 			"ScheduleOnce": c.ScheduleOnce(forbidden),
 			"Set":          timer.Set(0), "Reset": timer.Reset(0), "SetEarlier": timer.SetEarlier(0),

@@ -281,8 +281,8 @@ func gap(c *Context, b *BottomHalf) (close func()) {
 func TestTrap43_WatchBesideClose(t *testing.T) {
 	n := notifier(t)
 	for name, watch := range map[string]func(c *Context) (*Handler, error){
-		"Watch":         func(c *Context) (*Handler, error) { return c.Watch(n.FD(), Callbacks{Read: func() {}}) },
-		"WatchNotifier": func(c *Context) (*Handler, error) { return c.WatchNotifier(n, func() {}) },
+		"Watch":         func(c *Context) (*Handler, error) { return c.Watch(n.FD(), Callbacks{Read: func(*Handler) {}}) },
+		"WatchNotifier": func(c *Context) (*Handler, error) { return c.WatchNotifier(n, Callbacks{Read: func(*Handler) {}}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachBackend(t, func(t *testing.T, newLoop maker) {

@@ -21,7 +21,7 @@ func TestCloseThenFromAnotherGoroutine(t *testing.T) {
 			var fds [2]int
 			must(t, unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK))
 			fd := fds[0]
-			h, err := c.Watch(fd, Callbacks{Read: func() { t.Error("nothing was written") }})
+			h, err := c.Watch(fd, Callbacks{Read: func(*Handler) { t.Error("nothing was written") }})
 			must(t, err)
 			called := make(chan error)
 			must(t, h.CloseThen(func() { called <- unix.Close(fd) }))
@@ -40,7 +40,7 @@ func TestCloseThenInsideACallback(t *testing.T) {
 		p, w := pipe(t)
 		var got []string
 		var h *Handler
-		h = watch(t, c, p, Callbacks{Read: func() {
+		h = watch(t, c, p, Callbacks{Read: func(*Handler) {
 			must(t, h.CloseThen(func() { got = append(got, "closed") }))
 			for range 3 {
 				_, err := c.TryPoll()
@@ -68,7 +68,7 @@ func TestCloseThenComesAfterPollEnd(t *testing.T) {
 		p, _ := pipe(t)
 		var begun, ended atomic.Int32
 		h := watch(t, c, p, Callbacks{
-			Read: func() {}, Poll: func() bool { return false },
+			Read: func(*Handler) {}, Poll: func() bool { return false },
 			PollBegin: func() { begun.Add(1) }, PollEnd: func() { ended.Add(1) },
 		})
 		start(t, c)
@@ -89,7 +89,7 @@ func TestCloseThenWaitsForTheForeignLoop(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		p, _ := pipe(t)
-		h := watch(t, c, p, Callbacks{Read: func() {}})
+		h := watch(t, c, p, Callbacks{Read: func(*Handler) {}})
 		called := false
 		_, err := c.Prepare()
 		must(t, err)
@@ -122,8 +122,8 @@ func TestCloseThenWithoutAnotherIteration(t *testing.T) {
 		}
 		p, _ := pipe(t)
 		q, _ := pipe(t)
-		first := watch(t, c, p, Callbacks{Read: func() {}})
-		second := watch(t, c, q, Callbacks{Read: func() {}})
+		first := watch(t, c, p, Callbacks{Read: func(*Handler) {}})
+		second := watch(t, c, q, Callbacks{Read: func(*Handler) {}})
 		var got []string
 		must(t, first.CloseThen(func() { got = append(got, "first"); panicUnlessNil(reason) }))
 		must(t, second.CloseThen(func() { got = append(got, "second") }))
@@ -147,8 +147,8 @@ func TestCloseThenPanics(t *testing.T) {
 		c := newLoop()
 		p, _ := pipe(t)
 		q, _ := pipe(t)
-		first := watch(t, c, p, Callbacks{Read: func() {}})
-		second := watch(t, c, q, Callbacks{Read: func() {}})
+		first := watch(t, c, p, Callbacks{Read: func(*Handler) {}})
+		second := watch(t, c, q, Callbacks{Read: func(*Handler) {}})
 		called := false
 		must(t, errors.Join(first.CloseThen(func() { panic("first") }), second.CloseThen(func() { called = true })))
 		if caught := panicOf(func() { turn(t, c) }); caught != "first" {

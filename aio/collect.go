@@ -25,7 +25,7 @@ func (c *Context) collect(events []backend.Ready, err error) error {
 		if !h.tellsOnce() {
 			c.port.mustAskAgain()
 		}
-		h.pending |= e.Events
+		h.pending |= eventSet(e.Events)
 		c.ready.append(h) // it runs later
 	}
 	if c.operations.underWay() {

@@ -18,7 +18,7 @@ func TestPeersThatFloodTakeOneCallEach(t *testing.T) {
 		for i := range peers {
 			n := notifier(t)
 			must(t, n.Set()) // and never cleared
-			watch(t, c, n.FD(), Callbacks{Read: func() { calls[i]++ }})
+			watch(t, c, n.FD(), Callbacks{Read: func(*Handler) { calls[i]++ }})
 		}
 		var halves, timers int
 		half := c.NewBottomHalf(func() { halves++ })
@@ -46,7 +46,7 @@ func TestUrgentDataOfAPeerDoesNotSpin(t *testing.T) {
 		c := newLoop()
 		ours, theirs := tcpPair(t)
 		calls, got := 0, 0
-		watch(t, c, ours, Callbacks{Read: func() {
+		watch(t, c, ours, Callbacks{Read: func(*Handler) {
 			calls++
 			got += len(read(ours, 16))
 		}})

@@ -201,7 +201,7 @@ func mayFail(err error) bool {
 // watchFile: epoll has a descriptor more while a regular file is watched.
 func watchFile(c *Context, file int) error {
 	called := false
-	h, err := c.Watch(file, Callbacks{Read: func() { called = true }})
+	h, err := c.Watch(file, Callbacks{Read: func(*Handler) { called = true }})
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func watchFile(c *Context, file int) error {
 // watchDuplicate closes a duplicate of n's descriptor before its handler, while n
 // keeps the file open: epoll gets rid of the events by a new instance.
 func watchDuplicate(c *Context, n *EventNotifier, duplicate int) error {
-	h, err := c.Watch(duplicate, Callbacks{Read: func() {}})
+	h, err := c.Watch(duplicate, Callbacks{Read: func(*Handler) {}})
 	if err != nil {
 		return err
 	}
@@ -255,7 +255,7 @@ func hasSecretive(b Backend) error {
 		return err
 	}
 	defer unix.Close(file)
-	h, err := c.Watch(file, Callbacks{Read: func() {}}) // epoll opens its beacon
+	h, err := c.Watch(file, Callbacks{Read: func(*Handler) {}}) // epoll opens its beacon
 	if err != nil {
 		return err
 	}

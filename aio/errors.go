@@ -29,9 +29,9 @@ var (
 	// one of its callbacks, or from another goroutine.
 	ErrPolling = errors.New("aio: the Context is polling: end Run, or return from the callback, before Close")
 
-	// ErrNoCallback is returned by Watch and Change for Callbacks that have
-	// neither Read nor Write.
-	ErrNoCallback = errors.New("aio: a handler needs a Read or a Write callback")
+	// ErrNoCallback is returned by Watch and Change for Callbacks without Read, Write and
+	// Priority, and by Want for what there is no callback for.
+	ErrNoCallback = errors.New("aio: a handler needs a Read, a Write or a Priority callback")
 
 	// ErrReentrant is returned by ReentrancyGuard.Do when the guarded code is
 	// running already.

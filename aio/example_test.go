@@ -131,7 +131,7 @@ func ExampleContext_WatchNotifier() {
 		log.Fatal(err)
 	}
 	defer doorbell.Close()
-	handler, err := loop.WatchNotifier(doorbell, func() { fmt.Println("someone is at the door") })
+	handler, err := loop.WatchNotifier(doorbell, aio.Callbacks{Read: func(*aio.Handler) { fmt.Println("someone is at the door") }})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func ExampleContext_Watch() {
 
 	open := true
 	var handler *aio.Handler
-	handler, err = loop.Watch(pipe[0], aio.Callbacks{Read: func() {
+	handler, err = loop.Watch(pipe[0], aio.Callbacks{Read: func(*aio.Handler) {
 		var b [4]byte
 		n, err := unix.Read(pipe[0], b[:])
 		switch {
@@ -207,7 +207,7 @@ func ExampleHandler_CloseThen() {
 		log.Fatal(err)
 	}
 	defer unix.Close(pipe[1])
-	handler, err := loop.Watch(pipe[0], aio.Callbacks{Read: func() {}})
+	handler, err := loop.Watch(pipe[0], aio.Callbacks{Read: func(*aio.Handler) {}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -348,12 +348,11 @@ func ExamplePolling() {
 	defer kick.Close()
 
 	requests := 0 // the device's queue, in memory shared with the guest
-	serve := func() {
-		kick.TestAndClear()
+	serve := func(*aio.Handler) {
 		fmt.Println("served", requests)
 		requests = 0
 	}
-	handler, err := loop.Watch(kick.FD(), aio.Callbacks{
+	handler, err := loop.WatchNotifier(kick, aio.Callbacks{
 		Read: serve,
 		Poll: func() bool { return requests > 0 },
 		// PollBegin and PollEnd would switch the guest's kicks off and on.

@@ -154,7 +154,7 @@ func newGame(t *testing.T, c *Context) *game {
 		if i%2 == 0 {
 			watchNotifier(t, c, g.notified[i], answer)
 		} else {
-			watch(t, c, g.notified[i].FD(), Callbacks{Read: func() {
+			watch(t, c, g.notified[i].FD(), Callbacks{Read: func(*Handler) {
 				if set, _ := g.notified[i].TestAndClear(); set {
 					answer()
 				}

@@ -3,6 +3,7 @@
 package aio
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -12,78 +13,24 @@ import (
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
-// Callbacks are what a handler does with the events of its descriptor. They are
-// called on the home goroutine, one at a time. At least Read or Write is set; an
-// event for which there is no callback calls nothing. A hang-up without a Read to
-// tell of it, which the kernel would report forever, ends the watch until Change.
-type Callbacks struct {
-	// Read is called when the descriptor is readable, when the other end has hung
-	// up, and on an error.
-	Read func()
-	// Write is called when the descriptor is writable, and on an error.
-	Write func()
-
-	// Poll looks for an event in user space, without a system call, and reports
-	// whether there is one; see Polling. It must be cheap. While a callback of the
-	// handler runs, a Poll of the Context inside it does not call it.
-	Poll func() bool
-	// PollReady handles an event that Poll has found. Without it, Read does.
-	PollReady func()
-	// PollBegin is called when the loop begins to call Poll, PollEnd when it stops
-	// doing so, always in pairs: a device that need not send notifications in
-	// between can switch them off. After PollEnd, Poll is called once more, for
-	// what arrived before the notifications were on again. If the handler is open when the
-	// Context is closed, PollEnd is called by that Close, on its goroutine.
-	PollBegin, PollEnd func()
-
-	// Edge asks for one call per change instead of calls for as long as the
-	// condition holds; Read goes on until EAGAIN, and so does Write. There may be
-	// more calls than that: on ppoll, on io_uring before Linux 5.13, and on io_uring
-	// when more events come at the same time than its queue holds.
-	Edge bool
-
-	// Name appears in leak reports and traces.
-	Name string
-}
-
-func (cb *Callbacks) check() error {
-	if cb.Read == nil && cb.Write == nil {
-		return ErrNoCallback
-	}
-	return nil
-}
-
-// interest is what the Poller is asked for.
-func (cb *Callbacks) interest() backend.Events {
-	var ev backend.Events
-	if cb.Read != nil {
-		ev |= backend.In
-	}
-	if cb.Write != nil {
-		ev |= backend.Out
-	}
-	if cb.Edge {
-		ev |= backend.Edge
-	}
-	return ev
-}
-
 // Handler is a descriptor that a Context watches (QEMU's AioHandler).
 type Handler struct {
-	ctx *Context
-	fd  int
-	tag backend.Tag
-	cb  atomic.Pointer[Callbacks] // nil when closed
+	ctx    *Context
+	cb     atomic.Pointer[callbacks] // nil when closed
+	tag    backend.Tag
+	fd     int32
+	paused atomic.Uint32 // the calls that Want has taken back, a callSet
 
-	muted bool // not known to the Poller, guarded by the table
+	unwatched bool // not known to the Poller, guarded by the table
 
 	// The rest belongs to the home goroutine.
-	pending   backend.Events // collected and not dispatched
-	pollReady bool           // Poll has found something that is not dispatched
-	queued    bool           // in ctx.ready
-	running   int32          // callbacks of one with Poll that have not returned
-	next      *Handler       // in ctx.ready
-	polled    *Callbacks     // whose PollBegin was called, PollEnd not
+	queued  bool       // in ctx.ready
+	todo    callSet    // due to what Poll has found, and what is left of the events
+	pending eventSet   // collected and not dispatched
+	events  eventSet   // what the callbacks are called for
+	running int32      // callbacks of one with Poll that have not returned
+	next    *Handler   // in ctx.ready
+	polled  *callbacks // whose PollBegin was called, PollEnd not
 }
 
 // Watch calls cb when something happens on fd, until the handler is closed.
@@ -96,23 +43,28 @@ type Handler struct {
 // even; on epoll it is silent before.
 //
 // Any goroutine may call Watch. It fails with ErrNoCallback, ErrClosed, or a
-// *backend.FDError that wraps EBADF (fd is not open) or EEXIST (fd is watched by
-// this Context already); with epoll also ENOSPC (/proc/sys/fs/epoll/max_user_watches),
+// *backend.FDError that wraps EBADF (fd is not open), EEXIST (fd is watched by
+// this Context already) or, with Priority, EPERM (the file has no priority events); with
+// epoll also ENOSPC (/proc/sys/fs/epoll/max_user_watches),
 // ELOOP (fd is an epoll descriptor of four others, one inside the next, or the loop's own),
 // and EMFILE or ENFILE for the first descriptor that is always ready, which takes one
 // more.
 func (c *Context) Watch(fd int, cb Callbacks) (*Handler, error) {
-	if err := cb.check(); err != nil {
+	if err := errors.Join(cb.check(), c.checkPriority(fd, &cb)); err != nil {
 		return nil, err
 	}
-	h := &Handler{ctx: c, fd: fd}
-	h.cb.Store(&cb)
+	return c.watchFD(fd, cb.keep())
+}
+
+func (c *Context) watchFD(fd int, cb *callbacks) (*Handler, error) {
+	h := &Handler{ctx: c, fd: int32(fd)}
+	h.cb.Store(cb)
 	c.table.Lock()
 	err := c.table.add(h, func() error {
-		if c.table.mutes(fd) { // the Poller does not know
+		if c.table.unwatches(fd) { // the Poller does not know
 			return &backend.FDError{Backend: c.port.Name(), Op: "add", FD: fd, Err: unix.EEXIST}
 		}
-		return c.port.Add(fd, cb.interest(), h.tag)
+		return c.port.Add(fd, cb.interest(cb.calls()), h.tag)
 	})
 	c.table.Unlock()
 	if err != nil {
@@ -122,44 +74,107 @@ func (c *Context) Watch(fd int, cb Callbacks) (*Handler, error) {
 	return h, nil
 }
 
-// WatchNotifier calls f each time that n is set; sets that come close together
-// may cause one call. It is Watch for an EventNotifier, and spares the system
-// call that clears it where the backend needs none. If n was set before, f is
-// called too. n is closed after the handler.
-func (c *Context) WatchNotifier(n *EventNotifier, f func()) (*Handler, error) {
-	if n == nil || f == nil {
-		return nil, fmt.Errorf("aio: WatchNotifier: %w, and a notifier", ErrNoCallback)
+// WatchNotifier calls Read each time that n is set; sets that come close together
+// may cause one call. It is Watch for an EventNotifier, which needs no clearing then, and spares
+// the system call that clears it where the backend needs none. If n was set before, Read is
+// called too. n is closed after the handler. Write and Priority are refused, and Edge changes
+// nothing.
+//
+// A loop with WithPolling sees Set calls of this process without a system call, whatever its
+// backend; what sets n otherwise, the kernel for example, it sees at the end of the window.
+// Who knows better sets Poll and the other hooks.
+func (c *Context) WatchNotifier(n *EventNotifier, cb Callbacks) (*Handler, error) {
+	const op = "WatchNotifier"
+	if n == nil {
+		return nil, fmt.Errorf("aio: %s: %w, and a notifier", op, ErrNoCallback)
+	}
+	if err := cb.checkNotifier(op); err != nil {
+		return nil, err
 	}
 	if !n.acquire() { // its number may be another's by now
-		return nil, fmt.Errorf("aio: WatchNotifier: the notifier: %w", ErrClosed)
+		return nil, fmt.Errorf("aio: %s: the notifier: %w", op, ErrClosed)
 	}
 	defer n.release()
-	read := f
-	if !c.port.tellsOnce() {
-		read = func() {
-			if set, _ := n.TestAndClear(); set {
-				f()
-			}
-		}
-	}
-	h, err := c.Watch(n.FD(), Callbacks{Read: read, Edge: true, Name: nameOf("", f)})
+	h, err := c.watchFD(n.FD(), c.keepFor(n, &cb))
 	if err == nil && c.port.parks() {
 		n.parked.Store(c)
 	}
 	return h, err
 }
 
-// FD returns the descriptor that is watched.
-func (h *Handler) FD() int { return h.fd }
+func (c *Context) keepFor(n *EventNotifier, cb *Callbacks) *callbacks {
+	return cb.keepFor(n, !c.port.tellsOnce(), c.spin.enabled() && !c.port.shows())
+}
 
-// Change replaces the callbacks. On the home goroutine the old ones never run
+// FD returns the descriptor that is watched.
+func (h *Handler) FD() int { return int(h.fd) }
+
+// Events tells what a callback is called for. It is called on the home goroutine, inside the
+// callback; outside it returns what the last one was called for. Inside one for what Poll has
+// found it returns 0.
+func (h *Handler) Events() Events { return Events(h.events) }
+
+// Watched reports whether the loop watches the descriptor: not after Close, and not after
+// Unwatched. Any goroutine may call it.
+func (h *Handler) Watched() bool {
+	h.ctx.table.Lock()
+	defer h.ctx.table.Unlock()
+	return h.cb.Load() != nil && !h.unwatched
+}
+
+// Want chooses which of Read and Write are called from now on, without new callbacks and
+// without allocating: a program reads on when it has room, and writes when it has something to
+// write. At first both are. Priority is called as before. On the home goroutine what is not
+// wanted is certain not to be called, even if an event was collected for it.
+//
+// Any goroutine may call Want. It costs a system call at most, none if nothing changes. It fails
+// with ErrNoCallback for a callback that the handler does not have, or if none is left: who wants
+// none closes the handler. For the rest it fails like Watch.
+func (h *Handler) Want(read, write bool) error {
+	c := h.ctx
+	c.table.Lock()
+	err := h.want(read, write)
+	c.table.Unlock()
+	if err != nil {
+		return c.port.error(err)
+	}
+	c.handlersChanged()
+	return nil
+}
+
+func (h *Handler) want(read, write bool) error {
+	cb := h.cb.Load()
+	switch {
+	case cb == nil:
+		return ErrClosed
+	case read && cb.read == nil:
+		return fmt.Errorf("aio: Want: %w: there is no Read", ErrNoCallback)
+	case write && cb.write == nil:
+		return fmt.Errorf("aio: Want: %w: there is no Write", ErrNoCallback)
+	case !read && !write && cb.priority == nil:
+		return fmt.Errorf("aio: Want: %w: neither is wanted: Close ends the watch", ErrNoCallback)
+	}
+	var paused callSet
+	if !read {
+		paused |= callRead | callPollReady
+	}
+	if !write {
+		paused |= callWrite
+	}
+	if !h.unwatched && cb.calls()&^paused == h.wanted(cb) {
+		return nil
+	}
+	return h.set(cb, paused)
+}
+
+// Change replaces the callbacks, and wants them all. On the home goroutine the old ones never run
 // again, even if an event was collected for them; elsewhere they may be running
-// at this moment. It fails like Watch.
+// at this moment. That of a notifier stays that of a notifier. It fails like Watch.
 func (h *Handler) Change(cb Callbacks) error {
-	if err := cb.check(); err != nil {
+	c := h.ctx
+	if err := errors.Join(cb.check(), c.checkPriority(h.FD(), &cb)); err != nil {
 		return err
 	}
-	c := h.ctx
 	c.table.Lock()
 	err := h.change(&cb)
 	c.table.Unlock()
@@ -172,22 +187,40 @@ func (h *Handler) Change(cb Callbacks) error {
 
 func (h *Handler) change(cb *Callbacks) error {
 	old := h.cb.Load()
-	if old == nil {
-		return ErrClosed
-	}
-	var err error
 	switch {
-	case h.muted:
-		err = h.ctx.port.Add(h.fd, cb.interest(), h.tag)
-	default:
-		err = h.ctx.port.Modify(h.fd, cb.interest(), h.tag)
+	case old == nil:
+		return ErrClosed
+	case old.notifier == nil:
+		return h.set(cb.keep(), 0)
 	}
-	if err != nil {
+	if err := cb.checkNotifier("Change"); err != nil {
 		return err
 	}
-	h.ctx.table.unmute(h)
+	return h.set(h.ctx.keepFor(old.notifier, cb), 0)
+}
+
+// set gives h callbacks, of which those in paused are not called. The caller holds the table.
+func (h *Handler) set(cb *callbacks, paused callSet) error {
+	tell := h.ctx.port.Modify
+	if h.unwatched {
+		tell = h.ctx.port.Add
+	}
+	if err := tell(h.FD(), cb.interest(cb.calls()&^paused), h.tag); err != nil {
+		return err
+	}
+	h.ctx.table.watched(h)
 	h.cb.Store(cb)
+	h.paused.Store(uint32(paused))
 	h.ctx.table.file(h)
+	return nil
+}
+
+// checkPriority refuses Priority for a file that has no such events: every backend would take it,
+// and be silent.
+func (c *Context) checkPriority(fd int, cb *Callbacks) error {
+	if cb.Priority != nil && errors.Is(sys.Pollable(fd), unix.EPERM) {
+		return &backend.FDError{Backend: c.port.Name(), Op: "add", FD: fd, Err: unix.EPERM}
+	}
 	return nil
 }
 
@@ -225,11 +258,11 @@ func (h *Handler) close(then func()) error {
 		c.closings.add(then) // under the lock: Close of the Context comes before, or calls it
 	}
 	var err error
-	if !h.muted {
-		err = c.port.Remove(h.fd)
+	if !h.unwatched {
+		err = c.port.Remove(h.FD())
 	}
-	h.ctx.table.unmute(h)
-	var owed *Callbacks
+	h.ctx.table.watched(h)
+	var owed *callbacks
 	if c.home.mine() {
 		owed = h.owed() // under the lock: the Context may be closed elsewhere, and takes it first
 	}
@@ -237,194 +270,4 @@ func (h *Handler) close(then func()) error {
 	c.handlersChanged()
 	owed.end() // last: it may panic
 	return c.port.error(err)
-}
-
-// mute takes a descriptor away from the Poller: it reports a hang-up that there is
-// no callback for, and would do so in each iteration. Change brings it back.
-func (h *Handler) mute() {
-	c := h.ctx
-	c.table.Lock()
-	defer c.table.Unlock()
-	cb := h.cb.Load()
-	if cb == nil || h.muted || h.due(cb) {
-		return
-	}
-	c.table.mute(h)
-	_ = c.port.Remove(h.fd)
-	c.trace.emit(traceHandlerMuted, h.name(), int64(h.fd))
-}
-
-// due reports whether there is an event that cb has a callback for. What was collected
-// may be from before a Change.
-func (h *Handler) due(cb *Callbacks) bool {
-	revents, err := sys.PollNow(h.fd, int16(cb.interest()&^backend.Edge))
-	if err != nil { // unknown: the handler is watched
-		return true
-	}
-	events := backend.Events(uint16(revents))
-	return cb.Read != nil && events&readEvents != 0 || cb.Write != nil && events&writeEvents != 0
-}
-
-// tellsOnce reports whether an event, once collected, is not reported again for as
-// long as it holds.
-func (h *Handler) tellsOnce() bool {
-	cb := h.cb.Load()
-	return h.ctx.port.tellsOnce() && cb != nil && cb.Edge
-}
-
-func (h *Handler) name() string {
-	cb := h.cb.Load()
-	switch {
-	case cb == nil:
-		return ""
-	case cb.Name != "":
-		return cb.Name
-	case cb.Read != nil:
-		return nameOf("", cb.Read)
-	}
-	return nameOf("", cb.Write)
-}
-
-// The conditions that call each callback.
-const (
-	readEvents  = backend.In | backend.Pri | backend.RdHup | backend.Hup | backend.Err | backend.Nval
-	writeEvents = backend.Out | backend.Err | backend.Nval
-	// A level-triggered backend reports these whether or not they are asked for.
-	unasked = backend.Hup | backend.Err | backend.Nval
-)
-
-// dispatch calls what the collected events ask for. Any of the callbacks may
-// close or change the handler, or poll; so each looks again.
-func (h *Handler) dispatch() (progress bool) {
-	events, polled := h.pending, h.pollReady
-	h.pending, h.pollReady = 0, false
-	readable, writable := events&readEvents != 0, events&writeEvents != 0
-	if writable && (readable || polled) {
-		// Write's turn comes next, in a nested Poll perhaps, even if Read panics.
-		h.pending = backend.Out
-		h.ctx.ready.prepend(h)
-		return h.callReader(readable)
-	}
-	switch {
-	case writable:
-		progress = h.callWrite()
-	case readable:
-		progress = h.callRead()
-	case polled:
-		progress = h.callPollReady()
-	}
-	if !progress && events&unasked != 0 {
-		h.mute()
-	}
-	return progress
-}
-
-// callReader makes one call of what Poll and the kernel have both found.
-func (h *Handler) callReader(readable bool) bool {
-	if readable {
-		return h.callRead()
-	}
-	return h.callPollReady()
-}
-
-func (h *Handler) callPollReady() bool {
-	cb := h.cb.Load()
-	if cb == nil || cb.PollReady == nil {
-		return h.callRead()
-	}
-	h.ctx.stats.count(statPollReadies)
-	h.call(cb.PollReady)
-	return true
-}
-
-func (h *Handler) callRead() bool {
-	cb := h.cb.Load()
-	if cb == nil || cb.Read == nil {
-		return false
-	}
-	h.ctx.stats.count(statReads)
-	if cb.Poll == nil {
-		cb.Read()
-	} else {
-		h.call(cb.Read)
-	}
-	return true
-}
-
-func (h *Handler) callWrite() bool {
-	cb := h.cb.Load()
-	if cb == nil || cb.Write == nil {
-		return false
-	}
-	h.ctx.stats.count(statWrites)
-	if cb.Poll == nil {
-		cb.Write()
-	} else {
-		h.call(cb.Write)
-	}
-	return true
-}
-
-// call runs a callback of a handler with Poll. h is not polled until it returns: a Poll
-// inside it would find the same event again and enter the same callback, without end.
-func (h *Handler) call(callback func()) {
-	h.running++
-	defer h.returned()
-	callback()
-}
-
-// returned ends a callback, even one that panics.
-func (h *Handler) returned() { h.running-- }
-
-// beginPolling and endPolling call PollBegin and PollEnd in pairs, of the same
-// Callbacks even if they were changed in between.
-func (h *Handler) beginPolling() {
-	cb := h.cb.Load()
-	if h.polled == cb || h.inside() {
-		return
-	}
-	h.endPolling()
-	if cb == nil || cb.Poll == nil {
-		return
-	}
-	h.polled = cb
-	if cb.PollBegin != nil {
-		h.call(cb.PollBegin)
-	}
-}
-
-func (h *Handler) endPolling() {
-	if cb := h.owed(); cb != nil && cb.PollEnd != nil {
-		h.call(cb.PollEnd)
-	}
-}
-
-// inside reports whether one of h's callbacks runs, for one with Poll.
-func (h *Handler) inside() bool { return h.running > 0 }
-
-// poll asks Poll, unless it is asked inside a callback of h.
-func (h *Handler) poll() bool {
-	cb := h.cb.Load()
-	if cb == nil || cb.Poll == nil || h.inside() {
-		return false
-	}
-	h.running++
-	defer h.returned()
-	if !cb.Poll() {
-		return false
-	}
-	h.pollReady = true
-	return true
-}
-
-// owed takes the Callbacks whose PollEnd is due, nil if there are none.
-func (h *Handler) owed() (cb *Callbacks) {
-	cb, h.polled = h.polled, nil
-	return cb
-}
-
-func (cb *Callbacks) end() {
-	if cb != nil && cb.PollEnd != nil {
-		cb.PollEnd()
-	}
 }

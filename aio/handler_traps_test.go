@@ -17,7 +17,7 @@ func TestTrap06_PartialReadIsCalledAgain(t *testing.T) {
 		c := newLoop()
 		r, w := pipe(t)
 		got := 0
-		watch(t, c, r, Callbacks{Read: func() { got += len(read(r, 1)) }})
+		watch(t, c, r, Callbacks{Read: func(*Handler) { got += len(read(r, 1)) }})
 		write(t, w, string(make([]byte, 100)))
 		for i := 1; i <= 100; i++ {
 			if block(t, c); got != i {
@@ -37,7 +37,7 @@ func TestTrap06_WhatWasSentBeforeAHangUpIsRead(t *testing.T) {
 		c := newLoop()
 		near, far := sockets(t)
 		got, ended := 0, false
-		h := watch(t, c, near, Callbacks{Read: func() {
+		h := watch(t, c, near, Callbacks{Read: func(*Handler) {
 			var b [1]byte
 			n, err := unix.Read(near, b[:])
 			got += max(n, 0)
@@ -91,7 +91,7 @@ func TestTrap08_SpuriousReadiness(t *testing.T) {
 			t.Cleanup(func() { closeLoop(t, c) })
 			r, w := pipe(t)
 			got := 0
-			watch(t, c, r, Callbacks{Read: func() { got += len(read(r, 8)) }})
+			watch(t, c, r, Callbacks{Read: func(*Handler) { got += len(read(r, 8)) }})
 			p.invent = p.readable(r)
 			turn(t, c)
 			if c.Stats().Reads != 1 || got != 0 {
@@ -113,7 +113,7 @@ func TestTrap09_FlagsStayAsTheyAre(t *testing.T) {
 			var p [2]int
 			must(t, unix.Pipe2(p[:], unix.O_CLOEXEC|flag))
 			r, w := owned(t, p[0], nil), owned(t, p[1], nil)
-			h := watch(t, c, r, Callbacks{Read: func() { read(r, 1) }})
+			h := watch(t, c, r, Callbacks{Read: func(*Handler) { read(r, 1) }})
 			write(t, w, "x")
 			block(t, c)
 			must(t, h.Close())
@@ -133,7 +133,7 @@ func TestTrap10_NoEventsAfterCloseOfADuplicatedDescriptor(t *testing.T) {
 		w := owned(t, p[1], nil)
 		dup, err := unix.FcntlInt(uintptr(p[0]), unix.F_DUPFD_CLOEXEC, 0)
 		owned(t, dup, err)
-		h := watch(t, c, p[0], Callbacks{Read: func() { t.Error("a closed handler ran") }})
+		h := watch(t, c, p[0], Callbacks{Read: func(*Handler) { t.Error("a closed handler ran") }})
 		turn(t, c)
 		must(t, h.Close())
 		must(t, unix.Close(p[0]))
@@ -150,7 +150,7 @@ func TestTrap11_PeerSeesEndOfFileAtOnce(t *testing.T) {
 		var p [2]int
 		must(t, unix.Pipe2(p[:], unix.O_NONBLOCK|unix.O_CLOEXEC))
 		r := owned(t, p[0], nil)
-		h, err := c.Watch(p[1], Callbacks{Write: func() {}})
+		h, err := c.Watch(p[1], Callbacks{Write: func(*Handler) {}})
 		must(t, err)
 		turn(t, c)
 		must(t, h.Close())
@@ -172,14 +172,14 @@ func TestTrap12_NumberReusedInTheMiddleOfABatch(t *testing.T) {
 		for i := range fds {
 			n, err := unix.Eventfd(1, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 			fds[i] = owned(t, n, err)
-			handlers[i] = watch(t, c, n, Callbacks{Read: func() {
+			handlers[i] = watch(t, c, n, Callbacks{Read: func(*Handler) {
 				if ran++; ran > 1 {
 					t.Error("both old handlers ran")
 				}
 				other := 1 - i
 				must(t, handlers[other].Close())
 				reopen(t, fds[other])
-				watch(t, c, fds[other], Callbacks{Read: func() { t.Error("the new handler got the old event") }})
+				watch(t, c, fds[other], Callbacks{Read: func(*Handler) { t.Error("the new handler got the old event") }})
 				read(fds[i], 8)
 			}})
 		}
@@ -201,12 +201,12 @@ func TestTrap12_LateEventOfAPoller(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { closeLoop(t, c) })
 	n := notifier(t)
-	h := watch(t, c, n.FD(), Callbacks{Read: func() { t.Error("the old handler ran") }})
+	h := watch(t, c, n.FD(), Callbacks{Read: func(*Handler) { t.Error("the old handler ran") }})
 	late := p.readable(n.FD())
 	must(t, h.Close())
 	p.invent = late
 	turn(t, c)
-	watch(t, c, n.FD(), Callbacks{Read: func() { t.Error("the new handler got the old event") }})
+	watch(t, c, n.FD(), Callbacks{Read: func(*Handler) { t.Error("the new handler got the old event") }})
 	p.invent = late
 	turn(t, c)
 }
@@ -256,7 +256,7 @@ func TestTrap21_KindsOfDescriptors(t *testing.T) {
 				c := newLoop()
 				fd := kind.open(t)
 				ran := 0
-				h := watch(t, c, fd, Callbacks{Read: func() { ran++ }})
+				h := watch(t, c, fd, Callbacks{Read: func(*Handler) { ran++ }})
 				for range 3 {
 					turn(t, c)
 				}
@@ -292,10 +292,10 @@ func TestAlwaysReadyDescriptorsStarveNobody(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		var files, events int
-		watch(t, c, openFile(t, "/dev/null"), Callbacks{Write: func() { files++ }})
+		watch(t, c, openFile(t, "/dev/null"), Callbacks{Write: func(*Handler) { files++ }})
 		n := notifier(t)
 		must(t, n.Set())
-		watch(t, c, n.FD(), Callbacks{Read: func() { events++ }})
+		watch(t, c, n.FD(), Callbacks{Read: func(*Handler) { events++ }})
 		for i := 1; i <= 10; i++ {
 			if block(t, c); files != i || events != i {
 				t.Fatalf("after %d iterations: file %d, event %d", i, files, events)

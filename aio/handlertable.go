@@ -15,7 +15,7 @@ import (
 // notifier. An index that is used again gets a new generation.
 //
 // The home goroutine finds handlers without a lock. The lock guards all else, and
-// Handler.muted. Lock order: the table's, then the Poller's.
+// Handler.unwatched. Lock order: the table's, then the Poller's.
 type handlerTable struct {
 	sync.Mutex
 	changed atomic.Bool                   // since the last view
@@ -23,7 +23,7 @@ type handlerTable struct {
 	slots   atomic.Pointer[[]handlerSlot] // replaced by a longer one when all are used
 	free    uint32                        // index of the first slot that is free again, 0 if none is
 	count   int32                         // open handlers
-	muted   int32                         // those of them that the Poller does not know
+	hidden  int32                         // those of them that the Poller does not know
 	ended   bool                          // abandon was called: no handler is added
 	// polled are the handlers with a Poll callback; only the kernel knows about
 	// the readiness of the others.
@@ -109,7 +109,7 @@ func (t *handlerTable) grow() {
 // file lists h among those that are polled, or not, after its callbacks changed.
 func (t *handlerTable) file(h *Handler) {
 	cb := h.cb.Load()
-	wanted := cb != nil && cb.Poll != nil
+	wanted := cb != nil && cb.poll != nil
 	switch at := slices.Index(t.polled, h); {
 	case wanted && at < 0:
 		t.polled = append(t.polled, h)
@@ -163,22 +163,22 @@ func (t *handlerTable) abandon() (names []string) {
 	return names
 }
 
-// mute and unmute record whether the Poller knows h. The caller holds the lock.
-func (t *handlerTable) mute(h *Handler) {
-	h.muted = true
-	t.muted++
+// unwatched and watched record whether the Poller knows h. The caller holds the lock.
+func (t *handlerTable) unwatched(h *Handler) {
+	h.unwatched = true
+	t.hidden++
 }
 
-func (t *handlerTable) unmute(h *Handler) {
-	if h.muted {
-		h.muted = false
-		t.muted--
+func (t *handlerTable) watched(h *Handler) {
+	if h.unwatched {
+		h.unwatched = false
+		t.hidden--
 	}
 }
 
-// mutes reports whether fd has a handler that is muted.
-func (t *handlerTable) mutes(fd int) bool {
-	return t.muted > 0 && slices.ContainsFunc(t.all(), func(h *Handler) bool { return h.fd == fd && h.muted })
+// unwatches reports whether fd has a handler that the Poller does not know.
+func (t *handlerTable) unwatches(fd int) bool {
+	return t.hidden > 0 && slices.ContainsFunc(t.all(), func(h *Handler) bool { return int(h.fd) == fd && h.unwatched })
 }
 
 // all returns the open handlers in the order of their descriptors.
@@ -189,6 +189,6 @@ func (t *handlerTable) all() []*Handler {
 			open = append(open, h)
 		}
 	}
-	slices.SortFunc(open, func(a, b *Handler) int { return a.fd - b.fd })
+	slices.SortFunc(open, func(a, b *Handler) int { return int(a.fd - b.fd) })
 	return open
 }

@@ -215,7 +215,7 @@ func TestIdleScheduledJustBeforeTheSleep(t *testing.T) {
 		b := c.NewBottomHalf(func() { ran = true })
 		n := notifier(t)
 		watch(t, c, n.FD(), Callbacks{
-			Read:    func() {},
+			Read:    func(*Handler) {},
 			Poll:    func() bool { return false },
 			PollEnd: func() { must(t, b.ScheduleIdle()) },
 		})

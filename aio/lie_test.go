@@ -128,7 +128,7 @@ func TestAlarmToldTwiceIsNoLie(t *testing.T) {
 func TestLateEventIsNoLie(t *testing.T) {
 	c, p := newFalse(t)
 	n := notifier(t)
-	old, err := c.WatchNotifier(n, func() { t.Error("called after Close") })
+	old, err := c.WatchNotifier(n, Callbacks{Read: func(*Handler) { t.Error("called after Close") }})
 	must(t, err)
 	tag := old.tag
 	settle(t, c)

@@ -119,7 +119,7 @@ func (w *realWorld) doHandler(s step) {
 func (w *realWorld) callbacks(i int) Callbacks {
 	name := fmt.Sprint("fd ", i)
 	version := w.version[i]
-	return Callbacks{Read: func() {
+	return Callbacks{Read: func(*Handler) {
 		set, err := w.fds[i].TestAndClear()
 		w.check(err)
 		callback(w, w.scripts, name, handlerLabel(i, version, set))

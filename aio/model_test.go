@@ -151,7 +151,7 @@ type model struct {
 	queue, batch []modelBH
 	bhQueued     [modelObjects]bool // it has a place in one of them
 	bhWanted     [modelObjects]bool
-	bhClosed    [modelObjects]bool
+	bhClosed     [modelObjects]bool
 
 	set, open, pending [modelObjects]bool
 	wasSet, may        [modelObjects]bool // since the last collection; it may be called for that

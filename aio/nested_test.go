@@ -163,7 +163,7 @@ func TestNestedPollInReadCallsWrite(t *testing.T) {
 		var ran journal
 		watch(t, c, a, Callbacks{
 			Edge: true,
-			Read: func() {
+			Read: func(*Handler) {
 				if read(a, 1) == "" {
 					return
 				}
@@ -171,7 +171,7 @@ func TestNestedPollInReadCallsWrite(t *testing.T) {
 				turn(t, c)
 				ran.add("end")
 			},
-			Write: func() {
+			Write: func(*Handler) {
 				if len(ran) < 3 {
 					ran.add("write")
 				}

@@ -25,6 +25,8 @@ type EventNotifier struct {
 	users atomic.Int64
 	// parked is the Context in park mode that watches it, else nil.
 	parked atomic.Pointer[Context]
+	// looked means that a loop looks at seen for what Set has written, in user space.
+	looked, seen atomic.Bool
 }
 
 const closing = 1 << 32
@@ -65,6 +67,9 @@ func (n *EventNotifier) Set() error {
 	if !n.acquire() {
 		return ErrClosed
 	}
+	if n.looked.Load() {
+		n.seen.Store(true)
+	}
 	err := n.write()
 	n.release()
 	if c := n.parked.Load(); c != nil {
@@ -85,6 +90,9 @@ func (n *EventNotifier) tell(c *Context) {
 	}
 }
 
+// shows reports whether Set was called since the last TestAndClear, if looked is set.
+func (n *EventNotifier) shows() bool { return n.seen.Load() }
+
 func (n *EventNotifier) write() error {
 	err := sys.WriteEventfd(n.fd) // W2
 	if err == unix.EAGAIN {
@@ -104,6 +112,9 @@ func (n *EventNotifier) TestAndClear() (bool, error) {
 		return false, ErrClosed
 	}
 	defer n.release()
+	if n.looked.Load() {
+		n.seen.Store(false) // first: a Set beside it is seen once more, or left to the kernel
+	}
 	_, err := sys.ReadEventfd(n.fd)
 	if err == unix.EAGAIN {
 		return false, nil

@@ -122,7 +122,7 @@ func TestWatchNotifierOfAClosedOne(t *testing.T) {
 		must(t, err)
 		must(t, n.Close())
 		canaries := openCanaries(t) // one of them has the number now
-		_, err = c.WatchNotifier(n, func() {})
+		_, err = c.WatchNotifier(n, Callbacks{Read: func(*Handler) {}})
 		wantError(t, err, ErrClosed)
 		checkCanaries(t, canaries)
 	})

@@ -260,15 +260,15 @@ func TestTrap14_ChangesReachASleepingLoop(t *testing.T) {
 		}},
 		{"Change", func(t *testing.T, c *Context, effect func()) {
 			a, _ := sockets(t)
-			h := watch(t, c, a, Callbacks{Read: func() {}})
+			h := watch(t, c, a, Callbacks{Read: func(*Handler) {}})
 			asleep(t, c)
-			must(t, h.Change(Callbacks{Write: func() { _ = h.Close(); effect() }}))
+			must(t, h.Change(Callbacks{Write: func(*Handler) { _ = h.Close(); effect() }}))
 		}},
 		{"Close", func(t *testing.T, c *Context, effect func()) {
 			p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 			must(t, err)
 			peer := owned(t, p[1], nil)
-			h, err := c.Watch(p[0], Callbacks{Read: func() {}})
+			h, err := c.Watch(p[0], Callbacks{Read: func(*Handler) {}})
 			must(t, err)
 			for range 2 { // the second Wait, at the latest, has begun with the handler
 				must(t, c.Do(t.Context(), func() error { return nil }))
@@ -319,7 +319,7 @@ func watchOnce(t *testing.T, c *Context, fd int, f func()) {
 	must(t, c.Do(t.Context(), func() error { return nil }))
 	asleep(t, c)
 	var h atomic.Pointer[Handler]
-	got, err := c.Watch(fd, Callbacks{Write: func() {
+	got, err := c.Watch(fd, Callbacks{Write: func(*Handler) {
 		if h := h.Load(); h != nil {
 			_ = h.Close()
 			f()

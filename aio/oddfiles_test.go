@@ -21,7 +21,7 @@ func TestTrap34_TunIsWatchedBeforeItHasAnInterface(t *testing.T) {
 		defer unix.Close(fd)
 		c := newLoop()
 		packets := 0
-		cb := Callbacks{Read: func() {
+		cb := Callbacks{Read: func(*Handler) {
 			for n := 1; n > 0; {
 				if n, _ = unix.Read(fd, make([]byte, 2048)); n > 0 {
 					packets++
@@ -107,10 +107,10 @@ func watchWithoutFiles(t *testing.T, newLoop maker) {
 	defer unix.Close(fd)
 	lift := limitFiles(t, 0)
 	defer lift()
-	_, err = c.Watch(1<<20, Callbacks{Read: func() {}})
+	_, err = c.Watch(1<<20, Callbacks{Read: func(*Handler) {}})
 	wantError(t, err, unix.EBADF)
 	calls := 0
-	h, err := c.Watch(fd, Callbacks{Read: func() { calls++ }})
+	h, err := c.Watch(fd, Callbacks{Read: func(*Handler) { calls++ }})
 	must(t, err)
 	_, err = c.TryPoll()
 	lift()
@@ -147,7 +147,7 @@ func TestTrap39_NestedEpollDescriptors(t *testing.T) {
 			must(t, unix.EpollCtl(outer, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN}))
 			fd = outer
 		}
-		h, err := c.Watch(fd, Callbacks{Read: func() {}})
+		h, err := c.Watch(fd, Callbacks{Read: func(*Handler) {}})
 		switch {
 		case err == nil:
 			must(t, h.Close())

@@ -148,7 +148,7 @@ func TestParkedLoopFollowsANewInstance(t *testing.T) {
 	eachParked(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		r, w := pipe(t)
-		h, err := c.Watch(r, Callbacks{Read: func() { t.Error("called after Close") }})
+		h, err := c.Watch(r, Callbacks{Read: func(*Handler) { t.Error("called after Close") }})
 		must(t, err)
 		turn(t, c)
 		owned(t, dupOf(t, r), nil)
@@ -178,7 +178,7 @@ func TestParkedLoopFollowsAnInstanceWithAnOldNumber(t *testing.T) {
 			owned(t, dupOf(t, r[i]), nil)
 		}
 		for i := range r { // without a sleep in between
-			h, err := c.Watch(r[i], Callbacks{Read: func() { t.Error("called after Close") }})
+			h, err := c.Watch(r[i], Callbacks{Read: func(*Handler) { t.Error("called after Close") }})
 			must(t, err)
 			turn(t, c)
 			must(t, unix.Dup3(w[i], r[i], unix.O_CLOEXEC)) // closed too early, and used again
@@ -189,7 +189,7 @@ func TestParkedLoopFollowsAnInstanceWithAnOldNumber(t *testing.T) {
 		}
 		reader, writer := pipe(t)
 		ran := false
-		watch(t, c, reader, Callbacks{Read: func() { read(reader, 1); ran = true }})
+		watch(t, c, reader, Callbacks{Read: func(*Handler) { read(reader, 1); ran = true }})
 		go func() { asleep(t, c); write(t, writer, "x") }()
 		pollUntil(t, c, func() bool { return ran })
 	})

@@ -87,7 +87,7 @@ func TestPollingNeverWithOneCPU(t *testing.T) {
 func TestPollingNeedsSight(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newPolling(t, newLoop, 100*µs)
-		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
+		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func(*Handler) {}})
 		must(t, c.NewTimer(Realtime, func() {}).Reset(20*time.Millisecond))
 		pollUntil(t, c, func() bool { return c.Stats().Timers == 1 })
 		if polled := c.Stats().PollMisses > 0; polled != (c.port.peeker != nil) {
@@ -134,7 +134,7 @@ func TestTrap18_PollingSeesADescriptorAgain(t *testing.T) {
 		}
 		r, w := pipe(t)
 		reads := 0
-		h := watch(t, c, r, Callbacks{Read: func() { read(r, 1); reads++ }})
+		h := watch(t, c, r, Callbacks{Read: func(*Handler) { read(r, 1); reads++ }})
 		for range 3 {
 			write(t, w, "x")
 			openWindow(c, longWindow.Max)
@@ -182,7 +182,7 @@ func TestPollingSeesABottomHalf(t *testing.T) {
 		c := newPolling(t, newLoop, longWindow.Max)
 		b := c.NewBottomHalf(func() {})
 		looks := 0
-		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}, Poll: func() bool {
+		h := watch(t, c, notifier(t).FD(), Callbacks{Read: func(*Handler) {}, Poll: func() bool {
 			if looks++; looks == 5 {
 				must(t, b.Schedule())
 			}
@@ -204,7 +204,7 @@ func TestNotifiesDoNotStarvePolledHandlers(t *testing.T) {
 		c := newPolling(t, newLoop, longWindow.Max)
 		found := 0
 		h := watch(t, c, notifier(t).FD(), Callbacks{
-			Read: func() {}, Poll: func() bool { return true }, PollReady: func() { found++ },
+			Read: func(*Handler) {}, Poll: func() bool { return true }, PollReady: func() { found++ },
 		})
 		for i := 1; i <= 10; i++ {
 			openWindow(c, longWindow.Max)
@@ -223,7 +223,7 @@ func TestTimerArmedByAPollCallback(t *testing.T) {
 		c := newPolling(t, newLoop, 50*µs)
 		fired := false
 		timer := c.NewTimer(Realtime, func() { fired = true })
-		watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}, Poll: func() bool {
+		watch(t, c, notifier(t).FD(), Callbacks{Read: func(*Handler) {}, Poll: func() bool {
 			if !fired && !timer.Pending() {
 				must(t, timer.Reset(time.Millisecond))
 			}
@@ -242,7 +242,7 @@ func TestTrap23_ManyIdleHandlersAndABusyOne(t *testing.T) {
 		needTwoCPUs(t)
 		c := newLoop(WithPolling(Polling{Max: 32 * µs}))
 		for range idle {
-			watch(t, c, notifier(t).FD(), Callbacks{Read: func() { t.Error("an idle handler ran") }})
+			watch(t, c, notifier(t).FD(), Callbacks{Read: func(*Handler) { t.Error("an idle handler ran") }})
 		}
 		n := notifier(t)
 		ran := 0
@@ -353,7 +353,7 @@ func TestPollingSamplesADescriptor(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop(WithPolling(Polling{Max: 32 * µs}))
 		n := notifier(t)
-		watchNotifier(t, c, n, func() {})
+		watch(t, c, n.FD(), Callbacks{Read: func(*Handler) { _, _ = n.TestAndClear() }})
 		turn(t, c)
 		must(t, n.Set())
 		block(t, c)

@@ -38,7 +38,7 @@ func pollIn(t *testing.T, c *Context, fd int, name string, inside *int) Callback
 		}
 	}
 	cb := Callbacks{
-		Read: nest("Read"), Write: nest("Write"), PollReady: nest("PollReady"),
+		Read: ignoring(nest("Read")), Write: ignoring(nest("Write")), PollReady: nest("PollReady"),
 		PollBegin: nest("PollBegin"), PollEnd: nest("PollEnd"),
 		Poll: func() bool {
 			if *inside > 0 {
@@ -67,7 +67,7 @@ func TestNestedPollDoesNotPollTheHandlerThatRuns(t *testing.T) {
 				device, _ := sockets(t)
 				watch(t, c, device, pollIn(t, c, device, name, &inside))
 				watch(t, c, notifier(t).FD(), Callbacks{
-					Read: func() { others++ }, Poll: func() bool { return inside > 0 && others == 0 },
+					Read: func(*Handler) { others++ }, Poll: func() bool { return inside > 0 && others == 0 },
 				})
 				for round := 0; others == 0 && round < 10; round++ {
 					openWindow(c, time.Millisecond*time.Duration((round+1)%2))
@@ -87,7 +87,7 @@ func TestLastLookComesAfterTheCallback(t *testing.T) {
 	bothRules(t, func(t *testing.T, c *Context) {
 		work, handled := 1, 0
 		watch(t, c, notifier(t).FD(), Callbacks{
-			Read: func() {},
+			Read: func(*Handler) {},
 			Poll: func() bool { return work > 0 },
 			PollReady: func() {
 				if work--; handled == 0 {
@@ -123,7 +123,7 @@ func TestPanicInPollReadyLeavesTheHandlerPolled(t *testing.T) {
 					}
 				}
 				cb := Callbacks{
-					Read:      func() { once("Read"); calls++ },
+					Read:      func(*Handler) { once("Read"); calls++ },
 					PollReady: func() { once("PollReady"); calls++ },
 					Poll:      func() bool { once("Poll"); return calls < 2 },
 				}

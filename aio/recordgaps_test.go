@@ -74,7 +74,7 @@ func echoTraffic(ctx context.Context, t *testing.T, c *Context) {
 	must(t, err)
 	room := make([]byte, 64)
 	var h *Handler
-	h, err = c.Watch(fds[0], Callbacks{Read: func() {
+	h, err = c.Watch(fds[0], Callbacks{Read: func(*Handler) {
 		if n, err := unix.Read(fds[0], room); n > 0 && err == nil {
 			_, _ = unix.Write(fds[0], room[:n])
 		}

@@ -82,7 +82,7 @@ func TestThousandContextsLeakNothing(t *testing.T) {
 			must(t, err)
 			n, err := NewEventNotifier()
 			must(t, err)
-			h, err := c.WatchNotifier(n, func() {})
+			h, err := c.WatchNotifier(n, Callbacks{Read: func(*Handler) {}})
 			must(t, err)
 			must(t, n.Set())
 			must(t, c.ScheduleOnce(func() {}))

@@ -66,7 +66,7 @@ func TestForeignLoopDispatchesEverything(t *testing.T) {
 		n := notifier(t)
 		watchNotifier(t, c, n, ran.note("handler"))
 		r, w := pipe(t)
-		watch(t, c, r, Callbacks{Read: func() { read(r, 1); ran.add("pipe") }})
+		watch(t, c, r, Callbacks{Read: func(*Handler) { read(r, 1); ran.add("pipe") }})
 		steps := map[string]func(){
 			"bottom half": func() { must(t, c.ScheduleOnce(ran.note("bottom half"))) },
 			"handler":     func() { must(t, n.Set()) },
@@ -267,7 +267,7 @@ func TestForeignLoopSeesChangesAfterPrepare(t *testing.T) {
 			},
 			"bottom half": func(c *Context, effect func()) { must(t, c.ScheduleOnce(effect)) },
 			"a notify after a Poll": func(c *Context, effect func()) {
-				watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
+				watch(t, c, notifier(t).FD(), Callbacks{Read: func(*Handler) {}})
 				c.Notify()
 				turn(t, c)
 				elsewhere(func() { must(t, c.ScheduleOnce(effect)) })
@@ -351,7 +351,7 @@ func TestForeignLoopHearsOfWhatAPollLeaves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachBackend(t, func(t *testing.T, newLoop maker) {
 				c := newLoop()
-				watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}}) // so that Poll asks the kernel
+				watch(t, c, notifier(t).FD(), Callbacks{Read: func(*Handler) {}}) // so that Poll asks the kernel
 				foreign(t, c)
 				done := false
 				timeout, err := c.Prepare()
@@ -373,7 +373,7 @@ func TestForeignLoopSleepsOnAfterAPoll(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		r, w := pipe(t)
-		watch(t, c, r, Callbacks{Read: func() { read(r, 1) }})
+		watch(t, c, r, Callbacks{Read: func(*Handler) { read(r, 1) }})
 		foreign(t, c)
 		idle := c.NewBottomHalf(func() {}) // Prepare knows of it
 		must(t, idle.ScheduleIdle())
@@ -398,7 +398,7 @@ func TestForeignLoopSleepsOnAfterAPoll(t *testing.T) {
 func TestPollAfterPrepareSleepsAgain(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
-		watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
+		watch(t, c, notifier(t).FD(), Callbacks{Read: func(*Handler) {}})
 		foreign(t, c)
 		timeout, err := c.Prepare()
 		must(t, err)
@@ -434,7 +434,7 @@ func TestPollAfterPrepareSleepsAgain(t *testing.T) {
 func TestForeignTurnInACallbackHearsOfWhatAPollLeaves(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
-		watch(t, c, notifier(t).FD(), Callbacks{Read: func() {}})
+		watch(t, c, notifier(t).FD(), Callbacks{Read: func(*Handler) {}})
 		foreign(t, c)
 		done := false
 		must(t, c.ScheduleOnce(func() {

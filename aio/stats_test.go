@@ -16,7 +16,7 @@ func TestStatsCountByKind(t *testing.T) {
 		}
 		a, b := sockets(t)
 		write(t, b, "x")
-		h := watch(t, c, a, Callbacks{Read: func() {}, Write: func() {}})
+		h := watch(t, c, a, Callbacks{Read: func(*Handler) {}, Write: func(*Handler) {}})
 		turn(t, c)
 		must(t, h.Close())
 		s := c.Stats()

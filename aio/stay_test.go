@@ -30,7 +30,7 @@ func TestCloseElsewhereAfterRunLetsGoOfWhatWasWatched(t *testing.T) {
 		a, b := pair[0], owned(t, pair[1], nil)
 		must(t, unix.SetNonblock(b, true))
 		c := newLoop()
-		h := watch(t, c, a, Callbacks{Read: func() {}})
+		h := watch(t, c, a, Callbacks{Read: func(*Handler) {}})
 		runOnce(t, c, func() {
 			runOnce(t, c, func() {}) // the end of a nested one ends nothing else
 		})

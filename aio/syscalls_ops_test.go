@@ -181,7 +181,7 @@ func tryWatching(s *stage) {
 // watchPipe watches the test's pipe. f is called for each byte that is written
 // there.
 func (s *stage) watchPipe(c *Context, f func()) (closeIt func()) {
-	h, err := c.Watch(s.r, Callbacks{Read: func() { s.takeByte(); f() }})
+	h, err := c.Watch(s.r, Callbacks{Read: func(*Handler) { s.takeByte(); f() }})
 	check(err)
 	return func() { check(h.Close()) }
 }
@@ -269,7 +269,7 @@ func tryUntil(c *Context, ran *int) {
 func watchANotifier(c *Context, f func()) (n *EventNotifier, closeIt func()) {
 	n, err := NewEventNotifier()
 	check(err)
-	h, err := c.WatchNotifier(n, f)
+	h, err := c.WatchNotifier(n, Callbacks{Read: ignoring(f)})
 	check(err)
 	return n, func() { check(h.Close()); check(n.Close()) }
 }
@@ -367,12 +367,12 @@ func closeWatched(s *stage) {
 
 func changeHere(s *stage) {
 	c := s.loop()
-	h, err := c.Watch(s.r, Callbacks{Read: func() {}})
+	h, err := c.Watch(s.r, Callbacks{Read: func(*Handler) {}})
 	check(err)
 	s.repeat(func() {
-		check(h.Change(Callbacks{Read: func() {}, Edge: true}))
+		check(h.Change(Callbacks{Read: func(*Handler) {}, Edge: true}))
 		try(c)
-		check(h.Change(Callbacks{Read: func() {}}))
+		check(h.Change(Callbacks{Read: func(*Handler) {}}))
 		try(c)
 	})
 	check(h.Close())

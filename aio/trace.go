@@ -14,22 +14,22 @@ type TracePoint int
 
 // The trace points, with those of QEMU that they correspond to.
 const (
-	TracePollBegin    TracePoint = iota // run_poll_handlers_begin; Value: the window in ns
-	TracePollEnd                        // run_poll_handlers_end; Value: ns spent
-	TracePollGrow                       // poll_grow; Value: the new window in ns
-	TracePollShrink                     // poll_shrink; Value: the new window in ns
-	TraceSleep                          // the loop is about to block; Value: the timeout in ns, -1 forever
-	TraceWake                           // Wait has returned; Value: the number of events
-	TraceBottomHalf                     // a bottom half runs
-	TraceHandler                        // poll_aio_dispatch: a handler's callbacks run; Value: its fd
-	TraceTimer                          // a timer runs
-	TraceReentrant                      // reentrant_aio: a guarded bottom half was held back
-	TraceCompletion                     // a native operation has completed; Value: its result
-	traceHandlerMuted                   // an event that no handler asked for ended a watch; Value: its fd
+	TracePollBegin  TracePoint = iota // run_poll_handlers_begin; Value: the window in ns
+	TracePollEnd                      // run_poll_handlers_end; Value: ns spent
+	TracePollGrow                     // poll_grow; Value: the new window in ns
+	TracePollShrink                   // poll_shrink; Value: the new window in ns
+	TraceSleep                        // the loop is about to block; Value: the timeout in ns, -1 forever
+	TraceWake                         // Wait has returned; Value: the number of events
+	TraceBottomHalf                   // a bottom half runs
+	TraceHandler                      // poll_aio_dispatch: a handler's callbacks run; Value: its fd
+	TraceTimer                        // a timer runs
+	TraceReentrant                    // reentrant_aio: a guarded bottom half was held back
+	TraceCompletion                   // a native operation has completed; Value: its result
+	TraceUnwatched                    // an event without a callback ended the watch; Value: its fd
 )
 
 var traceNames = [...]string{"poll-begin", "poll-end", "poll-grow", "poll-shrink", "sleep", "wake",
-	"bottom-half", "handler", "timer", "reentrant", "completion", "handler-muted"}
+	"bottom-half", "handler", "timer", "reentrant", "completion", "unwatched"}
 
 // String returns the point's name, "poll-begin" for example.
 func (p TracePoint) String() string {

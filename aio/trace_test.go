@@ -26,7 +26,7 @@ func TestTracePoints(t *testing.T) {
 		must(t, c.NewTimer(Realtime, func() {}).Named("timer").Set(0))
 		n := notifier(t)
 		must(t, n.Set())
-		h := watch(t, c, n.FD(), Callbacks{Read: func() {}, Name: "handler"})
+		h := watch(t, c, n.FD(), Callbacks{Read: func(*Handler) {}, Name: "handler"})
 		turn(t, c)
 		must(t, h.Close())
 		must(t, guard.Do(func() { must(t, held.Schedule()); turn(t, c) }))
@@ -46,7 +46,7 @@ func TestTracePoints(t *testing.T) {
 
 func TestTracePointNames(t *testing.T) {
 	seen := map[string]bool{}
-	for p := TracePollBegin; p <= traceHandlerMuted; p++ {
+	for p := TracePollBegin; p <= TraceUnwatched; p++ {
 		if name := p.String(); name == "" || seen[name] {
 			t.Errorf("point %d has the name %q", p, name)
 		} else {

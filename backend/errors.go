@@ -77,6 +77,8 @@ func (e *FDError) advice() string {
 		return " (the descriptor is not open for polling)"
 	case unix.EEXIST: // also after a close without Remove, when the number is used again
 		return " (it is registered already: Modify it, or Remove it before it is closed)"
+	case unix.EPERM: // Priority of a file that cannot wait
+		return " (the file has no priority events: it is a regular file, or the like)"
 	case unix.ENOENT:
 		return " (it is not registered)"
 	case unix.EINVAL:

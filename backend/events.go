@@ -32,6 +32,22 @@ const (
 // asked are the bits that Add and Modify take.
 const asked = In | Pri | Out | RdHup | Edge
 
+// Readable reports whether there is something to read, or to accept.
+func (e Events) Readable() bool { return e&In != 0 }
+
+// Writable reports whether a write would not block.
+func (e Events) Writable() bool { return e&Out != 0 }
+
+// Priority reports whether there is an exceptional condition.
+func (e Events) Priority() bool { return e&Pri != 0 }
+
+// HangUp reports whether the other end is closed, or a stream socket's peer writes no more. There
+// may be something to read all the same.
+func (e Events) HangUp() bool { return e&(Hup|RdHup) != 0 }
+
+// Error reports whether there is an error: the SO_ERROR of a socket, or a pipe without a reader.
+func (e Events) Error() bool { return e&(Err|Nval) != 0 }
+
 var eventNames = []struct {
 	bit  Events
 	name string

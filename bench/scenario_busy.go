@@ -214,7 +214,7 @@ func (e *echo) throw() {
 	_, _ = unix.Write(e.out, []byte{1})
 }
 
-func (e *echo) caught() {
+func (e *echo) caught(*aio.Handler) {
 	var b [8]byte
 	_, _ = unix.Read(e.in, b[:])
 	at := now()

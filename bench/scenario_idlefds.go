@@ -148,7 +148,7 @@ func selfNotifier(s *fixture, row string, idle int, batch int64) (runFunc, error
 		return nil, err
 	}
 	s.atExit(bell.Close)
-	h, err := loop.WatchNotifier(bell, func() { runs++ })
+	h, err := loop.WatchNotifier(bell, aio.Callbacks{Read: func(*aio.Handler) { runs++ }})
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (s *fixture) idleHandlers(loop *aio.Context, n int) error {
 		}
 		return err
 	})
-	cb := aio.Callbacks{Read: func() { s.fail(errors.New("an idle descriptor became ready")) }}
+	cb := aio.Callbacks{Read: func(*aio.Handler) { s.fail(errors.New("an idle descriptor became ready")) }}
 	before := heapInUse()
 	for range n {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)

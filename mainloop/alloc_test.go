@@ -26,7 +26,7 @@ func TestAllocations(t *testing.T) {
 		},
 		"fd": func(t *testing.T, l *Loop) func() {
 			fd := openEvent(t)
-			h, err := l.SetFDHandler(fd, aio.Callbacks{Read: func() { clearEvent(fd) }})
+			h, err := l.SetFDHandler(fd, aio.Callbacks{Read: func(*aio.Handler) { clearEvent(fd) }})
 			must(t, err)
 			t.Cleanup(func() { _ = h.Close() })
 			return func() { setEvent(t, fd); _, _ = l.Wait() }

@@ -44,7 +44,7 @@ func Example_twoContexts() {
 	}
 	defer w.Close()
 	defer r.Close()
-	outside, err := loop.SetFDHandler(int(r.Fd()), aio.Callbacks{Read: func() {
+	outside, err := loop.SetFDHandler(int(r.Fd()), aio.Callbacks{Read: func(*aio.Handler) {
 		r.Read(make([]byte, 1))
 		fmt.Println("read, in", loop.IOHandler().Name())
 		loop.Shutdown(errors.New("done"))

@@ -89,7 +89,7 @@ func TestWaitRunsWhateverIsThere(t *testing.T) {
 		ran.expect(t, "from elsewhere")
 
 		fd := openEvent(t)
-		h, err := l.SetFDHandler(fd, aio.Callbacks{Read: func() { clearEvent(fd); ran.add("fd") }})
+		h, err := l.SetFDHandler(fd, aio.Callbacks{Read: func(*aio.Handler) { clearEvent(fd); ran.add("fd") }})
 		must(t, err)
 		go setEvent(t, fd)
 		waitUntil(t, l, func() bool { return len(ran) > 0 })
@@ -111,7 +111,7 @@ func TestHandlerIsSetWhileTheLoopWaits(t *testing.T) {
 		result := make(chan *aio.Handler, 1)
 		go func() {
 			eventually(t, "the loop waits", func() bool { return !l.main.gate.Kicked() })
-			h, err := l.SetFDHandler(fd, aio.Callbacks{Read: func() { clearEvent(fd); done = true }})
+			h, err := l.SetFDHandler(fd, aio.Callbacks{Read: func(*aio.Handler) { clearEvent(fd); done = true }})
 			if err != nil {
 				t.Error(err)
 			}
@@ -444,7 +444,7 @@ func TestRunEndsWithAnError(t *testing.T) {
 func TestCloseReportsLeaks(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b aio.Backend) {
 		l := openLoop(t, b)
-		_, err := l.SetFDHandler(openEvent(t), aio.Callbacks{Name: "tap", Read: func() {}})
+		_, err := l.SetFDHandler(openEvent(t), aio.Callbacks{Name: "tap", Read: func(*aio.Handler) {}})
 		must(t, err)
 		must(t, l.AIO().NewTimer(aio.Realtime, func() {}).Named("retry").Reset(time.Hour))
 		wait(t, openNotified(l))
@@ -457,7 +457,7 @@ func TestCloseReportsLeaks(t *testing.T) {
 		_, err = l.Wait()
 		wantError(t, err, ErrClosed)
 		wantError(t, l.ScheduleBH(func() {}), aio.ErrClosed)
-		_, err = l.SetFDHandler(0, aio.Callbacks{Read: func() {}})
+		_, err = l.SetFDHandler(0, aio.Callbacks{Read: func(*aio.Handler) {}})
 		wantError(t, err, aio.ErrClosed)
 		l.NotifyEvent() // does nothing
 		l.Shutdown(nil)

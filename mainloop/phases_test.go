@@ -487,7 +487,7 @@ func TestHandlerAndDescriptorAreClosedWhileTheLoopWaits(t *testing.T) {
 		must(t, NewAIOSource("aio", c).Attach(m))
 		fd, err := sys.NewEventfd()
 		must(t, err)
-		h, err := c.Watch(fd, aio.Callbacks{Read: func() { t.Error("the handler is called") }})
+		h, err := c.Watch(fd, aio.Callbacks{Read: func(*aio.Handler) { t.Error("the handler is called") }})
 		must(t, err)
 		try(t, m)
 		must(t, m.Acquire())

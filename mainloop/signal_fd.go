@@ -57,7 +57,7 @@ func (f *signalFD) set(mask signalMask) error {
 }
 
 // read takes a batch from the kernel and delivers it.
-func (f *signalFD) read() {
+func (f *signalFD) read(*aio.Handler) {
 	if len(f.unread) == 0 { // else a handler has begun another turn, or has panicked
 		f.fill()
 	}

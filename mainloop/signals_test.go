@@ -186,14 +186,14 @@ func TestSignalFDItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.read() // does not block
+	f.read(nil) // does not block
 	if flags, err := unix.FcntlInt(uintptr(f.fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 		t.Errorf("the descriptor's flags are %#x, want close-on-exec (%v)", flags, err)
 	}
 	if err := unix.Close(f.fd); err != nil {
 		t.Fatal(err)
 	}
-	f.read()
+	f.read(nil)
 	if err := f.close(); !errors.Is(err, unix.EBADF) {
 		t.Errorf("close: %v, want EBADF", err)
 	}

@@ -100,7 +100,7 @@ func (s *server) watch() (err error) {
 }
 
 // accept takes one client. If there are more, the loop calls again.
-func (s *server) accept() {
+func (s *server) accept(*aio.Handler) {
 	fd, _, err := unix.Accept4(s.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	switch err {
 	case nil:
@@ -113,13 +113,14 @@ func (s *server) accept() {
 		return
 	}
 	c := &client{server: s, fd: fd}
-	c.handler, err = s.loop.Watch(fd, c.callbacks())
+	c.handler, err = s.loop.Watch(fd, aio.Callbacks{Read: c.read, Write: func(*aio.Handler) { c.write() }})
 	if err != nil {
 		log.Print(err)
 		unix.Close(fd)
 		return
 	}
 	s.clients[c] = struct{}{}
+	c.proceed()
 }
 
 func (s *server) close(path string) {
@@ -140,26 +141,15 @@ type client struct {
 	line    []byte // read, and not ended yet
 	unsent  []byte // whole lines, not written yet
 	ended   bool   // the client sends no more
-
-	reading, writing bool // what the handler has been asked for
 }
 
-// callbacks asks for what the client needs next: there is no room in the socket
-// most of the time, and no end of callbacks if one asks for it without a need.
-func (c *client) callbacks() aio.Callbacks {
-	c.writing = len(c.unsent) > 0
-	c.reading = !c.ended && len(c.unsent) < maxUnsent
-	var cb aio.Callbacks
-	if c.reading {
-		cb.Read = c.read
-	}
-	if c.writing {
-		cb.Write = c.write
-	}
-	return cb
+// want asks for what the client needs next: there is room in the socket most of the time, and
+// no end of callbacks if one asks for it without a need.
+func (c *client) want() error {
+	return c.handler.Want(!c.ended && len(c.unsent) < maxUnsent, len(c.unsent) > 0)
 }
 
-func (c *client) read() {
+func (c *client) read(*aio.Handler) {
 	var buf [16 << 10]byte
 	n, err := unix.Read(c.fd, buf[:])
 	switch {
@@ -195,19 +185,13 @@ func (c *client) write() {
 	c.proceed()
 }
 
-// proceed closes the client if there is nothing left to do, and otherwise changes
-// the handler if it is to wait for something else.
+// proceed closes the client if there is nothing left to do.
 func (c *client) proceed() {
 	if c.ended && len(c.unsent) == 0 || len(c.line) > maxLine {
 		c.close()
 		return
 	}
-	reading, writing := c.reading, c.writing
-	cb := c.callbacks()
-	if reading == c.reading && writing == c.writing {
-		return
-	}
-	if err := c.handler.Change(cb); err != nil {
+	if err := c.want(); err != nil {
 		log.Print(err)
 		c.close()
 	}

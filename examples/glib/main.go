@@ -194,8 +194,7 @@ func (t *trial) startTimers() {
 // startReads watches fd from a bottom half on, and no longer than for what it
 // expects: so the descriptors of the source change while GLib runs.
 func (t *trial) startReads(fd int) {
-	var handler *aio.Handler
-	read := func() {
+	read := func(handler *aio.Handler) {
 		var buf [reads]byte
 		n, _ := unix.Read(fd, buf[:])
 		t.ran.reads += max(n, 0)
@@ -205,8 +204,7 @@ func (t *trial) startReads(fd int) {
 		t.called("a handler")
 	}
 	t.fail(t.loop.ScheduleOnce(func() {
-		var err error
-		handler, err = t.loop.Watch(fd, aio.Callbacks{Read: read})
+		_, err := t.loop.Watch(fd, aio.Callbacks{Read: read})
 		t.fail(err)
 
 		// A callback may poll, here too.

@@ -58,7 +58,7 @@ func run(backend aio.Backend, dir string) (err error) {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	handler, err := loop.Watch(fd, aio.Callbacks{Read: func() {
+	handler, err := loop.Watch(fd, aio.Callbacks{Read: func(*aio.Handler) {
 		if !printEvents(fd) {
 			stop()
 		}

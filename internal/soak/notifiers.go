@@ -25,12 +25,12 @@ func (s *station) notified(i int) error {
 		return err
 	}
 	d := s.newDebt("notifier %d", i)
-	h, err := s.loop.WatchNotifier(n, func() {
+	h, err := s.loop.WatchNotifier(n, aio.Callbacks{Read: func(*aio.Handler) {
 		s.called(d.name)
 		d.arrive()
 		s.rep.counts.notifies.Add(1)
 		s.pollInside()
-	})
+	}})
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (b *doorbell) ring() {
 	}
 }
 
-func (b *doorbell) read() {
+func (b *doorbell) read(*aio.Handler) {
 	_, err := b.notifier.TestAndClear()
 	b.rep.must(b.debt.name, err)
 	b.come()

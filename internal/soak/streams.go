@@ -87,12 +87,12 @@ type watcher struct {
 }
 
 // callback ties f to the life that begins now.
-func (w *watcher) callback(f func()) func() {
+func (w *watcher) callback(f func()) func(*aio.Handler) {
 	if f == nil {
 		return nil
 	}
 	life := w.life
-	return func() {
+	return func(*aio.Handler) {
 		w.called(w.name)
 		if life != w.life {
 			w.rep.fail("%s: %s: a callback of an earlier handler", w.name, w.station.name)

@@ -60,7 +60,7 @@ func (s *station) passing(what string, kind int) {
 		return
 	}
 	s.write(what, p[1])
-	h, err := s.loop.Watch(p[0], aio.Callbacks{Name: "passing", Read: func() { s.called("passing") }})
+	h, err := s.loop.Watch(p[0], aio.Callbacks{Name: "passing", Read: func(*aio.Handler) { s.called("passing") }})
 	if s.rep.must(what, err) {
 		s.rep.must(what, h.Close())
 	}
@@ -74,7 +74,7 @@ func (s *station) watchSilent(what string) {
 	if !s.rep.must(what, err) {
 		return
 	}
-	h, err := s.loop.Watch(p[0], aio.Callbacks{Name: "never ready", Read: func() {
+	h, err := s.loop.Watch(p[0], aio.Callbacks{Name: "never ready", Read: func(*aio.Handler) {
 		s.called("never ready")
 		s.rep.fail("%s: %s: an event for a descriptor that was never ready", s.name, what)
 	}})
@@ -95,7 +95,7 @@ func (s *station) write(what string, fd int) {
 
 // greeting pays once.
 func (s *station) greeting(d *debt, fd int, edge bool) aio.Callbacks {
-	return aio.Callbacks{Name: d.name, Edge: edge, Read: func() {
+	return aio.Callbacks{Name: d.name, Edge: edge, Read: func(*aio.Handler) {
 		s.called(d.name)
 		var b [8]byte
 		switch n, err := unix.Read(fd, b[:]); {

@@ -229,5 +229,20 @@ func PollNow(fd int, events int16) (revents int16, err error) {
 	return one[0].Revents, err
 }
 
+// Pollable returns EPERM for a file that cannot wait for anything, as epoll_ctl(2) does, and nil
+// for all others.
+func Pollable(fd int) error {
+	epfd, err := EpollCreate1()
+	if err != nil { // unknown: it can
+		return nil
+	}
+	Opened(epfd, KindEventpoll)
+	defer unix.Close(epfd)
+	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{}); err == unix.EPERM {
+		return err
+	}
+	return nil
+}
+
 // maxFD is the largest number that fits the kernel's int.
 const maxFD = 1<<31 - 1

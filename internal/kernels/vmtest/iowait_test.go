@@ -67,7 +67,7 @@ func idle(t *testing.T, b aio.Backend, d time.Duration) (time.Duration, error) {
 		return 0, err
 	}
 	defer n.Close()
-	h, err := c.WatchNotifier(n, func() {})
+	h, err := c.WatchNotifier(n, aio.Callbacks{Read: func(*aio.Handler) {}})
 	if err != nil {
 		return 0, err
 	}
