@@ -48,6 +48,17 @@ func (c *closings) waiting() int {
 	return len(s.functions) - s.due
 }
 
+// empty reports whether no function is left to be called.
+func (c *closings) empty() bool {
+	s := c.list.Load()
+	if s == nil {
+		return true
+	}
+	s.Lock()
+	defer s.Unlock()
+	return len(s.functions) == 0
+}
+
 // makeDue ends the waiting of the first n that wait.
 func (c *closings) makeDue(n int) {
 	s := c.list.Load()

@@ -5,6 +5,7 @@ package aio
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/aioloop/aioloop/backend"
@@ -31,8 +32,9 @@ type Context struct {
 
 	// What notifiers write is kept off the loop's cache lines. These are hardly ever used.
 	name   string
-	reason string // why the backend was chosen
-	_      [unsafe.Sizeof(cacheLinePad{}) - 2*unsafe.Sizeof("")]byte
+	reason string       // why the backend was chosen
+	drains atomic.Int32 // calls of RunUntilDone, which end when nothing is left
+	_      [unsafe.Sizeof(cacheLinePad{}) - 2*unsafe.Sizeof("") - 4]byte
 
 	gate   gate.Gate
 	waker  waker

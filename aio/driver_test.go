@@ -127,5 +127,5 @@ func run(ctx context.Context, c *Context) error {
 			return err
 		}
 	}
-	return context.Cause(ctx)
+	return nil
 }

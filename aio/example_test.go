@@ -36,10 +36,10 @@ func Example() {
 
 	err = loop.Run(ctx)
 	fmt.Println(ticks, "ticks:", err)
-	// Output: 3 ticks: context canceled
+	// Output: 3 ticks: <nil>
 }
 
-// Run returns the cause of its end.
+// Run returns nil when its ctx ends, which knows the reason.
 func ExampleContext_Run() {
 	loop, err := aio.New()
 	if err != nil {
@@ -48,8 +48,26 @@ func ExampleContext_Run() {
 	defer loop.Close()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	loop.ScheduleOnce(func() { cancel(errors.New("nothing left to do")) })
-	fmt.Println(loop.Run(ctx))
-	// Output: nothing left to do
+	fmt.Println(loop.Run(ctx), context.Cause(ctx))
+	// Output: <nil> nothing left to do
+}
+
+// A loop that ends by itself, when all its timers have run and nothing else is left.
+func ExampleContext_RunUntilDone() {
+	loop, err := aio.New()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer loop.Close()
+	for i := range 3 {
+		loop.AfterFunc(time.Duration(i)*time.Millisecond, func() { fmt.Println("timer", i) })
+	}
+	fmt.Println(loop.RunUntilDone(context.Background()))
+	// Output:
+	// timer 0
+	// timer 1
+	// timer 2
+	// <nil>
 }
 
 // Any goroutine hands work to the loop with a bottom half.

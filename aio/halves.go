@@ -80,6 +80,12 @@ func (s *halves) due(l *bhList, mask uint32, w *stopwatch) bool {
 // idling reports whether there is an idle bottom half.
 func (s *halves) idling() bool { return !s.idle.empty() || !s.idleBatch.empty() }
 
+// any reports whether a bottom half will run.
+func (s *halves) any(w *stopwatch) bool {
+	s.gather(w)
+	return s.queue.stuck() || s.busy(w) || s.due(&s.idle, wanted, w)
+}
+
 // gather sorts what was scheduled into the lists, and reports whether there was anything.
 // An iteration asks several times, mostly in vain.
 func (s *halves) gather(w *stopwatch) bool {

@@ -52,6 +52,13 @@ func (t *handlerTable) view() (open int32, polled []*Handler) {
 	return t.count, slices.Clone(t.polled)
 }
 
+// watching returns the number of handlers that may have an event.
+func (t *handlerTable) watching() int32 {
+	t.Lock()
+	defer t.Unlock()
+	return t.count - t.hidden
+}
+
 // stale reports whether there was a change since the last view.
 func (t *handlerTable) stale() bool { return t.changed.Load() }
 

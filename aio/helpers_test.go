@@ -205,14 +205,16 @@ func asleep(t testing.TB, c *Context) {
 }
 
 // start runs c on a goroutine of its own and returns a function that ends it,
-// closes c and returns what Run returned. The end of the test calls it as well.
+// closes c and returns what Run returned. The end of the test calls it as well. What is left in
+// c then is no error.
 func start(t testing.TB, c *Context) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
 		err := run(ctx, c)
-		if e := c.Close(); e != nil && !errors.Is(e, ErrClosed) {
+		var leaks *LeakError
+		if e := c.Close(); e != nil && !errors.Is(e, ErrClosed) && !errors.As(e, &leaks) {
 			err = errors.Join(err, e)
 		}
 		ended <- err
@@ -224,7 +226,7 @@ func start(t testing.TB, c *Context) (stop func() error) {
 		return err
 	}
 	t.Cleanup(func() {
-		if err := stop(); !errors.Is(err, context.Canceled) {
+		if err := stop(); err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})

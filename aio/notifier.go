@@ -67,11 +67,11 @@ func (n *EventNotifier) Set() error {
 	if !n.acquire() {
 		return ErrClosed
 	}
-	if n.looked.Load() {
-		n.seen.Store(true)
-	}
 	err := n.write()
 	n.release()
+	if n.looked.Load() {
+		n.seen.Store(true) // last: a loop that sees it finds the counter set
+	}
 	if c := n.parked.Load(); c != nil {
 		n.tell(c)
 	}
@@ -113,7 +113,7 @@ func (n *EventNotifier) TestAndClear() (bool, error) {
 	}
 	defer n.release()
 	if n.looked.Load() {
-		n.seen.Store(false) // first: a Set beside it is seen once more, or left to the kernel
+		n.seen.Store(false) // first: a Set beside it is seen once more
 	}
 	_, err := sys.ReadEventfd(n.fd)
 	if err == unix.EAGAIN {

@@ -231,9 +231,7 @@ func parkTenThousand() (err error) {
 	defer func() {
 		cancel()
 		for range loops {
-			if e := <-ended; !errors.Is(e, context.Canceled) {
-				err = errors.Join(err, e)
-			}
+			err = errors.Join(err, <-ended)
 		}
 	}()
 	for range manyContexts {

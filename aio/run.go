@@ -8,10 +8,29 @@ import (
 	"sync/atomic"
 )
 
-// Run polls until ctx ends, and returns the reason, context.Cause(ctx), or the
-// first error of Poll. What it says about the home goroutine holds for Run too.
-// The iteration during which ctx ends is completed.
-func (c *Context) Run(ctx context.Context) (err error) {
+// Run polls until ctx ends, and returns nil then, or the first error of Poll; context.Cause(ctx)
+// has the reason. What Poll says about the home goroutine holds for Run too. The iteration during
+// which ctx ends is completed.
+func (c *Context) Run(ctx context.Context) error {
+	return c.run(ctx, func() bool { return false })
+}
+
+// RunUntilDone is Run that also returns nil when there is nothing left to wait for: no handler
+// that is watched, no pending timer, no scheduled bottom half and no operation under way. What
+// other goroutines are going to schedule does not count.
+func (c *Context) RunUntilDone(ctx context.Context) error {
+	c.drains.Add(1)
+	defer c.drains.Add(-1)
+	return c.run(ctx, c.done)
+}
+
+// done reports whether there is nothing left to wait for.
+func (c *Context) done() bool {
+	return !c.halves.any(&c.watch) && c.table.watching() == 0 && c.timers.pending() == 0 &&
+		!c.operations.underWay() && !c.operations.busy() && c.closings.empty()
+}
+
+func (c *Context) run(ctx context.Context, done func() bool) (err error) {
 	// Entered for all iterations together: in between, too, Close is refused.
 	if err := c.enter(); err != nil {
 		return err
@@ -33,12 +52,12 @@ func (c *Context) Run(ctx context.Context) (err error) {
 		stop.Store(true)
 		c.Notify()
 	})()
-	for !stop.Load() {
+	for !stop.Load() && !done() {
 		if _, err := c.iterate(true); err != nil {
 			return err
 		}
 	}
-	return context.Cause(ctx)
+	return nil
 }
 
 // OnHome reports whether the caller is the home goroutine, the one that polls. Before the first

@@ -104,9 +104,12 @@ func (l *timerList) stop(t *Timer) (pending bool) {
 
 // remove is called with mu held.
 func (l *timerList) remove(t *Timer) (pending bool) {
-	pending = t.item.Pending()
+	pending, byHome := t.item.Pending(), l.ctx.home.mine()
 	l.queue.Remove(&t.item)
-	l.changed(l.ctx.home.mine())
+	l.changed(byHome)
+	if pending && !byHome && l.ctx.drains.Load() > 0 {
+		l.ctx.Notify() // this may have been the last thing that it waits for
+	}
 	return pending
 }
 

@@ -214,7 +214,7 @@ func (s *fixture) loopWaker(row string, at pinning, n int, handle func(int), opt
 // runLoop runs and closes a loop on the calling goroutine.
 func (s *fixture) runLoop(ctx context.Context, loop *aio.Context) error {
 	err := loop.Run(ctx)
-	if errors.Is(err, context.Canceled) {
+	if err == nil {
 		return loop.Close()
 	}
 	err = errors.Join(fmt.Errorf("the loop has ended: %w", err), loop.Close())

@@ -22,7 +22,7 @@ func Example() {
 	defer loop.Close()
 	go loop.ScheduleBH(func() {
 		fmt.Println("hello from the main loop")
-		loop.Shutdown(errors.New("that was all"))
+		loop.Stop(errors.New("that was all"))
 	})
 	fmt.Println(loop.Run(context.Background()))
 	// Output:
@@ -47,7 +47,7 @@ func Example_twoContexts() {
 	outside, err := loop.SetFDHandler(int(r.Fd()), aio.Callbacks{Read: func(*aio.Handler) {
 		r.Read(make([]byte, 1))
 		fmt.Println("read, in", loop.IOHandler().Name())
-		loop.Shutdown(errors.New("done"))
+		loop.Stop(errors.New("done"))
 	}})
 	if err != nil {
 		log.Fatal(err)
@@ -83,7 +83,7 @@ func Example_signal() {
 	defer loop.Close()
 	_, err = loop.Signals().Handle(syscall.SIGALRM, func(s mainloop.SignalInfo) {
 		fmt.Println("received:", s.Signal)
-		loop.Shutdown(errors.New("done"))
+		loop.Stop(errors.New("done"))
 	})
 	if err != nil {
 		log.Fatal(err)

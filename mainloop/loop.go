@@ -188,9 +188,8 @@ func (l *Loop) polled(fds []PollFD, err error) {
 	}
 }
 
-// Run calls Wait until ctx ends or Shutdown is called, and returns the reason:
-// context.Cause(ctx), what was given to Shutdown, or the first error of Wait. The
-// turn under way is completed.
+// Run calls Wait until ctx ends, and returns nil then, or until Stop is called, and returns the
+// reason given to that, or the first error of Wait. The turn under way is completed.
 func (l *Loop) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, l.NotifyEvent)()
 	for {
@@ -198,7 +197,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			return *reason
 		}
 		if ctx.Err() != nil { // asked here, so that no ctx of an earlier Run ends this one
-			return context.Cause(ctx)
+			return nil
 		}
 		if _, err := l.Wait(); err != nil {
 			return err
@@ -206,9 +205,9 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-// Shutdown ends Run, which returns reason; the first reason counts. Any goroutine
-// may call it; if Run is not running, the next one ends immediately.
-func (l *Loop) Shutdown(reason error) {
+// Stop ends Run, which returns reason, nil for example; the first reason counts. Any goroutine
+// may call it; if Run is not running, the next one ends immediately. Run may be called again.
+func (l *Loop) Stop(reason error) {
 	l.reason.CompareAndSwap(nil, &reason)
 	l.NotifyEvent()
 }

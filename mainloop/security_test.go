@@ -102,7 +102,7 @@ func startAlarm(before, during func() error) error {
 		_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), syscall.SIGUSR1)
 	})
 	done := errors.New("done")
-	user, err2 := l.Signals().Handle(syscall.SIGUSR1, func(SignalInfo) { l.Shutdown(done) })
+	user, err2 := l.Signals().Handle(syscall.SIGUSR1, func(SignalInfo) { l.Stop(done) })
 	if err := errors.Join(err1, err2, during()); err != nil {
 		return err
 	}

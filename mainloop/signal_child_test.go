@@ -146,7 +146,7 @@ func (c *childProcess) reportSignals() {
 	}
 	c.ready(l, unix.SIGALRM)
 	bye := errors.New("bye")
-	go func() { c.line(); l.Shutdown(bye) }()
+	go func() { c.line(); l.Stop(bye) }()
 	if err := l.Run(context.Background()); err != bye {
 		c.t.Error(err)
 	}

@@ -25,7 +25,7 @@ func ExampleSignals() {
 		log.Fatal(err)
 	}
 	_, err = loop.Signals().Handle(syscall.SIGTERM, func(info mainloop.SignalInfo) {
-		loop.Shutdown(fmt.Errorf("%v", info.Signal))
+		loop.Stop(fmt.Errorf("%v", info.Signal))
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -78,7 +78,7 @@ func (c *childProcess) reexec() {
 	l := c.init(WithSignals(unix.SIGALRM))
 	c.handle(l, unix.SIGALRM, func(i SignalInfo) {
 		c.report("alarm from %d", i.PID)
-		l.Shutdown(context.Canceled)
+		l.Stop(context.Canceled)
 	})
 	c.ready(l, unix.SIGALRM)
 	if err := l.Run(context.Background()); err != context.Canceled {

@@ -168,7 +168,7 @@ func TestSignalHandlersConcurrently(t *testing.T) {
 		})
 	}
 	bye := errors.New("bye")
-	go func() { changing.Wait(); l.Shutdown(bye) }()
+	go func() { changing.Wait(); l.Stop(bye) }()
 	if err := l.Run(t.Context()); err != bye {
 		t.Error(err)
 	}

@@ -115,7 +115,7 @@ func TestStraceChild(t *testing.T) {
 		<-ran
 		rest(l)
 		mark("end")
-		l.Shutdown(nil)
+		l.Stop(nil)
 	}()
 	must(t, l.Run(t.Context()))
 }

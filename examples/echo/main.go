@@ -58,7 +58,7 @@ func run(backend aio.Backend, path string) (err error) {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := loop.Run(ctx); ctx.Err() == nil {
+	if err := loop.Run(ctx); err != nil {
 		return err
 	}
 	fmt.Printf("stopping, %d clients connected\n", len(s.clients))

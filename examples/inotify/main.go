@@ -68,10 +68,7 @@ func run(backend aio.Backend, dir string) (err error) {
 	}
 	defer handler.Close()
 	fmt.Printf("watching %s with %v\n", dir, loop.Backend())
-	if err := loop.Run(ctx); ctx.Err() == nil {
-		return err
-	}
-	return nil
+	return loop.Run(ctx)
 }
 
 // printEvents prints one bufferful. If there are more, the loop calls again. It

@@ -75,7 +75,7 @@ func (t *ticker) run(slack time.Duration, opts ...aio.Option) (err error) {
 	t.timer = t.loop.NewTimer(aio.Realtime, t.tick).Named("tick")
 	t.next = t.loop.Now(aio.Realtime) + t.period
 	t.timer.Set(t.next)
-	if err := t.loop.Run(ctx); ctx.Err() == nil {
+	if err := t.loop.Run(ctx); err != nil {
 		return err
 	}
 	t.report()

@@ -271,9 +271,7 @@ func (s *station) serve(ctx context.Context, main *mainloop.Loop, source *mainlo
 		s.rep.must("main loop: Close", main.Close())
 		return s.loop.Close()
 	})
-	if err := main.Run(ctx); ctx.Err() == nil {
-		s.rep.must("main loop: Run", err)
-	}
+	s.rep.must("main loop: Run", main.Run(ctx))
 }
 
 // everything is all actors that any Context can have.

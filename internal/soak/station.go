@@ -290,8 +290,8 @@ func (s *station) run(ctx context.Context, byHand bool, r *rand.Rand) {
 				_, err = s.loop.Poll()
 			}
 		}
-	} else if err = s.loop.Run(ctx); ctx.Err() != nil {
-		err = nil
+	} else {
+		err = s.loop.Run(ctx)
 	}
 	s.rep.must(s.name+": Poll", err)
 }
