@@ -127,3 +127,35 @@ func TestBadOptions(t *testing.T) {
 		}
 	}
 }
+
+// Which of two would count is not for the reader to guess.
+func TestOptionsGivenTwice(t *testing.T) {
+	v := NewVirtualClock()
+	for name, opt := range map[string]Option{
+		"WithName": WithName("a"), "WithBackend": WithBackend(Epoll), "WithMode": WithMode(ModeThread),
+		"WithPolling": WithPolling(Polling{}), "WithVirtualClock": WithVirtualClock(v), "WithThread": WithThread(Thread{}),
+		"WithTrace": WithTrace(func(TraceEvent) {}),
+	} {
+		c, err := New(opt, opt)
+		if err == nil {
+			must(t, c.Close())
+		}
+		if err == nil || !strings.Contains(err.Error(), name+" is given twice") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The name of a loop is in the errors of its methods and in what it says of leaks.
+func TestErrorsNameTheLoop(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop(WithName("disk 7"))
+		_, watchErr := c.Watch(-1, Callbacks{Read: func(*Handler) {}})
+		must(t, c.ScheduleOnce(func() {}))
+		for _, err := range []error{watchErr, c.Close()} {
+			if err == nil || !strings.Contains(err.Error(), `loop "disk 7"`) {
+				t.Errorf("%v: does not name the loop", err)
+			}
+		}
+	})
+}

@@ -35,7 +35,7 @@ func (c *Context) collect(events []backend.Ready, err error) error {
 		err = c.port.flush() // the foreign loop is about to wait for what was just taken
 	}
 	if err != nil {
-		return c.port.error(err)
+		return c.error(err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/aioloop/aioloop/aio/internal/osthread"
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/gate"
 )
@@ -107,12 +108,20 @@ func (o *options) discard() error {
 	return o.poller.Close()
 }
 
+// settings are what the thread is given, nil if nothing.
+func (o *options) settings() *osthread.Settings {
+	if o.thread.Name == "" && !o.thread.Wanted() {
+		return nil
+	}
+	return &o.thread
+}
+
 func newContext(o *options, poller backend.Poller, reason string, notifier *EventNotifier) *Context {
 	c := &Context{
 		name: o.name, reason: reason,
 		trace: o.trace, virtual: o.virtual,
 		port: newPort(poller, o.mode),
-		home: newHome(o.thread),
+		home: newHome(o.settings()),
 		spin: newSpin(o.polling),
 	}
 	if c.virtual == nil {
@@ -169,6 +178,7 @@ func (c *Context) Close() error {
 // leaks names what is left and lets go of it.
 func (c *Context) leaks() *LeakError {
 	return &LeakError{
+		Loop:         c.name,
 		Handlers:     c.table.abandon(),
 		BottomHalves: c.halves.abandon(&c.watch),
 		Timers:       c.timers.abandon(),

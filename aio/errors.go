@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/aioloop/aioloop/backend"
 )
 
 // The errors of this package, for errors.Is. Errors from the kernel wrap their
@@ -50,6 +52,7 @@ func (closedError) Is(target error) bool { return target == os.ErrClosed }
 // LeakError is returned by Close when something was left in the Context. The
 // Context is closed all the same, and none of what is listed will ever run.
 type LeakError struct {
+	Loop         string   // its name
 	Handlers     []string // handlers that were not closed: fd and name
 	BottomHalves []string // bottom halves that were scheduled and had not run
 	Timers       []string // timers that were pending
@@ -66,9 +69,26 @@ func (e *LeakError) Error() string {
 			parts = append(parts, fmt.Sprintf("%d %s (%s)", len(kind.names), kind.what, strings.Join(kind.names, ", ")))
 		}
 	}
-	return "aio: closed with " + strings.Join(parts, ", ")
+	loop := ""
+	if e.Loop != "" {
+		loop = fmt.Sprintf("loop %q ", e.Loop)
+	}
+	return "aio: " + loop + "closed with " + strings.Join(parts, ", ")
 }
 
 func (e *LeakError) empty() bool {
 	return len(e.Handlers)+len(e.BottomHalves)+len(e.Timers)+len(e.Operations) == 0
+}
+
+// error puts an error of the Poller into the terms of this package.
+func (c *Context) error(err error) error {
+	switch {
+	case err == nil || err == ErrClosed:
+		return err
+	case errors.Is(err, backend.ErrClosed):
+		return ErrClosed
+	case c.name == "":
+		return fmt.Errorf("aio: %w", err)
+	}
+	return fmt.Errorf("aio: loop %q: %w", c.name, err)
 }

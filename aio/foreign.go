@@ -44,7 +44,7 @@ func (c *Context) Prepare() (timeout time.Duration, err error) {
 		c.stopPolling()
 	}
 	if err := c.prepareWait(); err != nil {
-		return 0, c.port.error(err)
+		return 0, c.error(err)
 	}
 	timeout = c.timeout()
 	c.turn.lend()

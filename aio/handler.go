@@ -68,7 +68,7 @@ func (c *Context) watchFD(fd int, cb *callbacks) (*Handler, error) {
 	})
 	c.table.Unlock()
 	if err != nil {
-		return nil, c.port.error(err)
+		return nil, c.error(err)
 	}
 	c.handlersChanged()
 	return h, nil
@@ -136,7 +136,7 @@ func (h *Handler) Want(read, write bool) error {
 	err := h.want(read, write)
 	c.table.Unlock()
 	if err != nil {
-		return c.port.error(err)
+		return c.error(err)
 	}
 	c.handlersChanged()
 	return nil
@@ -179,7 +179,7 @@ func (h *Handler) Change(cb Callbacks) error {
 	err := h.change(&cb)
 	c.table.Unlock()
 	if err != nil {
-		return c.port.error(err)
+		return c.error(err)
 	}
 	c.handlersChanged()
 	return nil
@@ -269,5 +269,5 @@ func (h *Handler) close(then func()) error {
 	c.table.Unlock()
 	c.handlersChanged()
 	owed.end() // last: it may panic
-	return c.port.error(err)
+	return c.error(err)
 }

@@ -164,7 +164,7 @@ func (t *handlerTable) abandon() (names []string) {
 	defer t.Unlock()
 	t.ended = true
 	for _, h := range t.all() {
-		names = append(names, fmt.Sprintf("fd %d: %s", h.fd, h.name()))
+		names = append(names, fmt.Sprintf("fd %d: %s", h.fd, h.cb.Load().title()))
 		h.cb.Store(nil)
 	}
 	return names

@@ -187,15 +187,23 @@ func (h *home) lockThread(p *port) error {
 	undo, err := h.thread.Apply()
 	if err != nil {
 		runtime.UnlockOSThread()
-		return fmt.Errorf("aio: the thread of the loop: %w", err)
+		return fmt.Errorf("aio: the thread of the loop%s: %w", h.name(), err)
 	}
 	h.undo = undo
 	if binder := p.binder(); binder != nil {
 		if err := binder.Bind(); err != nil {
-			return errors.Join(p.error(err), h.releaseThread())
+			return errors.Join(fmt.Errorf("aio: the thread of the loop%s: %w", h.name(), err), h.releaseThread())
 		}
 	}
 	return nil
+}
+
+// name returns the name of the loop, for errors.
+func (h *home) name() string {
+	if h.thread == nil || h.thread.Name == "" {
+		return ""
+	}
+	return fmt.Sprintf(" %q", h.thread.Name)
 }
 
 // releaseThread undoes lockThread. The home goroutine calls it.

@@ -78,7 +78,7 @@ func WithMode(m Mode) Option {
 			return err
 		}
 		o.mode = m
-		return nil
+		return o.once("WithMode")
 	}
 }
 

@@ -55,7 +55,7 @@ func (c *Context) Submit(op backend.Operation, done func(n int, err error)) erro
 	}
 	defer c.home.release(borrowed)
 	if err := c.operations.submit(&c.port, op, done); err != nil {
-		return c.port.error(err)
+		return c.error(err)
 	}
 	if c.turn.foreign() { // it starts with the next Wait, which the foreign loop must not put off
 		c.Notify()

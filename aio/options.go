@@ -5,6 +5,7 @@ package aio
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aioloop/aioloop/aio/internal/osthread"
@@ -12,7 +13,7 @@ import (
 	"github.com/aioloop/aioloop/backend"
 )
 
-// Option configures a Context.
+// Option configures a Context. New fails if one is given twice.
 type Option func(*options) error
 
 type options struct {
@@ -23,14 +24,27 @@ type options struct {
 	virtual *VirtualClock
 	trace   func(TraceEvent)
 	mode    Mode
-	thread  *osthread.Settings
+	thread  osthread.Settings
+	given   []string // the options that were given
 }
 
-// WithName names the Context in errors and traces.
+// once is called by each option: which of two would count is not for the reader to guess.
+func (o *options) once(option string) error {
+	if slices.Contains(o.given, option) {
+		return fmt.Errorf("aio: %s is given twice: leave one out", option)
+	}
+	o.given = append(o.given, option)
+	return nil
+}
+
+// WithName names the Context in errors and traces, and its thread, if it keeps one: the home
+// goroutine is locked to it in thread mode with io_uring, and with WithThread. The thread has the
+// first 15 bytes of the name, in ps -L for example, until Close; the first thread of the process
+// keeps the name of the process.
 func WithName(name string) Option {
 	return func(o *options) error {
-		o.name = name
-		return nil
+		o.name, o.thread.Name = name, name
+		return o.once("WithName")
 	}
 }
 
@@ -42,7 +56,7 @@ func WithBackend(b Backend) Option {
 			return err
 		}
 		o.backend = b
-		return nil
+		return o.once("WithBackend")
 	}
 }
 
@@ -55,8 +69,8 @@ func WithPoller(p backend.Poller) Option {
 		if p == nil {
 			return fmt.Errorf("aio: WithPoller(nil)")
 		}
-		if o.poller != nil {
-			return errors.Join(errors.New("aio: WithPoller is given twice"), p.Close())
+		if err := o.once("WithPoller"); err != nil {
+			return errors.Join(err, p.Close())
 		}
 		o.poller = p
 		return nil
@@ -74,7 +88,7 @@ func WithPolling(p Polling) Option {
 			return fmt.Errorf("aio: WithPolling: there is no rule %d: use PollLearned or PollQEMU", int(p.Rule))
 		}
 		o.polling = p
-		return nil
+		return o.once("WithPolling")
 	}
 }
 
@@ -86,7 +100,7 @@ func WithVirtualClock(v *VirtualClock) Option {
 			return fmt.Errorf("aio: WithVirtualClock(nil)")
 		}
 		o.virtual = v
-		return nil
+		return o.once("WithVirtualClock")
 	}
 }
 
@@ -95,7 +109,7 @@ func WithVirtualClock(v *VirtualClock) Option {
 func WithTrace(f func(TraceEvent)) Option {
 	return func(o *options) error {
 		o.trace = f
-		return nil
+		return o.once("WithTrace")
 	}
 }
 

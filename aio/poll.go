@@ -124,7 +124,7 @@ func (c *Context) wait(timeout time.Duration) error {
 		return nil
 	}
 	if err := c.turn.waitDirectly(false, &c.port, c.waker.fd()); err != nil {
-		return c.port.error(err)
+		return c.error(err)
 	}
 	c.gate.Announce(c.port.sleepKind())                            // L1
 	if c.halves.gather(&c.watch) || c.busy() || c.gate.Pending() { // L2

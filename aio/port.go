@@ -264,14 +264,3 @@ func (p *port) flush() error {
 	}
 	return p.pollable.Flush()
 }
-
-// error puts an error of the Poller into the terms of this package.
-func (p *port) error(err error) error {
-	if err == nil || err == ErrClosed {
-		return err
-	}
-	if errors.Is(err, backend.ErrClosed) {
-		return ErrClosed
-	}
-	return fmt.Errorf("aio: %w", err)
-}

@@ -40,7 +40,7 @@ func (c *Context) run(ctx context.Context, done func() bool) (err error) {
 		end := c.port.stay()
 		defer func() {
 			if e := end(); e != nil {
-				err = errors.Join(err, c.port.error(e))
+				err = errors.Join(err, c.error(e))
 			}
 		}()
 	}

@@ -5,8 +5,6 @@ package aio
 import (
 	"fmt"
 	"time"
-
-	"github.com/aioloop/aioloop/aio/internal/osthread"
 )
 
 // Thread is what a loop in thread mode asks for its thread. Zero values leave
@@ -43,11 +41,11 @@ type Thread struct {
 // option means thread mode: with ModePark New fails.
 func WithThread(t Thread) Option {
 	return func(o *options) error {
-		settings := osthread.Settings(t)
-		o.thread = &settings
-		if err := settings.Check(); err != nil {
+		o.thread.CPUs, o.thread.Exclusive, o.thread.Nice = t.CPUs, t.Exclusive, t.Nice
+		o.thread.Realtime, o.thread.TimerSlack = t.Realtime, t.TimerSlack
+		if err := o.thread.Check(); err != nil {
 			return fmt.Errorf("aio: WithThread: %w", err)
 		}
-		return nil
+		return o.once("WithThread")
 	}
 }

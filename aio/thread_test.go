@@ -146,19 +146,21 @@ func TestThreadThatIsNotPossible(t *testing.T) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
-	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := newLoop(WithMode(ModeThread), WithThread(Thread{CPUs: []int{osthread.MaxCPUs - 1}, TimerSlack: 1}))
-		before := traitsNow(t)
-		for range 2 { // and again: there is no home goroutine
-			_, err := c.Poll()
-			if !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "may run on none of the CPUs [1023]") {
-				t.Errorf("%v", err)
+	for _, b := range allBackends {
+		t.Run(b.String(), func(t *testing.T) {
+			c := newLoopOn(t, b, WithMode(ModeThread), WithThread(Thread{CPUs: []int{osthread.MaxCPUs - 1}, TimerSlack: 1}))
+			before := traitsNow(t)
+			for range 2 { // and again: there is no home goroutine
+				_, err := c.Poll()
+				if !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "may run on none of the CPUs [1023]") {
+					t.Errorf("%v", err)
+				}
 			}
-		}
-		if traitsNow(t) != before {
-			t.Error("something was changed all the same")
-		}
-	})
+			if traitsNow(t) != before {
+				t.Error("something was changed all the same")
+			}
+		})
+	}
 }
 
 // A goroutine that ends while it is locked takes its thread along. One that was home
@@ -230,4 +232,52 @@ func refused(thread Thread, advice string) error {
 		return fmt.Errorf("%+v: the timer slack was changed all the same", thread)
 	}
 	return nil
+}
+
+// The thread of a loop has its name, and its own one afterwards.
+func TestThreadHasTheNameOfItsLoop(t *testing.T) {
+	for _, b := range allBackends {
+		t.Run(b.String(), func(t *testing.T) {
+			if err := missing(b); err != nil {
+				t.Skip(err)
+			}
+			comm := func() string {
+				name, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/comm", unix.Gettid()))
+				must(t, err)
+				return strings.TrimSpace(string(name))
+			}
+			var before, during, after string
+			apart(t, func() {
+				before = comm()
+				c, err := New(WithBackend(b), WithMode(ModeThread), WithName("a disk with a long name"), WithThread(Thread{TimerSlack: 1}))
+				must(t, err)
+				_, err = c.TryPoll()
+				must(t, err)
+				during = comm()
+				must(t, c.Close())
+				after = comm()
+			})
+			if during != "a disk with a l" || after != before {
+				t.Errorf("%q, %q, %q", before, during, after)
+			}
+		})
+	}
+}
+
+// apart runs f on a thread that is not the first one of the process.
+func apart(t testing.TB, f func()) {
+	t.Helper()
+	for unsuitable := true; unsuitable; {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			if unsuitable = unix.Gettid() == os.Getpid(); unsuitable {
+				return
+			}
+			f()
+		}()
+		<-done
+	}
 }

@@ -10,7 +10,7 @@ import (
 // notifiers know that they have to write, and computes the timeout; Check accepts
 // their notification and collects events; Dispatch runs bottom halves,
 // completions, handlers and timers. The goroutine that owns the MainContext is c's
-// home goroutine. c is closed by its owner, after the source is destroyed.
+// home goroutine. c is closed by its owner, after the source is closed.
 func NewAIOSource(name string, c *aio.Context) *Source {
 	var prepared bool
 	s, _ := NewSource(name, Funcs{

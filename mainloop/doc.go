@@ -51,7 +51,7 @@
 // both AioContexts, and all callbacks run on it. A MainContext has one owner at a
 // time: the goroutine that has called Acquire, or that iterates it.
 //
-// From any goroutine, at any time: NotifyEvent, ScheduleBH, SetFDHandler, Shutdown,
+// From any goroutine, at any time: NotifyEvent, ScheduleBH, SetFDHandler, Stop,
 // Wakeup, and the methods of Source, FD, Signals and SignalHandler. On the home
 // goroutine: Wait, TryWait, Run, AddPoller (or before there is one) and Close. By the
 // owner: Iterate, TryIterate and the phases.
@@ -74,7 +74,6 @@
 //	Init, there is a Loop already            ErrInitialized
 //	Init, the backend or a signal            as aio.New; *SignalError
 //	Attach of a source that is attached      ErrAttached
-//	any use of a destroyed source            ErrDestroyed
 //	NewSource without Dispatch               ErrNoDispatch
 //	a phase out of order                     ErrPhase
 //	a phase, or Release, by another          ErrNotOwner
@@ -89,8 +88,7 @@
 //	Handle, a signal that cannot be          *SignalError with ErrSignalNumber,
 //	    handled                              ErrSignalUncatchable, ErrSignalRuntime or
 //	                                         ErrSignalHandled
-//	Run                                      the reason of Shutdown, context.Cause, or
-//	                                         the first error of Wait
+//	Run                                      the reason of Stop, or the first error of Wait
 //	Wait, TryWait, Run on another goroutine  *SourceError with aio.ErrWrongGoroutine;
 //	    than the home goroutine              ErrOwned while that one is in Wait
 //	anything on what is closed               ErrClosed, which is aio.ErrClosed
@@ -116,10 +114,10 @@
 //	    check, dispatch
 //	g_main_context_iteration               MainContext.Iterate, TryIterate
 //	g_main_context_wakeup                  MainContext.Wakeup
-//	g_source_new, attach, destroy          NewSource, Source.Attach, Destroy
+//	g_source_new, attach, destroy          NewSource, Source.Attach, Close
 //	g_source_set_priority                  Source.SetPriority
 //	g_source_set_ready_time                Source.SetReadyTime
 //	g_source_set_can_recurse               Source.SetRecurse
-//	g_source_add_unix_fd, modify, remove   Source.AddFD; FD.Modify, Remove
+//	g_source_add_unix_fd, modify, remove   Source.AddFD; FD.Modify, Close
 //	g_source_query_unix_fd                 FD.Revents
 package mainloop

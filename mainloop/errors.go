@@ -12,7 +12,6 @@ var (
 	ErrOwned       = errors.New("mainloop: another goroutine owns the MainContext")
 	ErrNotOwner    = errors.New("mainloop: the MainContext is not owned by this goroutine: Acquire it first")
 	ErrAttached    = errors.New("mainloop: the source is attached already")
-	ErrDestroyed   = errors.New("mainloop: the source is destroyed")
 	ErrNoDispatch  = errors.New("mainloop: a source needs a Dispatch function")
 	ErrRestless    = errors.New("mainloop: Prepare keeps the loop from waiting, and Check finds nothing to do")
 	ErrPhase       = errors.New("mainloop: the phases go Prepare, Query, Check, Dispatch, and only Dispatch may begin another turn")

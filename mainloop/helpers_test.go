@@ -34,7 +34,7 @@ func eachBackend(t *testing.T, test func(t *testing.T, b aio.Backend)) {
 // openLoop is Init for a loop that the end of the test closes.
 func openLoop(t testing.TB, b aio.Backend) *Loop {
 	t.Helper()
-	l, err := Init(WithBackend(b))
+	l, err := Init(WithAIO(aio.WithBackend(b)))
 	if errors.Is(err, backend.ErrUnavailable) {
 		t.Skip(err)
 	}

@@ -43,12 +43,20 @@ type Poller struct {
 type Option func(*options)
 
 type options struct {
-	backend aio.Backend
+	name    string
+	aio     []aio.Option
 	signals []syscall.Signal
 }
 
-// WithBackend chooses the backend of both aio.Contexts.
-func WithBackend(b aio.Backend) Option { return func(o *options) { o.backend = b } }
+// WithAIO makes both aio.Contexts with these options: aio.WithBackend, aio.WithPolling,
+// aio.WithTrace and so on. Neither aio.WithPoller, which is for one Context, nor aio.WithName.
+func WithAIO(opts ...aio.Option) Option {
+	return func(o *options) { o.aio = append(o.aio, opts...) }
+}
+
+// WithName names the Loop: its Contexts are called name/aio and name/iohandler, instead of aio and
+// iohandler, in errors and traces.
+func WithName(name string) Option { return func(o *options) { o.name = name } }
 
 // initialized is set while the process has a Loop: signals belong to a process.
 var initialized atomic.Bool
@@ -83,13 +91,13 @@ func initialize(opts []Option) (_ *Loop, err error) {
 	if l.main, err = NewMainContext(); err != nil {
 		return nil, err
 	}
-	if l.iohandler, err = newContext("iohandler", o.backend); err != nil {
+	if l.iohandler, err = o.newContext("iohandler"); err != nil {
 		return nil, err
 	}
 	if l.signals, err = newSignals(l.iohandler, o.signals); err != nil {
 		return nil, err
 	}
-	if l.aio, err = newContext("aio", o.backend); err != nil {
+	if l.aio, err = o.newContext("aio"); err != nil {
 		return nil, err
 	}
 	if err = l.attach(l.aio); err != nil {
@@ -98,8 +106,12 @@ func initialize(opts []Option) (_ *Loop, err error) {
 	return l, l.attach(l.iohandler)
 }
 
-func newContext(name string, b aio.Backend) (*aio.Context, error) {
-	c, err := aio.New(aio.WithName(name), aio.WithBackend(b))
+func (o *options) newContext(name string) (*aio.Context, error) {
+	full := name
+	if o.name != "" {
+		full = o.name + "/" + name
+	}
+	c, err := aio.New(append([]aio.Option{aio.WithName(full)}, o.aio...)...)
 	if err != nil {
 		return nil, fmt.Errorf("mainloop: the %s context: %w", name, err)
 	}

@@ -51,7 +51,7 @@ func TestInitTwice(t *testing.T) {
 func TestInitThatFails(t *testing.T) {
 	before := descriptors(t)
 	for range 3 {
-		if _, err := Init(WithBackend(aio.Backend(99))); err == nil || errors.Is(err, ErrInitialized) {
+		if _, err := Init(WithAIO(aio.WithBackend(aio.Backend(99)))); err == nil || errors.Is(err, ErrInitialized) {
 			t.Fatalf("an unknown backend: %v", err)
 		}
 	}
@@ -436,7 +436,7 @@ func TestRunEndsWithAnError(t *testing.T) {
 	l := openLoop(t, aio.Ppoll)
 	fails := openSource(t, l.Context(), "fails", Funcs{Check: func([]PollFD) (bool, error) { return false, errCause }})
 	wantError(t, l.Run(t.Context()), errCause)
-	fails.Destroy()
+	fails.Close()
 	l.Stop(nil)
 	must(t, l.Run(t.Context()))
 }
@@ -490,4 +490,29 @@ func TestSourceBesideTheContexts(t *testing.T) {
 			t.Errorf("finalized %d times", final)
 		}
 	})
+}
+
+func TestOptionsOfBothContexts(t *testing.T) {
+	clock := aio.NewVirtualClock()
+	traced := map[string]bool{}
+	l, err := Init(WithName("vm"), WithAIO(
+		aio.WithBackend(aio.Epoll), aio.WithVirtualClock(clock), aio.WithPolling(aio.Polling{Max: time.Microsecond}),
+		aio.WithTrace(func(e aio.TraceEvent) { traced[e.Name] = true }), aio.WithThread(aio.Thread{TimerSlack: 1})))
+	must(t, err)
+	t.Cleanup(func() { must(t, l.Close()) })
+	for what, c := range map[string]*aio.Context{"vm/aio": l.AIO(), "vm/iohandler": l.IOHandler()} {
+		if c.Name() != what || c.Backend().Name != "epoll" || c.VirtualClock() != clock {
+			t.Errorf("%s: %v, %v", c.Name(), c.Backend(), c.VirtualClock())
+		}
+		must(t, c.NewBottomHalf(func() {}).Named(what).Schedule())
+	}
+	for _, err := l.TryWait(); len(traced) < 2; _, err = l.TryWait() {
+		must(t, err)
+	}
+	initialized.Store(false)
+	_, err = Init(WithAIO(aio.WithName("x")))
+	initialized.Store(true)
+	if err == nil || !strings.Contains(err.Error(), "WithName is given twice") {
+		t.Errorf("%v", err)
+	}
 }

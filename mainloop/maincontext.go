@@ -137,7 +137,7 @@ func (m *MainContext) changed(s *Source) {
 // owned reports whether the caller is the owner.
 func (m *MainContext) owned() bool { return m.owner.Load() == uintptr(goroutine.Current()) }
 
-// Close destroys the sources and releases the descriptor. It fails with ErrOwned
+// Close closes the sources and releases the descriptor. It fails with ErrOwned
 // if a goroutine, the caller too, owns the MainContext. A second call fails with
 // ErrClosed.
 func (m *MainContext) Close() error {
@@ -148,7 +148,7 @@ func (m *MainContext) Close() error {
 	sources := m.sources
 	m.mu.Unlock()
 	for _, a := range sources {
-		a.source.destroyIn(m)
+		a.source.closeIn(m)
 	}
 	return m.notifier.Close()
 }
@@ -165,7 +165,7 @@ func (m *MainContext) insert(s *Source, priority int) error {
 }
 
 // move gives s another priority. The list never lacks s for another goroutine: Close
-// destroys what it finds in the list, and refuses what comes later.
+// closes what it finds in the list, and refuses what comes later.
 func (m *MainContext) move(s *Source, priority int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -415,20 +415,20 @@ func (s *Source) dispatch(m *MainContext) bool {
 	}
 	s.running.Add(1)
 	defer s.finish()
-	if s.ctx.Load() != m { // destroyed in the meantime, and perhaps finalized before it was running
+	if s.ctx.Load() != m { // closed in the meantime, and perhaps finalized before it was running
 		return false
 	}
 	if !s.funcs.Dispatch() {
-		s.Destroy()
+		_ = s.Close()
 	}
 	return true
 }
 
-// finish ends a dispatch. A Destroy either finds it running and leaves
+// finish ends a dispatch. A Close either finds it running and leaves
 // Finalize to it, or is seen here.
 func (s *Source) finish() {
 	s.running.Add(-1)
-	if s.destroyed.Load() {
+	if s.isClosed.Load() {
 		s.finalize()
 	}
 }

@@ -243,7 +243,7 @@ func TestAIOSourceOfAClosedContext(t *testing.T) {
 			_, err := m.Iterate()
 			wantError(t, err, aio.ErrClosed)
 		}
-		s.Destroy()
+		s.Close()
 		if block(t, m); ran != 5 {
 			t.Errorf("the other source ran %d times", ran)
 		}

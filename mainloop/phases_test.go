@@ -148,7 +148,7 @@ type change struct {
 
 var changes = []change{
 	{"Detach", func(m *MainContext, s *Source) { _ = s.Detach() }},
-	{"Destroy", func(m *MainContext, s *Source) { s.Destroy() }},
+	{"Destroy", func(m *MainContext, s *Source) { s.Close() }},
 	{"Reattach", func(m *MainContext, s *Source) { _ = s.Detach(); _ = s.Attach(m) }},
 	{"SetPriority", func(m *MainContext, s *Source) { _ = s.SetPriority(PriorityHigh) }},
 }
@@ -264,9 +264,9 @@ func TestChangesFromWithinFinalize(t *testing.T) {
 		Dispatch: func() bool { ran.add("self"); return false },
 		Finalize: func() {
 			ran.add("self finalized")
-			self.Destroy()
-			victim.Destroy()
-			wantError(t, self.Attach(m), ErrDestroyed)
+			self.Close()
+			victim.Close()
+			wantError(t, self.Attach(m), ErrClosed)
 			openSource(t, m, "heir", Funcs{Prepare: always, Dispatch: ran.note("heir")})
 		}})
 	must(t, self.SetPriority(PriorityHigh))
@@ -277,13 +277,13 @@ func TestChangesFromWithinFinalize(t *testing.T) {
 	ran.expect(t, "heir")
 }
 
-// Finalize waits for the dispatch that destroyed the source.
+// Finalize waits for the dispatch that closed the source.
 func TestFinalizeComesAfterDispatch(t *testing.T) {
 	m := openMain(t)
 	var ran journal
 	var s *Source
 	s = openSource(t, m, "s", Funcs{Prepare: always,
-		Dispatch: func() bool { s.Destroy(); ran.add("dispatch"); return true },
+		Dispatch: func() bool { s.Close(); ran.add("dispatch"); return true },
 		Finalize: func() { ran.add("finalize") }})
 	try(t, m)
 	ran.expect(t, "dispatch", "finalize")
@@ -475,7 +475,7 @@ func TestErrorsOfSources(t *testing.T) {
 		t.Errorf("progress %v, %q", progress, err)
 	}
 	ran.expect(t, "works")
-	fails.Destroy()
+	fails.Close()
 	try(t, m)
 }
 

@@ -92,7 +92,7 @@ func startAlarm(before, during func() error) error {
 	if err := before(); err != nil {
 		return err
 	}
-	l, err := Init(WithBackend(aio.Ppoll))
+	l, err := Init(WithAIO(aio.WithBackend(aio.Ppoll)))
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func (c *childProcess) must(err error) {
 func (c *childProcess) init(opts ...Option) *Loop {
 	var b aio.Backend
 	c.must(b.Set(os.Getenv(signalBackendEnv)))
-	l, err := Init(append(opts, WithBackend(b))...)
+	l, err := Init(append(opts, WithAIO(aio.WithBackend(b)))...)
 	if errors.Is(err, backend.ErrUnavailable) {
 		c.report("skip %v", err)
 		c.t.SkipNow()

@@ -33,10 +33,10 @@ type Funcs struct {
 	Check func(fds []PollFD) (ready bool, err error)
 
 	// Dispatch handles what has happened. If it returns false the source is
-	// destroyed.
+	// closed.
 	Dispatch func() (keep bool)
 
-	// Finalize is called once, when the source is destroyed and not running.
+	// Finalize is called once, when the source is closed and not running.
 	Finalize func()
 }
 
@@ -63,7 +63,7 @@ type Source struct {
 	fds       atomic.Pointer[[]*FD]       // replaced, never changed in place; nil: none
 	readyTime atomic.Int64                // a time.Duration
 	recurse   atomic.Bool
-	destroyed atomic.Bool
+	isClosed  atomic.Bool
 	fresh     atomic.Bool // attached since the last Prepare: what the owner knows of it is from before
 
 	running atomic.Int32 // dispatches under way, counted by the owner
@@ -105,8 +105,8 @@ func NewSource(name string, funcs Funcs) (*Source, error) {
 func (s *Source) Name() string { return s.name }
 
 // AddFD makes the loop wait for events (POLLIN and so on) on fd, which stays the
-// caller's and is open until Remove has returned or the source is destroyed. It
-// fails with EBADF for a negative fd, and with ErrDestroyed.
+// caller's and is open until Close of the FD or of the source has returned. It
+// fails with EBADF for a negative fd, and with ErrClosed.
 func (s *Source) AddFD(fd int, events int16) (*FD, error) {
 	if fd < 0 {
 		return nil, &SourceError{s.name, fd, unix.EBADF}
@@ -137,13 +137,20 @@ func (f *FD) Modify(events int16) error {
 	})
 }
 
-// Remove ends the wait for f.
-func (f *FD) Remove() error {
-	s := f.source
-	return s.change(func() {
-		fds := slices.DeleteFunc(slices.Clone(s.descriptors()), func(g *FD) bool { return g == f })
+// Close ends the wait for f; the descriptor stays open. A second Close fails with ErrClosed.
+func (f *FD) Close() error {
+	s, open := f.source, false
+	err := s.change(func() {
+		fds := slices.DeleteFunc(slices.Clone(s.descriptors()), func(g *FD) bool {
+			open = open || g == f
+			return g == f
+		})
 		s.fds.Store(&fds)
 	})
+	if err == nil && !open {
+		err = s.closed()
+	}
+	return err
 }
 
 // SetPriority changes the priority, which is PriorityDefault at first.
@@ -201,13 +208,13 @@ func (s *Source) SetRecurse(allowed bool) error {
 }
 
 // Attach gives the source to m. It fails with ErrAttached if it has been given to
-// one already, with ErrDestroyed, and with ErrClosed.
+// one already, and with ErrClosed if m or the source is closed.
 func (s *Source) Attach(m *MainContext) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.destroyed.Load():
-		return ErrDestroyed
+	case s.isClosed.Load():
+		return s.closed()
 	case s.ctx.Load() != nil:
 		return ErrAttached
 	}
@@ -231,24 +238,28 @@ func (s *Source) detach() {
 	}
 }
 
-// Destroy detaches the source for good. If the caller owns the MainContext, no
+// Close detaches the source for good. If the caller owns the MainContext, no
 // function of the source but Finalize is called afterwards; elsewhere one may be
-// running at this moment. A second call does nothing.
-func (s *Source) Destroy() {
-	_ = s.change(s.destroy)
+// running at this moment. A second Close fails with ErrClosed.
+func (s *Source) Close() error {
+	err := s.change(s.end)
 	s.finalize()
+	return err
 }
 
-func (s *Source) destroy() {
+// closed is the error of what is called on a source that is closed.
+func (s *Source) closed() error { return &SourceError{s.name, -1, ErrClosed} }
+
+func (s *Source) end() {
 	s.detach()
-	s.destroyed.Store(true)
+	s.isClosed.Store(true)
 }
 
-// destroyIn is Destroy, unless the source has left m in the meantime.
-func (s *Source) destroyIn(m *MainContext) {
+// closeIn is Close, unless the source has left m in the meantime.
+func (s *Source) closeIn(m *MainContext) {
 	_ = s.change(func() {
 		if s.ctx.Load() == m {
-			s.destroy()
+			s.end()
 		}
 	})
 	s.finalize()
@@ -258,7 +269,7 @@ func (s *Source) destroyIn(m *MainContext) {
 // comes here again.
 func (s *Source) finalize() {
 	s.mu.Lock()
-	due := s.destroyed.Load() && !s.finalized && s.running.Load() == 0
+	due := s.isClosed.Load() && !s.finalized && s.running.Load() == 0
 	s.finalized = s.finalized || due
 	s.mu.Unlock()
 	if due && s.funcs.Finalize != nil {
@@ -270,8 +281,8 @@ func (s *Source) finalize() {
 func (s *Source) change(f func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.destroyed.Load() {
-		return ErrDestroyed
+	if s.isClosed.Load() {
+		return s.closed()
 	}
 	if m := s.ctx.Load(); m != nil {
 		defer m.changed(s)

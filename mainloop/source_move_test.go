@@ -37,7 +37,7 @@ func TestSetPriorityOfClosing(t *testing.T) {
 	}
 }
 
-// A source that has moved to another MainContext while Close destroys the sources lives on.
+// A source that has moved to another MainContext while Close closes the sources lives on.
 func TestCloseSparesASourceThatHasMoved(t *testing.T) {
 	from, to := openMain(t), openMain(t)
 	var mover *Source

@@ -75,7 +75,7 @@ func TestManyDescriptorsInOneSource(t *testing.T) {
 	}
 	must(t, fds[0].Modify(unix.POLLOUT))
 	for i := 1; i < n; i++ {
-		must(t, fds[i].Remove())
+		must(t, fds[i].Close())
 		setEvent(t, events[i])
 	}
 	fds = [n]*FD{fds[0]}
@@ -293,7 +293,7 @@ func TestDispatchThatReturnsFalseDestroys(t *testing.T) {
 	try(t, m)
 	ran.expect(t, "dispatch", "finalize")
 	try(t, m)
-	s.Destroy()
+	s.Close()
 	must(t, m.Close())
 	ran.expect(t)
 }
@@ -318,7 +318,7 @@ func TestBadSources(t *testing.T) {
 	must(t, s.Detach()) // it is away: nothing to do
 	must(t, s.Attach(other))
 	must(t, other.Close())
-	wantError(t, s.Attach(m), ErrDestroyed) // by Close
+	wantError(t, s.Attach(m), ErrClosed) // by Close
 	wantError(t, openSource(t, nil, "late", Funcs{}).Attach(other), ErrClosed)
 }
 
@@ -352,7 +352,7 @@ func TestDetachedSourceIsNotReadyAnyMore(t *testing.T) {
 			func() {
 				defer func() {
 					if recover() != nil {
-						mover.Destroy()
+						mover.Close()
 						must(t, s.Attach(there))
 					}
 				}()
@@ -376,16 +376,16 @@ func TestDestroyedSourceRefuses(t *testing.T) {
 		Dispatch: func() bool { t.Error("dispatched after Destroy"); return true }})
 	f, err := s.AddFD(openEvent(t), unix.POLLIN)
 	must(t, err)
-	s.Destroy()
-	s.Destroy()
+	s.Close()
+	s.Close()
 	_, addErr := s.AddFD(0, unix.POLLIN)
 	for what, err := range map[string]error{
 		"Attach": s.Attach(m), "Detach": s.Detach(), "SetPriority": s.SetPriority(1),
 		"SetReadyTime": s.SetReadyTime(0), "SetRecurse": s.SetRecurse(true),
-		"AddFD": addErr, "Modify": f.Modify(0), "Remove": f.Remove(),
+		"AddFD": addErr, "Modify": f.Modify(0), "FD.Close": f.Close(),
 	} {
-		if !errors.Is(err, ErrDestroyed) {
-			t.Errorf("%s: %v, want ErrDestroyed", what, err)
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: %v, want ErrClosed", what, err)
 		}
 	}
 	if try(t, m); finalized != 1 {

@@ -78,7 +78,7 @@ func answer(t *testing.T, c [2]*aio.Context, flag *[2]atomic.Int64, me int, roun
 	}
 }
 
-// A source is destroyed and its Context closed by another goroutine while the loop
+// A source and its Context are closed by another goroutine while the loop
 // waits for it: the loop goes on with the others.
 func TestCloseWhileTheLoopWaits(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b aio.Backend) {
@@ -92,7 +92,7 @@ func TestCloseWhileTheLoopWaits(t *testing.T) {
 				for m.gate.Kicked() {
 					time.Sleep(10 * time.Microsecond)
 				}
-				s.Destroy()
+				s.Close()
 				err := c.Close()
 				for err == aio.ErrPolling { // one of its phases is running at this moment
 					err = c.Close()

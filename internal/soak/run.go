@@ -242,7 +242,7 @@ func (o *stations) start(ctx context.Context, s *station, byHand bool) {
 // guest is a third AioContext in the program's main loop; the signals arrive beside
 // it, in one of the other two.
 func (o *stations) guest(ctx context.Context, seeds *rand.Rand) error {
-	main, err := mainloop.Init(mainloop.WithBackend(o.cfg.backend), mainloop.WithSignals(signalNumbers...))
+	main, err := mainloop.Init(mainloop.WithAIO(aio.WithBackend(o.cfg.backend)), mainloop.WithSignals(signalNumbers...))
 	if err != nil {
 		return err
 	}
@@ -267,7 +267,7 @@ func (o *stations) guest(ctx context.Context, seeds *rand.Rand) error {
 // serve is the home goroutine of a station in a main loop.
 func (s *station) serve(ctx context.Context, main *mainloop.Loop, source *mainloop.Source) {
 	defer s.close("Close", func() error {
-		source.Destroy()
+		source.Close()
 		s.rep.must("main loop: Close", main.Close())
 		return s.loop.Close()
 	})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -15,8 +16,9 @@ import (
 )
 
 // Settings are what a thread can be given. Zero values change nothing. aio.Thread
-// documents the fields.
+// documents the fields but the first, which is the name of the loop.
 type Settings struct {
+	Name       string
 	CPUs       []int
 	Exclusive  bool
 	Nice       int
@@ -47,7 +49,7 @@ func (t *Settings) Check() error {
 // MaxCPUs is the number of bits of a unix.CPUSet.
 const MaxCPUs = 1024
 
-// Wanted reports whether Apply would change anything.
+// Wanted reports whether there is a reason to lock a goroutine to its thread; a name is none.
 func (t *Settings) Wanted() bool {
 	return t != nil && (len(t.CPUs) > 0 || t.Nice != 0 || t.Realtime != 0 || t.TimerSlack != 0)
 }
@@ -62,10 +64,10 @@ func (t *Settings) Apply() (undo func() error, err error) {
 		}
 		return err
 	}
-	if !t.Wanted() {
+	if t == nil {
 		return undo, nil
 	}
-	for _, step := range []func() (undo func() error, err error){t.setAffinity, t.setTimerSlack, t.setNice, t.setRealtime} {
+	for _, step := range []func() (undo func() error, err error){t.setName, t.setAffinity, t.setTimerSlack, t.setNice, t.setRealtime} {
 		back, err := step()
 		if err != nil {
 			return nil, errors.Join(err, undo())
@@ -75,6 +77,23 @@ func (t *Settings) Apply() (undo func() error, err error) {
 		}
 	}
 	return undo, nil
+}
+
+// setName leaves the first thread its name, which is the name of the process.
+func (t *Settings) setName() (undo func() error, err error) {
+	if t.Name == "" || sys.Gettid() == os.Getpid() {
+		return nil, nil
+	}
+	var before [16]byte // TASK_COMM_LEN
+	if err := unix.Prctl(unix.PR_GET_NAME, uintptr(unsafe.Pointer(&before)), 0, 0, 0); err != nil {
+		return nil, os.NewSyscallError("prctl", err)
+	}
+	set := func(name []byte) error {
+		return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0))
+	}
+	var name [len(before)]byte
+	copy(name[:len(name)-1], t.Name)
+	return func() error { return set(before[:]) }, set(name[:])
 }
 
 func (t *Settings) setAffinity() (undo func() error, err error) {
