@@ -49,7 +49,11 @@ func (c *Context) NewBottomHalf(fn func()) *BottomHalf {
 	if fn == nil {
 		panic("aio: NewBottomHalf: the function is nil")
 	}
-	return &BottomHalf{ctx: c, fn: fn}
+	b := &BottomHalf{ctx: c, fn: fn}
+	if c.observer != nil {
+		c.observer.made(b)
+	}
+	return b
 }
 
 // Named gives b a name for leak reports and traces, and returns b. It is called
@@ -149,6 +153,9 @@ func (c *Context) ScheduleOnce(fn func()) error {
 	b.life++
 	state := queued | wantedNow | uint32(b.life)<<lifeShift
 	b.state.Store(state)
+	if c.observer != nil {
+		c.observer.scheduledOnce(b) // it may be another caller's once it is in the queue
+	}
 	c.enqueue(b)
 	return b.acceptedOnce(c, state)
 }
@@ -176,8 +183,9 @@ func (b *BottomHalf) run() bool {
 	if b.state.Swap(0)&wanted == 0 || b.closed.Load() { // S2
 		return false
 	}
-	if b.ctx.trace != nil {
-		b.ctx.trace.emit(TraceBottomHalf, nameOf(b.name, b.fn), 0)
+	if b.ctx.observer != nil {
+		b.runObserved(b.ctx.observer)
+		return true
 	}
 	fn := b.fn
 	if b.once {
@@ -185,6 +193,15 @@ func (b *BottomHalf) run() bool {
 	}
 	fn()
 	return true
+}
+
+func (b *BottomHalf) runObserved(o *observer) {
+	name, fn := nameOf(b.name, b.fn), b.fn
+	if b.once {
+		o.ranOnce(b)
+		b.free()
+	}
+	o.call(TraceBottomHalf, name, 0, fn)
 }
 
 // free gives a one-shot bottom half back. It has left the queue, so no producer refers to

@@ -96,20 +96,20 @@ func (s *halves) gather(w *stopwatch) bool {
 	if !s.idleBatch.empty() { // nested in runIdle, or it panicked: put its rest back
 		s.idle = s.idleBatch.takeAll()
 	}
-	before, own := s.count(), !s.own.empty()
-	if own {
+	found := !s.own.empty()
+	if found {
 		s.batch.appendAll(&s.own)
 	}
 	for b := s.queue.take(); b != nil; {
 		newer := b.link
 		s.gathered.add()
 		s.sort(b, w)
-		b = newer
+		b, found = newer, true
 	}
 	if !s.idle.empty() {
 		s.promote(w)
 	}
-	return own || s.count() != before
+	return found
 }
 
 func (s *halves) sort(b *BottomHalf, w *stopwatch) {
@@ -167,6 +167,25 @@ func (s *halves) runIdle(progress bool, w *stopwatch, n *counters) {
 			n.count(statIdleBottomHalves)
 		}
 	}
+}
+
+// names returns those that will run. The home goroutine calls it, also in an iteration: what was
+// scheduled for the next one stays there.
+func (s *halves) names() (names []string) {
+	for b := s.queue.take(); b != nil; {
+		newer := b.link
+		s.gathered.add()
+		s.own.append(b)
+		b = newer
+	}
+	for _, list := range []*bhList{&s.batch, &s.own, &s.idleBatch, &s.idle} {
+		for b := list.peek(); b != nil; b = b.link {
+			if b.Scheduled() && !b.closed.Load() {
+				names = append(names, nameOf(b.name, b.fn))
+			}
+		}
+	}
+	return names
 }
 
 // gatherAll is gather that waits for producers between their two steps.

@@ -103,6 +103,9 @@ func (h *home) transition(to uint32) (before uint32) {
 	return stateIdle
 }
 
+// polling reports whether a goroutine polls. Any goroutine may call it.
+func (h *home) polling() bool { return h.state.Load() == statePolling }
+
 // inside reports whether the home goroutine, which calls it, polls: Close is refused then.
 func (h *home) inside() bool { return h.depth > 0 }
 

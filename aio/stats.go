@@ -2,6 +2,8 @@
 
 package aio
 
+import "time"
+
 // Stats are counters since New.
 type Stats struct {
 	Iterations uint64 // of Poll, TryPoll and Run, nested ones included
@@ -24,6 +26,12 @@ type Stats struct {
 	PollReadies      uint64
 	Timers           uint64
 	Completions      uint64
+
+	// The rest is 0 without WithTimings, WithTrace, WithSlowCallback or WithDebug.
+	Busy            time.Duration // in callbacks
+	Idle            time.Duration // asleep
+	LongestCallback time.Duration // of those that have returned
+	LatestTimer     time.Duration // by how much a timer was late at most
 }
 
 // Stats returns the counters. Any goroutine may call it, at any time: it neither waits for the loop
@@ -31,7 +39,7 @@ type Stats struct {
 func (c *Context) Stats() Stats {
 	n := &c.stats
 	written := c.waker.wakeups()
-	return Stats{
+	s := Stats{
 		Iterations: n.of(statIterations), Sleeps: n.of(statSleeps), Wakeups: n.of(statWakeups),
 		NotifiesWritten: written,
 		// A notify can have been written whose bottom half was not gathered yet.
@@ -41,4 +49,8 @@ func (c *Context) Stats() Stats {
 		Reads: n.of(statReads), Writes: n.of(statWrites), PollReadies: n.of(statPollReadies),
 		Timers: n.of(statTimers), Completions: n.of(statCompletions),
 	}
+	if c.observer != nil {
+		s.add(&c.observer.times)
+	}
+	return s
 }

@@ -5,8 +5,6 @@ package aio
 import (
 	"fmt"
 	"time"
-
-	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // TracePoint is a place in the loop that can be observed with WithTrace.
@@ -39,23 +37,15 @@ func (p TracePoint) String() string {
 	return traceNames[p]
 }
 
-// TraceEvent is what a trace hook is called with.
+// TraceEvent is what a trace hook is called with. A callback, which is a bottom half, a handler, a
+// timer or a completion, has two events of one Point: End is set in the second one. For the time
+// between poll-begin and poll-end, and between sleep and wake, that is the later point.
 type TraceEvent struct {
-	Point TracePoint
-	At    time.Duration // Realtime clock
-	Name  string        // of the bottom half, handler or timer
-	Value int64
-}
-
-// tracer is the hook of WithTrace, or nil.
-type tracer func(TraceEvent)
-
-func (f tracer) emit(point TracePoint, name string, value int64) {
-	if f != nil { // inlined; the rest is not
-		f.send(point, name, value)
-	}
-}
-
-func (f tracer) send(point TracePoint, name string, value int64) {
-	f(TraceEvent{Point: point, At: sys.Monotonic(), Name: name, Value: value})
+	Loop     string // the name of the loop, see WithName
+	Point    TracePoint
+	End      bool
+	At       time.Duration // Realtime clock
+	Duration time.Duration // with End: how long it has taken
+	Name     string        // of the bottom half, handler or timer
+	Value    int64
 }
