@@ -77,6 +77,9 @@ model: ## go through all states of the notify protocol (spin, a C compiler)
 kernels: ## run the tests on real kernels, in virtual machines (root, apt)
 	$(GO) run ./internal/kernels -jobs 2 $(if $(KERNEL),-kernel $(KERNEL)) $(if $(SHORT),-short) $(if $(REPLAY),-replay) $(if $(PACKAGES),-only $(PACKAGES))
 
+api: ## write api/, the listings of what is exported, after a change on purpose
+	$(GO) test ./internal/house -run TestAPIChangesOnPurpose -update-api
+
 vet: ## run go vet
 	$(GO) vet work
 
