@@ -20,6 +20,8 @@ type Report struct {
 	Machine Machine `json:"machine"`
 	// Run says how they were taken. A report written by hand may lack it.
 	Run *Run `json:"run,omitempty"`
+	// Verdict is the answer in a few sentences. It is empty if nothing wrote one.
+	Verdict Verdict `json:"verdict,omitzero"`
 	// Results holds one entry for each scenario, parameter set and row. Their
 	// order does not matter for what is printed.
 	Results []Result `json:"results"`
