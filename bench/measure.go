@@ -2,7 +2,6 @@ package bench
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"runtime"
 	"runtime/debug"
@@ -55,7 +54,7 @@ func (t *tally) round(c *testCase, where cpus, p phase, scratch *report.Recorder
 		done <- errors.Join(err, s.leave())
 	})
 	if err := <-done; err != nil {
-		return fmt.Errorf("%s: %w", c.name(), err)
+		return err
 	}
 	t.rec.Merge(scratch)
 	t.rounds = append(t.rounds, scratch.Percentile(50))

@@ -2,9 +2,11 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aioloop/aioloop/bench/report"
@@ -34,7 +36,7 @@ type Step struct {
 	Round, Rounds int
 	Done, Groups  int           // finished groups, of how many
 	Left          time.Duration // estimated
-	Results       []report.Result
+	Finished      string        // the scenario that ended with this group
 }
 
 // size is how much is measured.
@@ -54,22 +56,23 @@ var (
 const roundLeast = 10
 
 // Run measures. If ctx ends, it returns the groups that are finished together with
-// the reason. Other errors name the case that failed, and are returned with the
-// groups before it.
-func Run(ctx context.Context, c Config) ([]report.Result, error) {
+// the reason. A row that the machine refuses something to in the middle of the run (memory,
+// descriptors, a privilege) is left out of that group, and so is a peer that fails. Any
+// other error of a row is a bug: it is left out too, and the error names it at the end.
+func Run(ctx context.Context, c Config) ([]report.Result, []report.Absence, error) {
 	r, err := newRunner(c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	fixProcs()
 	for i := range r.groups {
 		results, err := r.group(ctx, i)
 		if err != nil {
-			return r.results, err
+			return r.results, r.absent, err
 		}
 		r.results = append(r.results, results...)
 	}
-	return r.results, nil
+	return r.results, r.absent, errors.Join(r.bugs...)
 }
 
 // runner is one call of Run.
@@ -80,6 +83,8 @@ type runner struct {
 	groups   []group
 	started  time.Time
 	results  []report.Result
+	absent   []report.Absence
+	bugs     []error
 	scratch  *report.Recorder
 }
 
@@ -177,20 +182,39 @@ func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) 
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
+			if tallies[i] == nil {
+				continue
+			}
 			r.progress(r.step(index, round, g.cases[i].row))
 			if err := tallies[i].round(&g.cases[i], r.where, p, r.scratch); err != nil {
-				return nil, fmt.Errorf("%v: %w", g, err)
+				tallies[i] = nil
+				r.leaveOut(g, &g.cases[i], err)
 			}
 		}
 	}
 	var results []report.Result
 	for i, t := range tallies {
+		if t == nil {
+			continue
+		}
 		results = append(results, t.results(g.scenario, &g.cases[i])...)
 	}
 	s := r.step(index+1, 0, "")
-	s.Group, s.Results = g.String(), results
+	s.Group = g.String()
+	if index+1 == len(r.groups) || r.groups[index+1].scenario != g.scenario {
+		s.Finished = g.scenario
+	}
 	r.progress(s)
 	return results, nil
+}
+
+// leaveOut notes that a case has failed in one of its rounds.
+func (r *runner) leaveOut(g *group, c *testCase, err error) {
+	r.absent = append(r.absent, report.Absence{Row: c.row, Where: strings.Join(append([]string{g.scenario}, c.pairs()...), " "), Why: err.Error()})
+	var errno syscall.Errno
+	if !c.outside && !errors.As(err, &errno) {
+		r.bugs = append(r.bugs, fmt.Errorf("%s %s: %w", g.scenario, c.name(), err))
+	}
 }
 
 // turns is the order of n cases in a round: each has one turn, and none is always

@@ -75,11 +75,14 @@ func paramMap(params []param) map[string]string {
 
 // name is that of a benchmark: backend=epoll/polling=off/gap_us=20.
 func (c *testCase) name() string {
-	parts := []string{"backend=" + c.row}
+	return strings.Join(append([]string{"backend=" + c.row}, c.pairs()...), "/")
+}
+
+func (c *testCase) pairs() (list []string) {
 	for _, p := range c.params {
-		parts = append(parts, p.key+"="+p.value)
+		list = append(list, p.key+"="+p.value)
 	}
-	return strings.Join(parts, "/")
+	return list
 }
 
 // only returns the group without the cases of other rows.

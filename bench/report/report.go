@@ -22,6 +22,8 @@ type Report struct {
 	Run *Run `json:"run,omitempty"`
 	// Verdict is the answer in a few sentences. It is empty if nothing wrote one.
 	Verdict Verdict `json:"verdict,omitzero"`
+	// Absent are the rows that were not measured, and why.
+	Absent []Absence `json:"absent,omitempty"`
 	// Results holds one entry for each scenario, parameter set and row. Their
 	// order does not matter for what is printed.
 	Results []Result `json:"results"`
