@@ -269,7 +269,7 @@ func (j judge) price(best string) string {
 		if off == nil || on == nil || on.CPUNSPerOp == 0 || off.CPUNSPerOp == 0 {
 			continue
 		}
-		parts = append(parts, fmt.Sprintf("events %s µs apart, CPU %s instead of %s, for %s instead of %s (%s)",
+		parts = append(parts, fmt.Sprintf("events %s µs apart, CPU %s instead of %s, for %s instead of %s: %s",
 			gap, short(on.CPUNSPerOp), short(off.CPUNSPerOp), p50(on), p50(off), inWords(on, off)))
 	}
 	if len(parts) == 0 {
