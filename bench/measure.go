@@ -2,6 +2,7 @@ package bench
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"runtime"
 	"runtime/debug"
@@ -36,6 +37,8 @@ type tally struct {
 	rounds []time.Duration // the median of each
 	// figures are what else the case says; that of the last round counts.
 	figures map[string]float64
+	// raw gets the samples of each round, if it is not nil.
+	raw func([]time.Duration) error
 }
 
 func newTally(c *testCase) *tally {
@@ -55,6 +58,11 @@ func (t *tally) round(c *testCase, where cpus, p phase, scratch *report.Recorder
 	})
 	if err := <-done; err != nil {
 		return err
+	}
+	if t.raw != nil {
+		if err := t.raw(scratch.Raw()); err != nil {
+			return err
+		}
 	}
 	t.rec.Merge(scratch)
 	t.rounds = append(t.rounds, scratch.Percentile(50))
@@ -159,6 +167,10 @@ func (t *tally) results(scenario string, c *testCase) []report.Result {
 		}
 		if c.othersCompute {
 			r.CPUNSPerOp = 0 // not measured
+		}
+		if c.batch > 1 {
+			r.Params[meanOf] = fmt.Sprint(c.batch)
+			r.Notes = append(r.Notes, batchNote)
 		}
 		t.rec.Summarize(&r)
 		list = append(list, r)

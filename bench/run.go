@@ -24,6 +24,10 @@ type Config struct {
 	// CPUs are the two to pin to, of the loop and of who wakes it. nil means the
 	// first two that the process may use.
 	CPUs []int
+	// Raw, if not nil, gets the samples of each round of each case, in the order of time. The
+	// name is scenario, row and parameters, as in the name of a benchmark. The samples are
+	// valid until it returns. An error ends the run.
+	Raw func(name string, samples []time.Duration) error
 	// Progress, if not nil, is called before each round of each case, and when a
 	// group is finished. Nothing is being measured while it runs.
 	Progress func(Step)
@@ -79,6 +83,7 @@ func Run(ctx context.Context, c Config) ([]report.Result, []report.Absence, erro
 type runner struct {
 	size
 	progress func(Step)
+	raw      func(string, []time.Duration) error
 	where    cpus
 	groups   []group
 	started  time.Time
@@ -89,9 +94,12 @@ type runner struct {
 }
 
 func newRunner(c Config) (*runner, error) {
-	r := &runner{size: fullSize, progress: c.Progress, started: time.Now(), scratch: report.NewRecorder()}
+	r := &runner{size: fullSize, progress: c.Progress, raw: c.Raw, started: time.Now(), scratch: report.NewRecorder()}
 	if c.Quick {
 		r.size = quickSize
+	}
+	if c.Raw != nil {
+		r.scratch.KeepRaw()
 	}
 	if c.Rounds < 0 {
 		return nil, fmt.Errorf("%d rounds: there has to be at least one", c.Rounds)
@@ -174,7 +182,7 @@ func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) 
 	g := &r.groups[index]
 	tallies := make([]*tally, len(g.cases))
 	for i := range tallies {
-		tallies[i] = newTally(&g.cases[i])
+		tallies[i] = r.newTally(g, &g.cases[i])
 	}
 	p := phase{warm: r.warm, run: r.roundTime(g), least: roundLeast}
 	for round := range r.rounds {
@@ -186,7 +194,9 @@ func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) 
 				continue
 			}
 			r.progress(r.step(index, round, g.cases[i].row))
-			if err := tallies[i].round(&g.cases[i], r.where, p, r.scratch); err != nil {
+			if err := tallies[i].round(&g.cases[i], r.where, p, r.scratch); errors.Is(err, errRaw) {
+				return nil, err
+			} else if err != nil {
 				tallies[i] = nil
 				r.leaveOut(g, &g.cases[i], err)
 			}
@@ -206,6 +216,22 @@ func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) 
 	}
 	r.progress(s)
 	return results, nil
+}
+
+// errRaw is wrapped by what ends a run although the measurement went well.
+var errRaw = errors.New("the samples cannot be kept")
+
+func (r *runner) newTally(g *group, c *testCase) *tally {
+	t := newTally(c)
+	if r.raw != nil {
+		t.raw = func(samples []time.Duration) error {
+			if err := r.raw(g.scenario+"/"+c.name(), samples); err != nil {
+				return fmt.Errorf("%w: %w", errRaw, err)
+			}
+			return nil
+		}
+	}
+	return t
 }
 
 // leaveOut notes that a case has failed in one of its rounds.

@@ -35,10 +35,6 @@ var idleCounts = []int{1, 8, 64, 512, 1024, 4096, 8192, 100_000}
 // quickIdle are those of a quick run.
 var quickIdle = []int{1, 64, 8192}
 
-// idleBatch is smaller than selfBatch: with ppoll and thousands of descriptors,
-// one operation takes a millisecond.
-const idleBatch = 10
-
 // idleSpare is how many descriptors a process needs beside the idle ones.
 const idleSpare = 64
 
@@ -74,8 +70,8 @@ func idleFDsGroups() []group {
 }
 
 func idleCase(row string, p param, n int) testCase {
-	c := testCase{row: row, params: []param{p}, driver: driverOf(row), notes: []string{batchNote(idleBatch)}}
-	c.setup = func(s *fixture) (runFunc, error) { return selfNotifier(s, row, n, idleBatch) }
+	c := testCase{row: row, params: []param{p}, driver: driverOf(row)}
+	c.setup = func(s *fixture) (runFunc, error) { return selfNotifier(s, row, n) }
 	if !isLocked(row) {
 		c.notes = append(c.notes, unlockedNote)
 	}
@@ -92,9 +88,9 @@ func idlePeers(p param, n int) []testCase {
 	if n >= manyIdle {
 		rows = slices.DeleteFunc(rows, func(row string) bool { return row == "glib (C)" })
 	}
-	cases := peerCases(rows, []param{p}, pinnedTogether, "-scenario", "self-notifier", "-idle", p.value, "-batch", fmt.Sprint(idleBatch))
+	cases := peerCases(rows, []param{p}, pinnedTogether, "-scenario", "self-notifier", "-idle", p.value)
 	for i := range cases {
-		cases[i].notes = append(cases[i].notes, batchNote(idleBatch), idlePeerNote)
+		cases[i].notes = append(cases[i].notes, idlePeerNote)
 	}
 	return cases
 }
@@ -131,9 +127,9 @@ func idleCountsHere() (counts []int, note string) {
 
 // selfNotifier sets an event notifier and polls until its handler has run, beside
 // a number of idle descriptors.
-func selfNotifier(s *fixture, row string, idle int, batch int64) (runFunc, error) {
+func selfNotifier(s *fixture, row string, idle int) (runFunc, error) {
 	if row == Netpoller {
-		return selfNetpoller(s, idle, batch)
+		return selfNetpoller(s, idle)
 	}
 	loop, err := s.loopHere(row)
 	if err != nil {
@@ -153,7 +149,7 @@ func selfNotifier(s *fixture, row string, idle int, batch int64) (runFunc, error
 		return nil, err
 	}
 	s.atExit(h.Close)
-	return batched(batch, &runs, func() error {
+	return batched(1, &runs, func() error {
 		sets++
 		err := bell.Set()
 		for runs < sets && err == nil {
@@ -206,7 +202,7 @@ func heapInUse() int64 {
 // selfNetpoller does the same with a goroutine that is parked in the poller of the
 // runtime. A read on the writing goroutine would find the eventfd readable and
 // never come to the poller.
-func selfNetpoller(s *fixture, idle int, batch int64) (runFunc, error) {
+func selfNetpoller(s *fixture, idle int) (runFunc, error) {
 	s.confine()
 	for range idle {
 		file, _, err := eventfdFile()
@@ -218,7 +214,7 @@ func selfNetpoller(s *fixture, idle int, batch int64) (runFunc, error) {
 	var runs int64
 	ran := make(chan struct{}, 1)
 	fd, err := s.reader(func() { runs++; ran <- struct{}{} })
-	return batched(batch, &runs, func() error {
+	return batched(1, &runs, func() error {
 		setEventfd(fd)
 		return s.await(ran)
 	}), err

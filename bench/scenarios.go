@@ -20,7 +20,7 @@ type Scenario struct {
 // Scenarios returns all scenarios in the order of the report.
 func Scenarios() []Scenario {
 	return []Scenario{
-		wakeScenario, pingpongScenario, mainloopScenario, selfBHScenario, selfNotifierScenario, selfTimerScenario,
+		wakeScenario, openLoopScenario, pingpongScenario, mainloopScenario, selfBHScenario, selfNotifierScenario, selfTimerScenario,
 		idleFDsScenario, producersScenario, timersScenario, contextsScenario, busyScenario,
 	}
 }
@@ -52,6 +52,8 @@ type testCase struct {
 	// outside is set if another process is measured: run adds its CPU time to the
 	// fixture, and what this process uses does not count.
 	outside bool
+	// batch is of how many operations each sample is the mean; 0 and 1 mean that it is of one.
+	batch int64
 	// othersCompute is set if others compute in this process, so that its CPU time says
 	// nothing about the case.
 	othersCompute bool

@@ -81,6 +81,13 @@ func measure(ctx context.Context, o *options, missing []report.Absence, stdout, 
 		return err
 	}
 	defer files.discard()
+	if o.raw != "" {
+		raw, err := newRawFiles(o.raw)
+		if err != nil {
+			return err
+		}
+		o.config.Raw = raw.write
+	}
 	machine := report.ReadMachine()
 	r := &report.Report{Schema: report.Schema, Machine: machine, Description: bench.DescriptionOn(machine)}
 	p := newProgress(stderr)
