@@ -29,7 +29,7 @@ var (
 
 // plainGo are the rows without this library, by what the sentences call them.
 var plainGo = []struct{ row, words string }{
-	{bench.GoroutineChannel, "Go channel"}, {bench.Netpoller, "Go's poller"},
+	{bench.GoroutineChannel, "Go channel"}, {bench.GoroutineBlocking, "Go channel with a blocking sender"}, {bench.Netpoller, "Go's poller"},
 }
 
 // park is how the names of rows in park mode end. Those of thread mode are one word.
@@ -111,17 +111,22 @@ func (j judge) choose() (best, why string) {
 	var reasons []string
 	for _, s := range order[first:] {
 		equals := j.fastest(rows, s)
-		if len(equals) == 0 {
+		switch {
+		case len(equals) == 0:
 			continue
+		case len(equals) == 1:
+			return equals[0], reason(append(reasons, equals[0]+" is the fastest "+s.words))
+		case len(reasons) > 0 && len(equals) == len(rows):
+			reasons[len(reasons)-1] += ", " + s.words
+		default:
+			reasons = append(reasons, and(equals)+" are equal "+s.words)
 		}
-		if rows = equals; len(rows) == 1 {
-			reasons = append(reasons, rows[0]+" is the fastest "+s.words)
-			break
-		}
-		reasons = append(reasons, and(rows)+" are equal "+s.words)
+		rows = equals
 	}
-	return rows[0], "Why: " + strings.Join(reasons, "; of these, ") + "."
+	return rows[0], reason(reasons)
 }
+
+func reason(parts []string) string { return "Why: " + strings.Join(parts, "; of these, ") + "." }
 
 // fastest are the rows with the lowest p50 and those equal to it.
 func (j judge) fastest(rows []string, s setting) (list []string) {
@@ -159,18 +164,20 @@ func compare(a, b *report.Result) int {
 // unsteady is from which spread on rounds that disagree are not called equal.
 const unsteady = 4
 
-// inWords is how a compares with b: "equal", "faster (2.1×)" or "slower (3.5×)".
+// inWords is how a compares with b: "equal", "faster (2.1×)" or "slower (3.5×)". The number
+// is that of the two p50s, which a reader sees beside it.
 func inWords(a, b *report.Result) string {
 	r, ok := a.RatioTo(b)
+	factor := float64(a.P50) / float64(b.P50)
 	switch order := compare(a, b); {
-	case order < 0:
-		return "faster (" + times(1/r.Median) + ")"
-	case order > 0:
-		return "slower (" + times(r.Median) + ")"
-	case ok && r.High > unsteady*r.Low:
-		return "faster in some rounds and slower in others"
+	case order < 0 && factor < 1:
+		return "faster (" + times(1/factor) + ")"
+	case order > 0 && factor > 1:
+		return "slower (" + times(factor) + ")"
+	case order == 0 && (!ok || r.High <= unsteady*r.Low):
+		return "equal"
 	}
-	return "equal"
+	return "faster in some rounds and slower in others"
 }
 
 func times(v float64) string {
@@ -217,7 +224,9 @@ func (j judge) figures(s setting, label string) string {
 	best := slices.MinFunc(rows, func(a, b string) int { return cmp.Compare(j.find(a, s).P50, j.find(b, s).P50) })
 	for _, p := range plainGo {
 		if res := j.find(p.row, s); res != nil {
-			parts = append(parts, p.words+" "+figure(res))
+			if s.words != polling.words { // which makes no difference to it
+				parts = append(parts, p.words+" "+figure(res))
+			}
 			words = append(words, p.words+" "+inWords(res, j.find(best, s)))
 		}
 	}
