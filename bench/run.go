@@ -158,12 +158,12 @@ func plan(scenarios, rows []string) (groups []group, err error) {
 			continue
 		}
 		for _, g := range s.groups() {
-			if g = g.only(rows).suitable(); len(g.cases) > 0 {
+			if g = g.only(rows).suitable(); len(g.cases) > 0 || g.refused != "" {
 				groups = append(groups, g)
 			}
 		}
 	}
-	if len(groups) == 0 {
+	if !slices.ContainsFunc(groups, func(g group) bool { return len(g.cases) > 0 }) {
 		return nil, fmt.Errorf("none of the backends asked for takes part in the scenarios asked for")
 	}
 	return groups, nil
@@ -180,6 +180,9 @@ func scenarioNames() string {
 // group measures the cases of a group in turns.
 func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) {
 	g := &r.groups[index]
+	if g.refused != "" {
+		r.absent = append(r.absent, report.Absence{Row: AllRows, Where: g.String(), Why: g.refused})
+	}
 	tallies := make([]*tally, len(g.cases))
 	for i := range tallies {
 		tallies[i] = r.newTally(g, &g.cases[i])
@@ -217,6 +220,9 @@ func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) 
 	r.progress(s)
 	return results, nil
 }
+
+// AllRows is in place of a row where none can be measured.
+const AllRows = "all rows"
 
 // errRaw is wrapped by what ends a run although the measurement went well.
 var errRaw = errors.New("the samples cannot be kept")

@@ -91,6 +91,9 @@ func TestPlanIsComplete(t *testing.T) {
 			names, rows = append(names, c.name()), append(rows, c.row)
 			total += g.took
 		}
+		if g.refused != "" {
+			continue
+		}
 		slices.Sort(names)
 		if len(slices.Compact(names)) != len(g.cases) {
 			t.Errorf("%v: two cases have one name", g)

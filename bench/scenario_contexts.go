@@ -5,8 +5,6 @@ import (
 	"runtime/metrics"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/aioloop/aioloop/bench/report"
 )
 
@@ -40,8 +38,9 @@ func contextsGroups() []group {
 	var groups []group
 	for _, n := range contextCounts {
 		g := group{scenario: "contexts", label: fmt.Sprintf("contexts=%d", n), took: 400 * time.Millisecond, full: n == 10 || n == 1000}
-		if !fdsAllow(n * fdsPerContext) {
-			break
+		if g.refused = fewFiles(n * fdsPerContext); g.refused != "" {
+			g.label += " and more"
+			return append(groups, g)
 		}
 		for _, row := range append(Backends(), GoroutineChannel) {
 			c := testCase{row: row, params: []param{{"contexts", fmt.Sprint(n)}}, notes: []string{contextsNote}}
@@ -51,11 +50,6 @@ func contextsGroups() []group {
 		groups = append(groups, g)
 	}
 	return groups
-}
-
-func fdsAllow(n int) bool {
-	var limit unix.Rlimit
-	return unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || uint64(n+idleSpare) <= limit.Cur
 }
 
 func contextsSetup(s *fixture, row string, n int) (runFunc, error) {

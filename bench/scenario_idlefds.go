@@ -49,21 +49,18 @@ const bytesPerFD = "bytes/fd"
 func idleParam(n int) param { return param{"idle_fds", fmt.Sprint(n)} }
 
 func idleFDsGroups() []group {
-	counts, note := idleCountsHere()
 	var groups []group
-	for _, n := range counts {
+	for _, n := range idleCounts {
 		p := idleParam(n)
+		if why := fewFiles(n); why != "" {
+			return append(groups, group{scenario: "idle-fds", label: "idle_fds=" + p.value + " and more", refused: why, full: n > slices.Max(quickIdle)})
+		}
 		g := group{scenario: "idle-fds", label: "idle_fds=" + p.value, took: 600 * time.Millisecond}
 		g.full = !slices.Contains(quickIdle, n)
 		for _, row := range append(Backends(), Netpoller) {
 			g.cases = append(g.cases, idleCase(row, p, n))
 		}
 		g.cases = append(g.cases, idlePeers(p, n)...)
-		for i := range g.cases {
-			if note != "" {
-				g.cases[i].notes = append(g.cases[i].notes, note)
-			}
-		}
 		groups = append(groups, g)
 	}
 	return groups
@@ -106,23 +103,18 @@ var raiseFiles = sync.OnceFunc(func() {
 	want := uint64(idleCounts[len(idleCounts)-1] + idleSpare)
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur >= lowFiles && limit.Cur < want {
 		limit.Cur, limit.Max = want, max(limit.Max, want)
-		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) // idleCountsHere sees what came of it
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) // fewFiles sees what came of it
 	}
 })
 
-// idleCountsHere are those that the limit of open files allows.
-func idleCountsHere() (counts []int, note string) {
+// fewFiles is why so many descriptors cannot be opened, or empty.
+func fewFiles(n int) string {
 	raiseFiles()
 	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return idleCounts, ""
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || uint64(n+idleSpare) <= limit.Cur {
+		return ""
 	}
-	for i, n := range idleCounts {
-		if uint64(n+idleSpare) > limit.Cur {
-			return idleCounts[:i], fmt.Sprintf("%d idle descriptors and more were left out: the limit of open files (RLIMIT_NOFILE) is %d", n, limit.Cur)
-		}
-	}
-	return idleCounts, ""
+	return fmt.Sprintf("the limit of open files (RLIMIT_NOFILE) is %d; raise it with `ulimit -n` (LimitNOFILE= in systemd)", limit.Cur)
 }
 
 // selfNotifier sets an event notifier and polls until its handler has run, beside

@@ -32,6 +32,8 @@ type group struct {
 	label    string        // the parameters that all cases share
 	took     time.Duration // measured per case, all rounds together, at full size
 	cases    []testCase
+	// refused is why none of it can be measured here, or empty.
+	refused string
 	// full is set if a quick run leaves the group out.
 	full bool
 }

@@ -100,8 +100,8 @@ func measure(ctx context.Context, o *options, missing []report.Absence, stdout, 
 	switch {
 	case errors.Is(failure, context.Canceled):
 		failure = fmt.Errorf("interrupted: only %d of %d groups of measurements were finished", p.last.Done, p.last.Groups)
-	case failure == nil && len(absent) > 0 && (o.strict || len(results) == 0):
-		failure = fmt.Errorf("backend %s was left out of %s: %s", absent[0].Row, absent[0].Where, absent[0].Why)
+	case failure == nil:
+		failure = o.lost(results, absent)
 	}
 	if len(results) == 0 {
 		return failure
@@ -110,6 +110,17 @@ func measure(ctx context.Context, o *options, missing []report.Absence, stdout, 
 	// The files come first: a reader of stdout may have left.
 	written := files.write(r)
 	return errors.Join(failure, written, show(r, files.table(), stdout))
+}
+
+// lost is an error if a row that was asked for by name was left out of something, or if
+// nothing could be measured at all.
+func (o *options) lost(results []report.Result, absent []report.Absence) error {
+	for _, a := range absent {
+		if len(results) == 0 || o.strict && a.Row != bench.AllRows {
+			return fmt.Errorf("%s was left out of %s: %s", a.Row, a.Where, a.Why)
+		}
+	}
+	return nil
 }
 
 // show prints the report. A reader that has seen enough is no error.

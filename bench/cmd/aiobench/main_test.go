@@ -261,6 +261,22 @@ func TestNoDescriptors(t *testing.T) {
 	}
 }
 
+// TestFewDescriptors: what does not fit the limit of open files is left out, and the rest is
+// measured.
+func TestFewDescriptors(t *testing.T) {
+	needShell(t)
+	c := newChild(t, "plain", "-quick", "-scenario", "idle-fds,contexts", "-backend", "epoll")
+	exe := c.cmd.Path
+	c.cmd.Path, c.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `ulimit -n 200 && exec "$0" "$@"`, exe}, c.cmd.Args[1:]...)
+	c.run(t, 0)
+	table := read(t, filepath.Join(c.cmd.Dir, standardOut, tableFile))
+	for _, want := range []string{"all rows: idle-fds idle_fds=512 and more: the limit of open files", "all rows: contexts contexts=100 and more: the limit"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table does not say %q:\n%s", want, table)
+		}
+	}
+}
+
 func TestWrongWords(t *testing.T) {
 	c := newChild(t, "plain", "-scenario", "nothing")
 	c.run(t, 2)
