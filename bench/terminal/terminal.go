@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ func Write(w io.Writer, r *report.Report, table string) error {
 	paragraph(&b, "", "", r.Machine.String())
 	lines, all := settings(r)
 	chunks, without := columns(r, lines)
+	for i := range lines {
+		lines[i].mark(&r.Description, without)
+	}
 	fmt.Fprintln(&b, "\nHalf of the operations took at most so long (p50); * is the fastest of its line, floors (C) apart:")
 	for _, c := range chunks {
 		c.write(&b, lines)
@@ -73,9 +77,9 @@ func writeVerdict(b *bytes.Buffer, v report.Verdict) {
 
 // setting is a line: a group of results that are compared with each other.
 type setting struct {
-	label string
-	group report.Group
-	best  time.Duration
+	label  string
+	group  report.Group
+	marked map[string]bool // the rows that are the fastest
 }
 
 // settings are those to show, and how many there are.
@@ -90,9 +94,7 @@ func settings(r *report.Report) (lines []setting, all int) {
 			groups = s.Shown()
 		}
 		for _, g := range groups {
-			line := setting{label: strings.Trim(s.Name+": "+g.Label, ": "), group: g}
-			line.findBest(&r.Description)
-			lines = append(lines, line)
+			lines = append(lines, setting{label: strings.Trim(s.Name+": "+g.Label, ": "), group: g})
 		}
 	}
 	return lines, all
@@ -113,22 +115,28 @@ func (s setting) cell(row string) string {
 		return ""
 	}
 	mark := " "
-	if float64(res.P50) <= report.Parity*float64(s.best) {
+	if s.marked[row] {
 		mark = "*"
 	}
 	return report.Short(float64(res.P50)) + mark
 }
 
-// findBest finds the lowest p50, floors apart. A result without company gets no mark.
-func (s *setting) findBest(d *report.Description) {
-	var p50s []time.Duration
+// mark marks the rows with the lowest p50 and those on a par with them, floors and what is
+// not shown apart. A row without company gets no mark.
+func (s *setting) mark(d *report.Description, without []string) {
+	p50s := map[string]time.Duration{}
 	for _, res := range s.group.Results {
-		if d.Row(res.Backend).Kind != report.Floor {
-			p50s = append(p50s, res.P50)
+		if d.Row(res.Backend).Kind != report.Floor && !slices.Contains(without, report.Printable(res.Backend)) {
+			p50s[res.Backend] = res.P50
 		}
 	}
-	if len(p50s) > 1 {
-		s.best = slices.Min(p50s)
+	if len(p50s) < 2 {
+		return
+	}
+	best := slices.Min(slices.Collect(maps.Values(p50s)))
+	s.marked = map[string]bool{}
+	for row, p50 := range p50s {
+		s.marked[row] = float64(p50) <= report.Parity*float64(best)
 	}
 }
 
