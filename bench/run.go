@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -61,7 +62,7 @@ const roundLeast = 10
 
 // Run measures. If ctx ends, it returns the groups that are finished together with
 // the reason. A row that the machine refuses something to in the middle of the run (memory,
-// descriptors, a privilege) is left out of that group, and so is a peer that fails. Any
+// descriptors, a privilege, a program) is left out of that group, and so is a peer that fails. Any
 // other error of a row is a bug: it is left out too, and the error names it at the end.
 func Run(ctx context.Context, c Config) ([]report.Result, []report.Absence, error) {
 	r, err := newRunner(c)
@@ -244,7 +245,7 @@ func (r *runner) newTally(g *group, c *testCase) *tally {
 func (r *runner) leaveOut(g *group, c *testCase, err error) {
 	r.absent = append(r.absent, report.Absence{Row: c.row, Where: strings.Join(append([]string{g.scenario}, c.pairs()...), " "), Why: err.Error()})
 	var errno syscall.Errno
-	if !c.outside && !errors.As(err, &errno) {
+	if !c.outside && !errors.As(err, &errno) && !errors.Is(err, exec.ErrNotFound) {
 		r.bugs = append(r.bugs, fmt.Errorf("%s %s: %w", g.scenario, c.name(), err))
 	}
 }

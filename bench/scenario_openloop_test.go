@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -65,7 +64,7 @@ func TestOpenLoopIsOnTime(t *testing.T) {
 	}
 	for i := 1; i < len(due); i++ {
 		if gap := due[i] - due[i-1]; gap != openLoopPeriod {
-			t.Error(fmt.Sprintf("event %d was due %v after the one before", i, gap))
+			t.Errorf("event %d was due %v after the one before", i, gap)
 		}
 	}
 }
