@@ -304,6 +304,10 @@ func (j judge) notes() (notes []string) {
 	if j.oneCPU() {
 		notes = append(notes, "This process may use one CPU: every figure is of one CPU, and polling can only take it away from the notifier.")
 	}
+	if j.channelIsSlow() {
+		notes = append(notes, "The Go channel is slow there because its sender goes on computing: another thread has to take the receiver over, and "+
+			"sleeps first, for 3 µs and the kernel's timer slack. With a blocking sender no other thread is needed.")
+	}
 	if j.r.Run != nil && j.r.Run.Quick {
 		notes = append(notes, "This was a quick run: of rows that are close, a full one (without QUICK=1) may say something else.")
 	}
@@ -311,6 +315,11 @@ func (j judge) notes() (notes []string) {
 		notes = append(notes, "Not measured: "+l)
 	}
 	return notes
+}
+
+func (j judge) channelIsSlow() bool {
+	channel, blocking := j.find(bench.GoroutineChannel, asleep), j.find(bench.GoroutineBlocking, asleep)
+	return channel != nil && blocking != nil && !j.oneCPU() && compare(channel, blocking) > 0
 }
 
 func and(names []string) string {

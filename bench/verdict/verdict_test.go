@@ -68,7 +68,7 @@ func TestVerdictIsShort(t *testing.T) {
 	for _, name := range machines {
 		r := recorded(t, name)
 		v := Of(r)
-		if v.Headline == "" || len(v.Lines) != 6 || len(v.Notes) > 2+len(r.LeftOut()) {
+		if v.Headline == "" || len(v.Lines) != 6 || len(v.Notes) > 3+len(r.LeftOut()) {
 			t.Errorf("%s: %d lines, %d notes: %q", name, len(v.Lines), len(v.Notes), v.Headline)
 		}
 	}
