@@ -12,7 +12,7 @@ import (
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
-// ClockID names one of the four clocks, as in QEMU. A point on a clock is a
+// ClockID names a clock: QEMU has the first four. A point on a clock is a
 // time.Duration since the clock's own beginning.
 type ClockID int32
 
@@ -28,11 +28,16 @@ const (
 	Host
 	// VirtualRT runs and stops with Virtual and is not moved with it.
 	VirtualRT
+	// Boottime is CLOCK_BOOTTIME, counted from the start of the machine: like Realtime, and it
+	// goes on while the machine is suspended. A timer whose time comes then runs when the machine
+	// wakes up; it does not wake the machine. While one is pending the loop has one descriptor
+	// more, a timerfd(2); if there is none left, it takes notice as of a jump of Host.
+	Boottime
 
 	clocks = iota
 )
 
-var clockNames = [clocks]string{"realtime", "virtual", "host", "virtual-rt"}
+var clockNames = [clocks]string{"realtime", "virtual", "host", "virtual-rt", "boottime"}
 
 // String returns the clock's name, "virtual-rt" for example.
 func (id ClockID) String() string {
@@ -51,7 +56,7 @@ func (c *Context) Now(id ClockID) time.Duration {
 
 func (c *Context) checkClock(caller string, id ClockID) {
 	if id < 0 || id >= clocks {
-		panic(fmt.Sprintf("aio: %s: there is no clock %v: use Realtime, Virtual, Host or VirtualRT", caller, id))
+		panic(fmt.Sprintf("aio: %s: there is no clock %v: use Realtime, Virtual, Host, VirtualRT or Boottime", caller, id))
 	}
 }
 
@@ -62,6 +67,8 @@ func (c *Context) nowAt(id ClockID, mono time.Duration) time.Duration {
 		return mono
 	case Host:
 		return sys.WallClock()
+	case Boottime:
+		return sys.Boottime()
 	default:
 		return c.virtual.at(id, mono)
 	}

@@ -202,7 +202,7 @@ func TestEachContextHasAClockOfItsOwn(t *testing.T) {
 
 func TestClockNames(t *testing.T) {
 	for id, want := range map[ClockID]string{
-		Realtime: "realtime", Virtual: "virtual", Host: "host", VirtualRT: "virtual-rt", 7: "ClockID(7)", -1: "ClockID(-1)",
+		Realtime: "realtime", Virtual: "virtual", Host: "host", VirtualRT: "virtual-rt", Boottime: "boottime", 7: "ClockID(7)", -1: "ClockID(-1)",
 	} {
 		if id.String() != want {
 			t.Errorf("%q, want %q", id, want)
@@ -316,4 +316,45 @@ func TestVirtualRTAtTheEndOfTime(t *testing.T) {
 	if now := v.at(VirtualRT, v.anchor+time.Hour); now != math.MaxInt64-1 {
 		t.Errorf("it is %v after a change", now)
 	}
+}
+
+// While the machine is suspended, the time stands still for which the kernel lets a loop wait: the
+// clock jumps for a loop that sleeps, and its timer runs all the same.
+func TestBoottimeTimerRunsAfterASuspend(t *testing.T) {
+	for _, b := range allBackends {
+		t.Run(b.String(), func(t *testing.T) {
+			c := newLoopOn(t, b)
+			const suspended, left = time.Hour, 500 * time.Millisecond
+			wakeUp := inject(t, func(call sys.Call) (f sys.Fault) {
+				if call == sys.CallBoottime {
+					f.Skew = -suspended
+				}
+				return f
+			})
+			defer wakeUp()
+			ran := make(chan struct{})
+			must(t, c.NewTimer(Boottime, func() { close(ran) }).Set(c.Now(Boottime)+suspended+left))
+			start(t, c)
+			asleep(t, c)
+			wakeUp()
+			select {
+			case <-ran:
+			case <-time.After(patience):
+				t.Error("it does not run")
+			}
+		})
+	}
+}
+
+// RunUntilDone ends although the alarm of the clock is still there.
+func TestBoottimeAlarmIsNothingToWaitFor(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		ran := false
+		must(t, c.NewTimer(Boottime, func() { ran = true }).Reset(time.Millisecond))
+		must(t, c.RunUntilDone(t.Context()))
+		if !ran {
+			t.Error("the timer has not run")
+		}
+	})
 }

@@ -30,6 +30,7 @@ type Context struct {
 	table    handlerTable
 	closings closings
 	timers   timers
+	alarm    alarm
 
 	// What notifiers write is kept off the loop's cache lines. These are hardly ever used.
 	name   string
@@ -131,7 +132,6 @@ func newContext(o *options, poller backend.Poller, reason string, notifier *Even
 	c.waker.init(notifier, c.spin.enabled())
 	c.halves.init()
 	c.table.init()
-	c.timers.init(c)
 	return c
 }
 
@@ -163,6 +163,7 @@ func (c *Context) Close() error {
 	}
 	c.virtual.leave(c)
 	c.observer.leave(c)
+	c.alarm.close()
 	leaks := c.leaks()
 	c.ending.end() // the counters stay as they are
 	err := errors.Join(c.port.close(), c.waker.close())

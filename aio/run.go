@@ -26,7 +26,7 @@ func (c *Context) RunUntilDone(ctx context.Context) error {
 
 // done reports whether there is nothing left to wait for.
 func (c *Context) done() bool {
-	return !c.halves.any(&c.watch) && c.table.watching() == 0 && c.timers.pending() == 0 &&
+	return !c.halves.any(&c.watch) && c.table.watching() == c.alarm.handlers() && c.timers.pending() == 0 &&
 		!c.operations.underWay() && !c.operations.busy() && c.closings.empty()
 }
 

@@ -86,7 +86,9 @@ func (c *Context) Snapshot() (*Snapshot, error) {
 		}
 	}
 	for id := range clocks {
-		s.Timers = append(s.Timers, c.timers.on(ClockID(id)).states()...)
+		if l := c.timers.of(id); l != nil {
+			s.Timers = append(s.Timers, l.states()...)
+		}
 	}
 	if c.observer.debugs() {
 		s.BottomHalves, s.Operations = c.observer.debug.lists()

@@ -28,7 +28,7 @@ func (c *Context) NewTimer(id ClockID, fn func()) *Timer {
 	if fn == nil {
 		panic("aio: NewTimer: the function is nil")
 	}
-	return &Timer{timerq.NewItem(timerBody{list: c.timers.on(id), fn: fn})}
+	return &Timer{timerq.NewItem(timerBody{list: c.timers.on(c, id), fn: fn})}
 }
 
 // Named gives t a name for leak reports and traces, and returns t. It is called

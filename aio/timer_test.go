@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var allClocks = []ClockID{Realtime, Virtual, Host, VirtualRT}
+var allClocks = []ClockID{Realtime, Virtual, Host, VirtualRT, Boottime}
 
 // eachClock runs one test on each backend and each clock.
 func eachClock(t *testing.T, test func(t *testing.T, c *Context, id ClockID)) {

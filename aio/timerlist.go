@@ -23,20 +23,24 @@ type timerList struct {
 	queue timerq.Queue[timerBody]
 }
 
-// timers are the lists of all clocks. A set of clocks has a bit for each.
+// timers are the lists of the clocks that have had a timer. A set of clocks has a bit for each.
 type timers struct {
-	lists    [clocks]timerList
+	lists    [clocks]atomic.Pointer[timerList]
 	armed    uint32        // clocks with a pending timer; the home goroutine's
 	outdated atomic.Uint32 // clocks whose queue another goroutine has changed since
 }
 
-func (t *timers) init(c *Context) {
-	for id := range t.lists {
-		t.lists[id].init(c, ClockID(id))
+// on returns the list of a clock of c, and makes it for the first timer. Any goroutine may call it.
+func (t *timers) on(c *Context, id ClockID) *timerList {
+	if l := t.lists[id].Load(); l != nil {
+		return l
 	}
+	t.lists[id].CompareAndSwap(nil, newTimerList(c, id))
+	return t.lists[id].Load()
 }
 
-func (t *timers) on(id ClockID) *timerList { return &t.lists[id] }
+// of returns the list of a clock that has had a timer, else nil.
+func (t *timers) of(id int) *timerList { return t.lists[id].Load() }
 
 // pending returns the clocks with a pending timer. The home goroutine calls it.
 func (t *timers) pending() uint32 {
@@ -49,7 +53,7 @@ func (t *timers) pending() uint32 {
 // update takes notice of what others have done.
 func (t *timers) update() {
 	for set := t.outdated.Swap(0); set != 0; set &= set - 1 {
-		l := &t.lists[bits.TrailingZeros32(set)]
+		l := t.of(bits.TrailingZeros32(set))
 		l.mu.Lock()
 		l.publish()
 		l.mu.Unlock()
@@ -60,7 +64,7 @@ func (t *timers) update() {
 func (t *timers) timeout() time.Duration {
 	timeout := never
 	for set := t.pending(); set != 0; set &= set - 1 {
-		timeout = min(timeout, t.lists[bits.TrailingZeros32(set)].timeout())
+		timeout = min(timeout, t.of(bits.TrailingZeros32(set)).timeout())
 	}
 	return timeout
 }
@@ -70,7 +74,7 @@ func (t *timers) run() (progress bool) {
 	done := uint32(0)
 	for set := t.pending(); set != 0; set = t.pending() &^ done {
 		id := bits.TrailingZeros32(set)
-		progress = t.lists[id].run() || progress
+		progress = t.of(id).run() || progress
 		done |= set ^ (set - 1) // this clock and those before it
 	}
 	return progress
@@ -79,7 +83,9 @@ func (t *timers) run() (progress bool) {
 // abandon disarms all timers and returns their names.
 func (t *timers) abandon() (names []string) {
 	for i := range t.lists {
-		names = append(names, t.lists[i].abandon()...)
+		if l := t.of(i); l != nil {
+			names = append(names, l.abandon()...)
+		}
 	}
 	return names
 }
@@ -92,9 +98,8 @@ type timerBody struct {
 	closed bool // guarded by list.mu
 }
 
-func (l *timerList) init(c *Context, id ClockID) {
-	l.ctx, l.id, l.queue = c, id, timerq.NewQueue[timerBody]()
-	l.next = never
+func newTimerList(c *Context, id ClockID) *timerList {
+	return &timerList{ctx: c, id: id, queue: timerq.NewQueue[timerBody](), next: never}
 }
 
 func (l *timerList) stop(t *Timer) (pending bool) {
@@ -198,10 +203,14 @@ func (l *timerList) timeout() time.Duration {
 	if next <= now {
 		return 0
 	}
-	if left := next - now; left > 0 {
-		return left
+	left := next - now
+	if left <= 0 {
+		return never - 1 // too far away to be counted
 	}
-	return never - 1 // too far away to be counted
+	if l.id == Boottime {
+		l.ctx.alarm.set(l.ctx, next)
+	}
+	return left
 }
 
 func (l *timerList) stopped() bool {

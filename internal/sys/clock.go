@@ -1,6 +1,10 @@
 package sys
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // start is read once: time.Since of a time with a monotonic reading costs one
 // clock read, time.Now costs two.
@@ -12,6 +16,13 @@ func Monotonic() time.Duration { return time.Since(start) + skew(CallMonotonic) 
 
 // WallClock returns the time since 1970-01-01 UTC, which jumps when it is set.
 func WallClock() time.Duration { return time.Duration(time.Now().UnixNano()) + skew(CallWallClock) }
+
+// Boottime returns the time since the machine started, also that in which it was suspended.
+func Boottime() time.Duration {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) // since Linux 2.6.39
+	return time.Duration(now.Nano()) + skew(CallBoottime)
+}
 
 // Deadline turns a timeout into a point on the Monotonic clock, so that an
 // interrupted wait can be continued instead of started again. A negative timeout

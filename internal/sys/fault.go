@@ -25,6 +25,7 @@ const (
 	CallMmap         Call = "mmap"
 	CallMonotonic    Call = "monotonic"
 	CallWallClock    Call = "wall clock"
+	CallBoottime     Call = "boot time"
 )
 
 // Fault is what a test wants of one call. The zero Fault lets it be.
