@@ -28,6 +28,14 @@ func testDescription() Description {
 			{Name: "busy"},
 		},
 	}
+	d.Words = map[string]string{"gap_us": "%s µs apart", "polling=on": "polling for at most 32 µs before it sleeps", "idle_fds": "%s idle ones"}
+	d.Chart = Chart{
+		Title: "The question", Rows: []string{"ppoll", "epoll", "io_uring", "goroutine+channel", "goroutine+channel blocking", "netpoller"},
+		Bands: []Band{
+			{"Asleep: on another CPU, 20 µs between events", "wake", map[string]string{"polling": "off", "gap_us": "20"}},
+			{"Polling: the same", "wake", map[string]string{"polling": "on", "gap_us": "20"}},
+		},
+	}
 	d.Rows = []Row{
 		{Name: "ppoll", Kind: Own, Floor: "ppoll+read (C)"},
 		{Name: "epoll", Kind: Own, Floor: "epoll-et (C)"},

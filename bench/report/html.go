@@ -2,11 +2,17 @@ package report
 
 import (
 	"bytes"
+	"compress/gzip"
 	_ "embed"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
 	"time"
+
+	"github.com/aioloop/aioloop/bench/plot"
 )
 
 //go:embed page.html.tmpl
@@ -16,19 +22,52 @@ var pageTemplate string
 var pageCSS string
 
 var pageForm = template.Must(template.New("page").Funcs(template.FuncMap{
-	"text": Printable,
-	"time": func(d time.Duration) string { return formatNS(float64(d)) },
-	"ns":   formatNS,
-	"find": Group.find,
+	"text":    Printable,
+	"name":    breakable,
+	"time":    func(d time.Duration) string { return Short(float64(d)) },
+	"ns":      formatNS,
+	"cpu":     cpuOf,
+	"p99":     p99Of,
+	"lead":    func(line string) string { return line[:leadLength(line)] },
+	"rest":    func(line string) string { return line[leadLength(line):] },
+	"variant": func(res *Result, of string) string { return strings.TrimSpace(strings.TrimPrefix(res.Backend, of)) },
 }).Parse(pageTemplate))
+
+func p99Of(res *Result) string {
+	if res.N < SamplesP99 {
+		return notMeasured
+	}
+	return Short(float64(res.P99))
+}
+
+func cpuOf(res *Result) string {
+	if res.CPUNSPerOp == 0 {
+		return notMeasured
+	}
+	return Short(res.CPUNSPerOp)
+}
+
+// leadLength is that of what a line is about, up to a colon.
+func leadLength(line string) int { return strings.Index(line, ": ") + 1 }
+
+// breakable is the name of a row that a narrow column may break.
+func breakable(row string) template.HTML {
+	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(Printable(row)), "+", "+<wbr>"))
+}
+
+// mostPictures is how many the page has at most, also of a report with odd parameters.
+const mostPictures = 20
 
 // page is what the template sees.
 type page struct {
 	*Report
 	CSS   template.CSS
-	Rows  []string
+	Chart *chart
 	Parts []part
-	looks map[string]look
+	// Tally counts the outcomes of all settings.
+	Tally [4]int
+	// Data are the results as JSON, compressed, for a reader who has only the page.
+	Data template.URL
 }
 
 // part is a scenario on the page.
@@ -36,31 +75,25 @@ type part struct {
 	*Section
 	// Anchor is counted and not made from a name, because names from a file can be
 	// anything, also twice the same once the odd characters are gone.
-	Anchor string
-	Tables []pageTable
-	// Picture was made by this package's own code, which escapes names itself.
-	Picture template.HTML
+	Anchor  string
+	Summary *summary
+	// Pictures were made by this package's own code, which escapes names itself.
+	Pictures []template.HTML
 }
 
-// pageTable is a table with what the template needs of the page.
-type pageTable struct {
-	table
-	Page *page
-	Name string
-}
+// Cells are the numbers of a result.
+func (p part) Cells(g Group, res *Result) []string { return p.line(g, res, p.Columns).Cells }
 
-// Class is the style of a row's mark.
-func (p *page) Class(row string) string { return p.looks[row].class() }
-
-// WriteHTML writes one page with everything: machine, tables and pictures. The page
-// needs no other file and no network, follows the reader's choice of light or
-// dark, and runs no script.
+// WriteHTML writes one page with everything: the verdict, a picture of the main question,
+// each scenario, the machine and the data. The page needs no other file and no network,
+// follows the reader's choice of light or dark, and runs no script.
 func (r *Report) WriteHTML(w io.Writer) error {
-	if err := r.Validate(); err != nil {
+	p, err := r.page()
+	if err != nil {
 		return fmt.Errorf("write HTML: %w", err)
 	}
 	var buf bytes.Buffer
-	if err := pageForm.Execute(&buf, r.page()); err != nil {
+	if err := pageForm.Execute(&buf, p); err != nil {
 		return fmt.Errorf("write HTML: %w", err)
 	}
 	if _, err := buf.WriteTo(w); err != nil {
@@ -69,18 +102,46 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	return nil
 }
 
-func (r *Report) page() *page {
-	p := &page{Report: r, CSS: template.CSS(pageCSS + plotCSS), Rows: r.RowNames(), looks: r.looks()}
-	for i, s := range r.Sections() {
-		part := part{Section: s, Anchor: fmt.Sprintf("scenario-%d", i+1)}
-		part.Tables = append(part.Tables, pageTable{s.results(), p, "Numbers"})
-		if len(s.Ratios) > 0 {
-			part.Tables = append(part.Tables, pageTable{s.ratios(), p, "Ratios to others"})
+func (r *Report) page() (*page, error) {
+	data, err := r.dataURL()
+	if err != nil {
+		return nil, err
+	}
+	sections, pictures := r.Sections(), mostPictures
+	p := &page{Report: r, CSS: template.CSS(pageCSS + plot.CSS), Chart: r.chart(sections), Data: data}
+	for i, s := range sections {
+		part := part{Section: s, Anchor: fmt.Sprintf("scenario-%d", i+1), Summary: s.summary()}
+		if part.Summary != nil {
+			for outcome, n := range part.Summary.Tally {
+				p.Tally[outcome] += n
+			}
 		}
-		if drawing := s.picture(); drawing != nil {
-			part.Picture = template.HTML(drawing.inline())
+		if picture := s.picture(); picture != nil && len(picture.Panels) <= pictures {
+			pictures -= len(picture.Panels)
+			for _, svg := range picture.Inline() {
+				part.Pictures = append(part.Pictures, template.HTML(svg))
+			}
 		}
 		p.Parts = append(p.Parts, part)
 	}
-	return p
+	return p, nil
+}
+
+// dataURL refuses what is no valid report, as WriteJSON does.
+func (r *Report) dataURL() (template.URL, error) {
+	sorted := *r
+	sorted.Results = nil
+	for _, s := range r.Sections() {
+		for _, g := range s.Groups {
+			for _, res := range g.Results {
+				sorted.Results = append(sorted.Results, *res)
+			}
+		}
+	}
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if err := errors.Join(sorted.WriteJSON(z), z.Close()); err != nil {
+		return "", err
+	}
+	return template.URL("data:application/gzip;base64," + base64.StdEncoding.EncodeToString(packed.Bytes())), nil
 }

@@ -1,15 +1,20 @@
 package report
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
 	"encoding/xml"
 	"errors"
+	"html"
 	"io"
+	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 func pageOf(t *testing.T, r *Report) string {
@@ -27,7 +32,7 @@ var syntheticPageOnce = sync.OnceValues(func() (string, error) {
 	return b.String(), err
 })
 
-// syntheticPage draws its hundred plots once for all tests.
+// syntheticPage is made once for all tests.
 func syntheticPage(t *testing.T) string {
 	t.Helper()
 	doc, err := syntheticPageOnce()
@@ -59,8 +64,8 @@ func TestHTMLPage(t *testing.T) {
 	}
 	for _, want := range []string{
 		"<!DOCTYPE html>\n", `<html lang="en">`, `<meta charset="utf-8">`, `<meta name="viewport"`, "<title>aioloop benchmark", "prefers-color-scheme:dark",
-		"<dd>Linux 6.18.2</dd>", "<dd>Example CPU 3000 @ 2.30GHz</dd>", "one clock read, 38 ns",
-		`<h2>self-notifier</h2>`, "not pinned: the runtime moves", "overflow-x:auto",
+		"Linux 6.18.2", "Example CPU 3000 @ 2.30GHz", "one clock read, 38 ns",
+		`<h2>self-notifier</h2>`, "not pinned: the runtime moves", "prefers-color-scheme:dark",
 	} {
 		if !strings.Contains(doc, want) {
 			t.Errorf("%q is missing", want)
@@ -71,6 +76,7 @@ func TestHTMLPage(t *testing.T) {
 // TestHTMLSelfContained: the only addresses are names of XML, and nothing runs.
 func TestHTMLSelfContained(t *testing.T) {
 	doc := strings.ReplaceAll(syntheticPage(t), `xmlns="http://www.w3.org/2000/svg"`, "")
+	doc = regexp.MustCompile(`href="data:[^"]*"`).ReplaceAllString(doc, "")
 	if m := regexp.MustCompile(`https?:|//[a-z]|<script|<link|<img|<\?xml|src=|url\(|@import|\son[a-z]+=`).FindString(doc); m != "" {
 		t.Errorf("contains %q", m)
 	}
@@ -107,17 +113,51 @@ func TestHTMLAnchors(t *testing.T) {
 	}
 }
 
-func TestHTMLMarksLeaders(t *testing.T) {
-	row := func(backend string, latency time.Duration) Result {
-		return Result{Scenario: "wake", Backend: backend, N: 1, P50: latency, P90: latency, P99: latency, P999: latency, Max: latency}
+// TestHTMLBeginsWithVerdict: what a reader sees first is the answer, all of it.
+func TestHTMLBeginsWithVerdict(t *testing.T) {
+	r := syntheticReport()
+	r.Verdict = Verdict{Headline: "Take <this>.", Lines: []string{"the first line", "the second line"}, Notes: []string{"the only note"}}
+	r.Run = &Run{Quick: true}
+	top, _, _ := strings.Cut(pageOf(t, r), "<main>")
+	for _, want := range []string{"<h1>Take &lt;this&gt;.</h1>", "the first line", "the second line", "the only note", "quick run", "Example CPU 3000"} {
+		if !strings.Contains(top, want) {
+			t.Errorf("%q is missing in\n%s", want, top[strings.Index(top, "<body>"):])
+		}
 	}
-	doc := pageOf(t, described(row("ppoll", 200), row("epoll", 100), row("io_uring", 104)))
-	want := `<td class="num">200 ns</td><td class="num best">100 ns</td><td class="num best">104 ns</td>`
-	if !strings.Contains(doc, want) {
-		t.Errorf("%q is missing", want)
+}
+
+// TestHTMLHasItsData: the results that the page was made from are in it, each bucket.
+func TestHTMLHasItsData(t *testing.T) {
+	r := syntheticReport()
+	r.Schema = Schema
+	href := regexp.MustCompile(`href="data:application/gzip;base64,([^"]*)"`).FindStringSubmatch(syntheticPage(t))
+	if href == nil {
+		t.Fatal("no data")
 	}
-	if n := strings.Count(doc, `<tr class="best">`); n != 2 {
-		t.Errorf("%d rows marked, want 2", n)
+	packed, err := base64.StdEncoding.DecodeString(html.UnescapeString(href[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := ReadJSON(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := map[string]Result{}
+	for _, res := range back.Results {
+		results[res.identity()] = res
+	}
+	for _, res := range r.Results {
+		got := results[res.identity()]
+		if res.Params == nil {
+			res.Params = map[string]string{}
+		}
+		if !reflect.DeepEqual(got, res) {
+			t.Errorf("%s is %+v", res.identity(), got)
+		}
 	}
 }
 
@@ -130,20 +170,35 @@ func TestHTMLEmptyReport(t *testing.T) {
 // TestHTMLMachine: what is not known of the machine is not there.
 func TestHTMLMachine(t *testing.T) {
 	doc := pageOf(t, &Report{Machine: Machine{CPUs: 2, Governor: "powersave"}})
-	for _, want := range []string{"<dt>CPUs</dt><dd>2</dd>", "<dt>Governor</dt><dd>powersave</dd>"} {
-		if !strings.Contains(doc, want) {
-			t.Errorf("%q is missing", want)
-		}
+	if want := "2 CPUs, governor powersave"; !strings.Contains(doc, want) {
+		t.Errorf("%q is missing", want)
 	}
-	if n := strings.Count(doc, "<dt>"); n != 2 {
-		t.Errorf("%d facts of the machine, want 2", n)
+	if n := strings.Count(doc, "<dt>"); n != 1 {
+		t.Errorf("%d facts of the machine, want 1", n)
 	}
 }
 
-// TestHTMLHasFewPictures: one for each scenario, and each is described.
+// TestHTMLHasFewPictures: one for each panel, and at most 20, each of them described.
 func TestHTMLHasFewPictures(t *testing.T) {
+	panels := 0
+	for _, s := range syntheticReport().Sections() {
+		if p := s.picture(); p != nil {
+			panels += len(p.Panels)
+		}
+	}
 	doc := syntheticPage(t)
-	if n, want := strings.Count(doc, "<svg"), len(testDescription().Scenarios); n != want || n != strings.Count(doc, `role="img" aria-label="`) {
-		t.Errorf("%d pictures, want %d, each with a description", n, want)
+	if n := strings.Count(doc, "<svg"); n != panels || n != strings.Count(doc, `role="img" aria-label="`) {
+		t.Errorf("%d pictures, want %d, each with a description", n, panels)
+	}
+	r := described()
+	for scenario, sweep := range map[string]string{"wake": "gap_us", "idle-fds": "idle_fds"} {
+		for i := range 2 * 15 {
+			res := minimal()
+			res.Scenario, res.Params = scenario, map[string]string{sweep: strconv.Itoa(i % 2), "x": strconv.Itoa(i / 2)}
+			r.Results = append(r.Results, res)
+		}
+	}
+	if n := strings.Count(pageOf(t, r), "<svg"); n != 15 {
+		t.Errorf("%d pictures", n)
 	}
 }

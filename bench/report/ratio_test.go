@@ -74,26 +74,6 @@ func TestTableOfRatios(t *testing.T) {
 	}
 }
 
-// The page has the same ratios with their spread.
-func TestPageOfRatios(t *testing.T) {
-	doc := pageOf(t, ratioReport())
-	for _, want := range []string{
-		`<th scope="col" class="num">÷floor</th><th scope="col" class="num">÷libev</th>`,
-		`<td class="num">1.05 (1.00–1.10)</td><td class="num">0.53 (0.50–0.55)</td>`,
-	} {
-		if !strings.Contains(doc, want) {
-			t.Errorf("%q is missing", want)
-		}
-	}
-	if err := balanced(doc); err != nil {
-		t.Error(err)
-	}
-	plain := pageOf(t, &Report{Results: []Result{minimal()}})
-	if strings.Contains(plain, "Ratios to others") {
-		t.Error("ratios without anything to compare with")
-	}
-}
-
 // Figures that are not latencies have columns of their own.
 func TestFiguresAreColumns(t *testing.T) {
 	a, b := minimal(), minimal()

@@ -26,7 +26,7 @@ type Section struct {
 // Group is the set of results that are compared with each other: same scenario,
 // same parameters. There is one result for each row.
 type Group struct {
-	Label   string // the parameters in words: "size 20, speed high"
+	Label   string // the parameters in words
 	Params  map[string]string
 	Results []*Result
 
@@ -83,12 +83,17 @@ func (r *Report) newSection(name string, results []*Result) *Section {
 func (s *Section) add(res *Result) {
 	n := len(s.Groups)
 	if n == 0 || compareParams(s.Keys, s.Groups[n-1].Params, res.Params) != 0 {
-		s.Groups = append(s.Groups, Group{Label: paramLabel(s.Keys, res.Params), Params: res.Params, lowest: res.P50})
+		s.Groups = append(s.Groups, Group{Label: s.report.Description.label(s.Keys, res.Params), Params: res.Params})
 		n++
 	}
-	g := &s.Groups[n-1]
+	s.Groups[n-1].add(res)
+}
+
+func (g *Group) add(res *Result) {
+	if len(g.Results) == 0 || res.P50 < g.lowest {
+		g.lowest = res.P50
+	}
 	g.Results = append(g.Results, res)
-	g.lowest = min(g.lowest, res.P50)
 }
 
 // Shown are the groups that stand for all: those of typical settings, or the one in the
@@ -175,16 +180,6 @@ func btoi(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-func paramLabel(keys []string, params map[string]string) string {
-	var parts []string
-	for _, k := range keys {
-		if v, ok := params[k]; ok {
-			parts = append(parts, Printable(k+" "+v))
-		}
-	}
-	return strings.Join(parts, ", ")
 }
 
 // RowNames are all rows of the report, each once.

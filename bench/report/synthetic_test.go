@@ -35,6 +35,7 @@ func makeSyntheticResults() []Result {
 			s.row("wake", "epoll", params, pick(hit, 390, 29100), pick(hit, 20500+1000*float64(gap), 4300))
 			s.row("wake", "io_uring", params, pick(hit, 290, 28400), pick(hit, 20100+1000*float64(gap), 3900))
 			s.row("wake", "goroutine+channel", params, pick(gap < 5, 310, 109000), 6100)
+			s.row("wake", "goroutine+channel blocking", params, 21000, 9000)
 			s.row("wake", "netpoller", params, 41000+20*float64(gap), 7900)
 		}
 	}
