@@ -3,6 +3,7 @@ package bench
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aioloop/aioloop/bench/report"
@@ -106,6 +107,18 @@ func TestChartAndWordsFit(t *testing.T) {
 		if !slices.ContainsFunc(settings[b.Scenario], func(have map[string]string) bool { return contains(have, b.Params) }) {
 			t.Errorf("%s is never measured with %v", b.Scenario, b.Params)
 		}
+	}
+}
+
+// TestChartOnOneCPU: it does not speak of another CPU, and that of others is as it was.
+func TestChartOnOneCPU(t *testing.T) {
+	for _, b := range DescriptionOn(report.Machine{CPUs: 1}).Chart.Bands {
+		if strings.Contains(b.Label, "another CPU") {
+			t.Errorf("%q", b.Label)
+		}
+	}
+	if label := Description().Chart.Bands[0].Label; !strings.Contains(label, "another CPU") {
+		t.Errorf("%q", label)
 	}
 }
 

@@ -113,7 +113,8 @@ func (d *Description) rowRank(name string) int {
 	return rank(d.Rows, func(r Row) bool { return r.Name == name })
 }
 
-func (d *Description) compareRows(a, b string) int {
+// CompareRows is the order of two rows.
+func (d *Description) CompareRows(a, b string) int {
 	return cmp.Or(cmp.Compare(d.rowRank(a), d.rowRank(b)), cmp.Compare(a, b))
 }
 

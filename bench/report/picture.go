@@ -6,9 +6,9 @@ import (
 	"github.com/aioloop/aioloop/bench/plot"
 )
 
-// picture shows the median over the swept parameter, with a panel for each combination of
+// Picture shows the median over the swept parameter, with a panel for each combination of
 // the other parameters. It is nil if there is no sweep to draw a line along.
-func (s *Section) picture() *plot.Picture {
+func (s *Section) Picture() *plot.Picture {
 	values := s.sweepValues()
 	if len(values) < 2 {
 		return nil
@@ -77,7 +77,7 @@ func (s *Section) sweepValues() []string {
 
 // SVG returns the picture of the scenario as a complete file, or nil if there is none.
 func (s *Section) SVG() []byte {
-	if p := s.picture(); p != nil {
+	if p := s.Picture(); p != nil {
 		return p.SVG(s.report.Machine.String())
 	}
 	return nil

@@ -16,13 +16,13 @@ func pictureOf(t *testing.T, r *Report) *plot.Picture {
 	if len(sections) != 1 {
 		t.Fatalf("%d scenarios", len(sections))
 	}
-	return sections[0].picture()
+	return sections[0].Picture()
 }
 
 // TestPictureOfSweep: a scenario with a sweep has a picture, also as a file.
 func TestPictureOfSweep(t *testing.T) {
 	for _, s := range syntheticReport().Sections() {
-		p, svg := s.picture(), string(s.SVG())
+		p, svg := s.Picture(), string(s.SVG())
 		if (p != nil) != (s.Sweep != "") || (svg != "") != (p != nil) {
 			t.Fatalf("%s: %+v", s.Name, p)
 		}

@@ -86,3 +86,29 @@ func TestFiguresAreColumns(t *testing.T) {
 		}
 	}
 }
+
+// TestOutcome: who is faster depends on the rounds and on the run as a whole.
+func TestOutcome(t *testing.T) {
+	for _, c := range []struct {
+		Ratio
+		ours, theirs time.Duration
+		want         Outcome
+	}{
+		{Ratio{1.03, 0.9, 1.2, 5}, 103, 100, Equal},
+		{Ratio{1.03, 1.01, 1.04, 5}, 103, 100, Slower}, // little, but each time
+		{Ratio{0.97, 0.96, 0.99, 5}, 97, 100, Faster},
+		{Ratio{1.3, 0.9, 1.5, 5}, 130, 100, Slower},
+		{Ratio{1.3, 0.9, 1.5, 5}, 90, 100, Equal}, // the whole run contradicts
+		{Ratio{0.5, 0.4, 1.1, 5}, 50, 100, Faster},
+		{Ratio{1, 1, 1, 1}, 100, 100, Equal},
+		{Ratio{2, 2, 2, 1}, 200, 100, Slower},
+		{Ratio{1.04, 1.04, 1.04, 1}, 104, 100, Equal}, // one round has no spread
+	} {
+		if got := c.outcome(c.ours <= c.theirs); got != c.want {
+			t.Errorf("%+v: %v, want %v", c.Ratio, got, c.want)
+		}
+	}
+	if _, got := (&Result{P50: 1}).Against(&Result{}); got != Unknown {
+		t.Errorf("beside something that took no time: %v", got)
+	}
+}

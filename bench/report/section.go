@@ -68,7 +68,7 @@ func (r *Report) newSection(name string, results []*Result) *Section {
 	slices.SortStableFunc(results, func(a, b *Result) int {
 		return cmp.Or(
 			compareParams(s.Keys, a.Params, b.Params),
-			d.compareRows(a.Backend, b.Backend),
+			d.CompareRows(a.Backend, b.Backend),
 		)
 	})
 	for _, res := range results {
@@ -83,24 +83,19 @@ func (r *Report) newSection(name string, results []*Result) *Section {
 func (s *Section) add(res *Result) {
 	n := len(s.Groups)
 	if n == 0 || compareParams(s.Keys, s.Groups[n-1].Params, res.Params) != 0 {
-		s.Groups = append(s.Groups, Group{Label: s.report.Description.label(s.Keys, res.Params), Params: res.Params})
+		s.Groups = append(s.Groups, Group{Label: s.report.Description.label(s.Keys, res.Params), Params: res.Params, lowest: res.P50})
 		n++
 	}
-	s.Groups[n-1].add(res)
-}
-
-func (g *Group) add(res *Result) {
-	if len(g.Results) == 0 || res.P50 < g.lowest {
-		g.lowest = res.P50
-	}
+	g := &s.Groups[n-1]
 	g.Results = append(g.Results, res)
+	g.lowest = min(g.lowest, res.P50)
 }
 
 // Shown are the groups that stand for all: those of typical settings, or the one in the
 // middle.
 func (s *Section) Shown() (list []Group) {
 	for _, want := range s.Typical {
-		if i := slices.IndexFunc(s.Groups, func(g Group) bool { return g.has(want) }); i >= 0 {
+		if i := slices.IndexFunc(s.Groups, func(g Group) bool { return Has(g.Params, want) }); i >= 0 {
 			list = append(list, s.Groups[i])
 		}
 	}
@@ -110,9 +105,10 @@ func (s *Section) Shown() (list []Group) {
 	return list
 }
 
-func (g Group) has(params map[string]string) bool {
-	for k, v := range params {
-		if g.Params[k] != v {
+// Has tells if parameters are those that are wanted, and maybe more.
+func Has(params, want map[string]string) bool {
+	for k, v := range want {
+		if params[k] != v {
 			return false
 		}
 	}
@@ -188,7 +184,7 @@ func (r *Report) RowNames() []string {
 	for i := range r.Results {
 		set[r.Results[i].Backend] = true
 	}
-	return slices.SortedFunc(maps.Keys(set), r.Description.compareRows)
+	return slices.SortedFunc(maps.Keys(set), r.Description.CompareRows)
 }
 
 // collectNotes says each note once, and to which rows it belongs unless it
@@ -209,7 +205,7 @@ func (d *Description) collectNotes(results []*Result) []string {
 	notes := make([]string, len(order))
 	for i, note := range order {
 		notes[i] = Printable(note)
-		if names := slices.SortedFunc(maps.Keys(holders[note]), d.compareRows); len(names) < len(rows) {
+		if names := slices.SortedFunc(maps.Keys(holders[note]), d.CompareRows); len(names) < len(rows) {
 			notes[i] += Printable(" (" + strings.Join(names, ", ") + ")")
 		}
 	}

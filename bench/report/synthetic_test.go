@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-var outDir = flag.String("out", "", "write the synthetic report as HTML, JSON, text and SVG into this folder, to look at it")
+var outDir = flag.String("out", "", "write the synthetic report as JSON, text and SVG into this folder, to look at it")
 
 // syntheticReport has the size and the shape of a real one: every scenario, all
 // rows, all sweeps. It is the same at every call. Callers may reorder the results.
@@ -128,7 +128,6 @@ func TestSyntheticReport(t *testing.T) {
 	r := syntheticReport()
 	writeOut(t, "report.json", r.WriteJSON)
 	writeOut(t, "report.txt", r.WriteTable)
-	writeOut(t, "report.html", r.WriteHTML)
 	for _, s := range r.Sections() {
 		writeOut(t, s.Name+".svg", func(w io.Writer) error { _, err := w.Write(s.SVG()); return err })
 	}

@@ -1,4 +1,4 @@
-package report
+package page
 
 import (
 	"bytes"
@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aioloop/aioloop/bench/report"
 )
 
 //go:embed testdata/measure.html
@@ -33,13 +35,9 @@ type measured struct {
 // phone's width to a large screen's.
 func TestPageInBrowser(t *testing.T) {
 	browser := findBrowser(t)
-	r := syntheticReport()
-	r.Run = &Run{Name: "the run", Quick: true, Options: []string{"-quick"}, Took: time.Minute}
-	r.Verdict = Verdict{
-		Headline: "Take the first in its plain mode: 22.6 µs asleep, 616 ns polling, 872 ns there and back.",
-		Lines:    []string{"The first line: with " + strings.Repeat("figures 22.6 µs (6.86 ms); ", 9), "a line without a lead", "Why: for a reason."},
-		Notes:    []string{"Not measured: one row."},
-	}
+	r := recorded(t)
+	r.Run = &report.Run{Name: "the run", Quick: true, Options: []string{"-quick"}, Took: time.Minute}
+	r.Verdict.Notes = append(r.Verdict.Notes, "Not measured: one row.")
 	for _, dark := range []bool{false, true} {
 		m := measureIn(t, browser, pageOf(t, r), dark)
 		if m.Dark != dark || len(m.Widths) != 5 {
@@ -106,7 +104,7 @@ func measureIn(t *testing.T, browser, page string, dark bool) (m measured) {
 
 // checkReachable looks for each number of the results in a row that a reader can unfold,
 // and for what is said of the run and the machine.
-func checkReachable(t *testing.T, r *Report, m measured) {
+func checkReachable(t *testing.T, r *report.Report, m measured) {
 	t.Helper()
 	rows := map[string]bool{}
 	for _, cells := range m.Rows {
@@ -126,7 +124,7 @@ func checkReachable(t *testing.T, r *Report, m measured) {
 		}
 	}
 	for _, want := range slices.Concat(r.Verdict.Lines, r.Verdict.Notes,
-		[]string{r.Verdict.Headline, r.Machine.String(), "38 ns", r.Run.Name, "1m0s", "not pinned: the runtime moves"}) {
+		[]string{r.Verdict.Headline, r.Machine.String(), "30 ns", r.Run.Name, "1m0s", r.Description.Lead}) {
 		if !strings.Contains(m.Text, strings.TrimSpace(want)) {
 			t.Errorf("%q is missing", want)
 		}

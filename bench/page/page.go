@@ -1,4 +1,9 @@
-package report
+// Package page shows a report as one page of HTML: the verdict, a picture of the main
+// question, a table for each scenario, the machine and the data. The page needs no other
+// file and no network, follows the reader's choice of light or dark, and runs no script.
+//
+// The same report always gives the same bytes.
+package page
 
 import (
 	"bytes"
@@ -13,6 +18,7 @@ import (
 	"time"
 
 	"github.com/aioloop/aioloop/bench/plot"
+	"github.com/aioloop/aioloop/bench/report"
 )
 
 //go:embed page.html.tmpl
@@ -22,29 +28,34 @@ var pageTemplate string
 var pageCSS string
 
 var pageForm = template.Must(template.New("page").Funcs(template.FuncMap{
-	"text":    Printable,
-	"name":    breakable,
-	"time":    func(d time.Duration) string { return Short(float64(d)) },
-	"ns":      formatNS,
-	"cpu":     cpuOf,
-	"p99":     p99Of,
-	"lead":    func(line string) string { return line[:leadLength(line)] },
-	"rest":    func(line string) string { return line[leadLength(line):] },
-	"variant": func(res *Result, of string) string { return strings.TrimSpace(strings.TrimPrefix(res.Backend, of)) },
+	"text": report.Printable,
+	"name": breakable,
+	"time": func(d time.Duration) string { return report.Short(float64(d)) },
+	"ns":   report.Short,
+	"cpu":  cpuOf,
+	"p99":  p99Of,
+	"lead": func(line string) string { return line[:leadLength(line)] },
+	"rest": func(line string) string { return line[leadLength(line):] },
+	"variant": func(res *report.Result, of string) string {
+		return strings.TrimSpace(strings.TrimPrefix(res.Backend, of))
+	},
 }).Parse(pageTemplate))
 
-func p99Of(res *Result) string {
-	if res.N < SamplesP99 {
-		return notMeasured
+// nothing stands where there is no number.
+const nothing = "–"
+
+func p99Of(res *report.Result) string {
+	if res.N < report.SamplesP99 {
+		return nothing
 	}
-	return Short(float64(res.P99))
+	return report.Short(float64(res.P99))
 }
 
-func cpuOf(res *Result) string {
+func cpuOf(res *report.Result) string {
 	if res.CPUNSPerOp == 0 {
-		return notMeasured
+		return nothing
 	}
-	return Short(res.CPUNSPerOp)
+	return report.Short(res.CPUNSPerOp)
 }
 
 // leadLength is that of what a line is about, up to a colon.
@@ -52,7 +63,7 @@ func leadLength(line string) int { return strings.Index(line, ": ") + 1 }
 
 // breakable is the name of a row that a narrow column may break.
 func breakable(row string) template.HTML {
-	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(Printable(row)), "+", "+<wbr>"))
+	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(report.Printable(row)), "+", "+<wbr>"))
 }
 
 // mostPictures is how many the page has at most, also of a report with odd parameters.
@@ -60,19 +71,19 @@ const mostPictures = 20
 
 // page is what the template sees.
 type page struct {
-	*Report
+	*report.Report
 	CSS   template.CSS
 	Chart *chart
 	Parts []part
 	// Tally counts the outcomes of all settings.
-	Tally [4]int
+	Tally tally
 	// Data are the results as JSON, compressed, for a reader who has only the page.
 	Data template.URL
 }
 
 // part is a scenario on the page.
 type part struct {
-	*Section
+	*report.Section
 	// Anchor is counted and not made from a name, because names from a file can be
 	// anything, also twice the same once the odd characters are gone.
 	Anchor  string
@@ -82,41 +93,44 @@ type part struct {
 }
 
 // Cells are the numbers of a result.
-func (p part) Cells(g Group, res *Result) []string { return p.line(g, res, p.Columns).Cells }
+func (p part) Cells(g report.Group, res *report.Result) (cells []string) {
+	for _, c := range p.Columns {
+		cells = append(cells, c.Cell(g, res))
+	}
+	return cells
+}
 
-// WriteHTML writes one page with everything: the verdict, a picture of the main question,
-// each scenario, the machine and the data. The page needs no other file and no network,
-// follows the reader's choice of light or dark, and runs no script.
-func (r *Report) WriteHTML(w io.Writer) error {
-	p, err := r.page()
+// Write writes the page of a report that is valid.
+func Write(w io.Writer, r *report.Report) error {
+	p, err := newPage(r)
 	if err != nil {
-		return fmt.Errorf("write HTML: %w", err)
+		return fmt.Errorf("write page: %w", err)
 	}
 	var buf bytes.Buffer
 	if err := pageForm.Execute(&buf, p); err != nil {
-		return fmt.Errorf("write HTML: %w", err)
+		return fmt.Errorf("write page: %w", err)
 	}
 	if _, err := buf.WriteTo(w); err != nil {
-		return fmt.Errorf("write HTML: %w", err)
+		return fmt.Errorf("write page: %w", err)
 	}
 	return nil
 }
 
-func (r *Report) page() (*page, error) {
-	data, err := r.dataURL()
+func newPage(r *report.Report) (*page, error) {
+	data, err := dataURL(r)
 	if err != nil {
 		return nil, err
 	}
 	sections, pictures := r.Sections(), mostPictures
-	p := &page{Report: r, CSS: template.CSS(pageCSS + plot.CSS), Chart: r.chart(sections), Data: data}
+	p := &page{Report: r, CSS: template.CSS(pageCSS + plot.CSS), Chart: newChart(r), Data: data}
 	for i, s := range sections {
-		part := part{Section: s, Anchor: fmt.Sprintf("scenario-%d", i+1), Summary: s.summary()}
+		part := part{Section: s, Anchor: fmt.Sprintf("scenario-%d", i+1), Summary: summarize(&r.Description, s)}
 		if part.Summary != nil {
 			for outcome, n := range part.Summary.Tally {
 				p.Tally[outcome] += n
 			}
 		}
-		if picture := s.picture(); picture != nil && len(picture.Panels) <= pictures {
+		if picture := s.Picture(); picture != nil && len(picture.Panels) <= pictures {
 			pictures -= len(picture.Panels)
 			for _, svg := range picture.Inline() {
 				part.Pictures = append(part.Pictures, template.HTML(svg))
@@ -128,7 +142,7 @@ func (r *Report) page() (*page, error) {
 }
 
 // dataURL refuses what is no valid report, as WriteJSON does.
-func (r *Report) dataURL() (template.URL, error) {
+func dataURL(r *report.Report) (template.URL, error) {
 	sorted := *r
 	sorted.Results = nil
 	for _, s := range r.Sections() {

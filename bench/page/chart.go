@@ -1,10 +1,12 @@
-package report
+package page
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/aioloop/aioloop/bench/plot"
+	"github.com/aioloop/aioloop/bench/report"
 )
 
 // chart is the picture at the head of the page. It is a table with a track in each line,
@@ -12,17 +14,17 @@ import (
 type chart struct {
 	Title string
 	Ticks []place
-	Bands []chartBand
+	Bands []band
 }
 
-type chartBand struct {
+type band struct {
 	Label string
 	Lines []chartLine
 }
 
 // chartLine is a dot at the p50 and a whisker to the p99, in per cent of the track.
 type chartLine struct {
-	*Result
+	*report.Result
 	Own, Leads bool
 	At, Length float64
 }
@@ -33,14 +35,14 @@ type place struct {
 	Label string
 }
 
-// chart is nil if none of what it shows was measured.
-func (r *Report) chart(sections []*Section) *chart {
+// newChart returns nil if none of what the chart shows was measured.
+func newChart(r *report.Report) *chart {
 	c := &chart{Title: r.Description.Chart.Title}
 	low, high := math.Inf(1), 0.0
 	for _, b := range r.Description.Chart.Bands {
-		band := chartBand{b.Label, r.chartLines(b, sections)}
+		band := band{b.Label, chartLines(r, b)}
 		for _, l := range band.Lines {
-			low, high = min(low, float64(l.P50)), max(high, float64(l.tail()))
+			low, high = min(low, float64(l.P50)), max(high, float64(tail(l.Result)))
 		}
 		if len(band.Lines) > 0 {
 			c.Bands = append(c.Bands, band)
@@ -57,36 +59,32 @@ func (r *Report) chart(sections []*Section) *chart {
 		for i := range b.Lines {
 			l := &b.Lines[i]
 			l.At = 100 * axis.Share(float64(l.P50))
-			l.Length = 100*axis.Share(float64(l.tail())) - l.At
+			l.Length = 100*axis.Share(float64(tail(l.Result))) - l.At
 		}
 	}
 	return c
 }
 
 // chartLines are the rows of one situation. The leaders are those of the rows shown.
-func (r *Report) chartLines(b Band, sections []*Section) (lines []chartLine) {
-	shown := Group{}
-	for _, s := range sections {
-		for _, g := range s.Groups {
-			if s.Name != b.Scenario || !g.has(b.Params) {
-				continue
-			}
-			for _, row := range r.Description.Chart.Rows {
-				if res := g.find(row); res != nil {
-					shown.add(res)
-				}
-			}
+func chartLines(r *report.Report, b report.Band) (lines []chartLine) {
+	lowest := time.Duration(math.MaxInt64)
+	for i := range r.Results {
+		res := &r.Results[i]
+		if res.Scenario == b.Scenario && report.Has(res.Params, b.Params) && slices.Contains(r.Description.Chart.Rows, res.Backend) {
+			lines = append(lines, chartLine{Result: res, Own: r.Description.Row(res.Backend).Kind == report.Own})
+			lowest = min(lowest, res.P50)
 		}
 	}
-	for _, res := range shown.Results {
-		lines = append(lines, chartLine{Result: res, Own: r.Description.Row(res.Backend).Kind == Own, Leads: shown.Leads(res)})
+	slices.SortStableFunc(lines, func(x, y chartLine) int { return r.Description.CompareRows(x.Backend, y.Backend) })
+	for i := range lines {
+		lines[i].Leads = float64(lines[i].P50) <= report.Parity*float64(lowest)
 	}
 	return lines
 }
 
 // tail is the p99, or the p50 if there are too few samples for a p99.
-func (res *Result) tail() time.Duration {
-	if res.N < SamplesP99 {
+func tail(res *report.Result) time.Duration {
+	if res.N < report.SamplesP99 {
 		return res.P50
 	}
 	return max(res.P99, res.P50)
