@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -24,9 +25,11 @@ import (
 )
 
 // recorded is a quick run of all scenarios, as aiobench has written it.
-func recorded(t *testing.T) *report.Report {
+func recorded(t *testing.T) *report.Report { return read(t, "../terminal/testdata/quick.json") }
+
+func read(t *testing.T, path string) *report.Report {
 	t.Helper()
-	f, err := os.Open("../terminal/testdata/quick.json")
+	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +98,25 @@ func TestPage(t *testing.T) {
 	}
 	contains(t, doc, "<!DOCTYPE html>\n", `<html lang="en">`, `<meta charset="utf-8">`, `<meta name="viewport"`, "<title>aioloop benchmark",
 		"prefers-color-scheme:dark", "Linux 6.18", "one clock read, 30 ns", `<h2>self-notifier</h2>`, "From notify to callback")
+}
+
+// TestPagesOfMachines: one CPU, no io_uring, not root, few descriptors.
+func TestPagesOfMachines(t *testing.T) {
+	files, err := filepath.Glob("../verdict/testdata/*.json")
+	if err != nil || len(files) < 4 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		r := read(t, path)
+		doc := pageOf(t, r)
+		if err := balanced(doc); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		contains(t, doc, "<h1>"+html.EscapeString(r.Verdict.Headline)+"</h1>", `class="chart"`)
+		if r.Machine.CPUs == 1 && strings.Contains(doc, "on another CPU") {
+			t.Errorf("%s speaks of another CPU", path)
+		}
+	}
 }
 
 // TestSelfContained: the only addresses are names of XML, and nothing runs.

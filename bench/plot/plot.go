@@ -60,9 +60,10 @@ const (
 	panelLeft    = 52 // what is around a panel
 	panelRight   = 148
 	panelAbove   = 46
-	panelBelow   = 46
+	panelBelow   = 58
 	panelWhole   = panelAbove + panelHeight + panelBelow
 	labelHeight  = 13
+	letterWidth  = 8  // about
 	longName     = 20 // letters; what is longer is set narrower, to end with the panel
 )
 
@@ -164,14 +165,21 @@ func (d *drawing) panel(panel Panel, whole int) {
 	d.printf("<g transform=\"translate(%d,%d)\">\n", panelLeft, panelAbove)
 	d.text("head", 8-panelLeft, -28, panel.Title)
 	d.text("dim", 8-panelLeft, -11, d.yLabel())
-	d.text("dim mid", width/2, panelHeight+36, d.picture.XLabel)
+	d.text("dim mid", width/2, panelHeight+48, d.picture.XLabel)
 	for _, t := range d.axis.Ticks {
 		y := place(Point{0, t.At}).Y
 		d.printf(`<path class="grid" d="M0 %.1fH%.1f"/>`, y, width)
 		d.text("end", -6, y+4, t.Label)
 	}
+	end := math.Inf(-1) // of the last label in the upper line
 	for _, t := range ticks {
-		d.text("mid", place(Point{t.At, 0}).X, panelHeight+17, t.Label)
+		x, half, y := place(Point{t.At, 0}).X, float64(letterWidth*len(t.Label))/2, panelHeight+17.0
+		if x-half < end {
+			y += labelHeight
+		} else {
+			end = x + half
+		}
+		d.text("mid", x, y, t.Label)
 	}
 	var labels []label
 	for _, line := range panel.Lines {

@@ -84,6 +84,20 @@ func TestLogarithmicIsSaid(t *testing.T) {
 	}
 }
 
+// TestTicksHaveRoom: a label that would touch the one before is in a second line.
+func TestTicksHaveRoom(t *testing.T) {
+	p := example()
+	p.XTicks = []Tick{{0, "1"}, {1, "1,000,000,000"}, {2, "2,000,000,000"}, {3, "3"}}
+	heights := map[string]string{}
+	for _, m := range regexp.MustCompile(`class="mid" x="[^"]*" y="([^"]*)">([^<]*)<`).FindAllStringSubmatch(p.Inline()[0], -1) {
+		heights[m[2]] = m[1]
+	}
+	upper := heights["1"]
+	if len(heights) != 4 || heights["1,000,000,000"] != upper || heights["2,000,000,000"] == upper || heights["3"] != upper {
+		t.Errorf("labels are at %v", heights)
+	}
+}
+
 func TestEscapes(t *testing.T) {
 	p := example()
 	p.Title, p.XLabel, p.Panels[0].Title, p.Panels[0].Lines[0].Name = `"><script>`, "<b>&\x00", "<v>", "<cpu>\x01"
