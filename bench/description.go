@@ -20,6 +20,7 @@ func Description() report.Description {
 			"in the percentiles, however many events it would have delayed. In open-loop, events come at fixed times and a stall counts for each of them. " +
 			"A dash stands for what was not measured, and for a p99 of fewer than 100 samples or a p99.9 of fewer than 1,000.",
 	}
+	d.Words, d.Chart = words, chart
 	for _, s := range Scenarios() {
 		d.Scenarios = append(d.Scenarios, s.Scenario)
 	}
@@ -50,4 +51,42 @@ func floorOf(b aio.Backend) string {
 		return ""
 	}
 	return peerRows[i].name
+}
+
+// words are the settings of all scenarios as people say them.
+var words = map[string]string{
+	"period_us":    "one event every %s µs",
+	"mean_of":      "means of %s operations",
+	"gap_us=0":     "without a gap",
+	"gap_us":       "%s µs apart",
+	"polling":      "polling %s",
+	"polling=qemu": "polling by QEMU’s rule",
+	"pinned=yes":   "all on one CPU",
+	"pinned=no":    "on any CPU",
+	"idle_fds=1":   "1 idle descriptor",
+	"idle_fds":     "%s idle descriptors",
+	"producers=1":  "1 producer",
+	"producers":    "%s producers",
+	"do=rearm":     "move a timer",
+	"do=fire":      "a timer fires",
+	"timers=1":     "the only one",
+	"timers":       "of %s",
+	"contexts=1":   "1 Context",
+	"contexts":     "%s Contexts",
+	"from":         "woken by a %s",
+	"gomaxprocs":   "GOMAXPROCS %s",
+	"computing=0":  "nothing computes",
+	"computing=gc": "the garbage collector works",
+	"computing":    "%s compute",
+}
+
+// chart shows the question on the cover: the backends beside what a Go program would use.
+var chart = report.Chart{
+	Title: "From notify to callback",
+	Rows:  []string{"ppoll", "epoll", "io_uring", "epoll park", "io_uring park", GoroutineChannel, GoroutineBlocking, Netpoller},
+	Bands: []report.Band{
+		{Label: "Asleep: the notifier is on another CPU (only a sender that blocks is not), 20 µs between events, no polling", Scenario: "wake", Params: map[string]string{"polling": "off", "gap_us": "20"}},
+		{Label: "Polling: the same with 32 µs of adaptive polling", Scenario: "wake", Params: map[string]string{"polling": "on", "gap_us": "20"}},
+		{Label: "In the same process, on one CPU: a round trip of two loops, two notifications", Scenario: "pingpong", Params: map[string]string{"pinned": "yes"}},
+	},
 }

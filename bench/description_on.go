@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/aioloop/aioloop/bench/report"
@@ -16,6 +17,10 @@ func DescriptionOn(m report.Machine) report.Description {
 	alone := strings.NewReplacer("A producer on another CPU keeps", "A producer on the same CPU keeps", "on another CPU", "on the same CPU")
 	for i := range d.Scenarios {
 		d.Scenarios[i].About = alone.Replace(d.Scenarios[i].About)
+	}
+	d.Chart.Bands = slices.Clone(d.Chart.Bands)
+	for i := range d.Chart.Bands {
+		d.Chart.Bands[i].Label = alone.Replace(d.Chart.Bands[i].Label)
 	}
 	return d
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aioloop/aioloop/bench/report"
@@ -66,6 +67,58 @@ func TestDescribedParamsExist(t *testing.T) {
 				t.Errorf("%s is never measured with %v", s.Name, want)
 			}
 		}
+	}
+}
+
+// TestChartAndWordsFit: the chart shows rows and settings that are measured, and each
+// parameter has its words, of which none is left over.
+func TestChartAndWordsFit(t *testing.T) {
+	d := Description()
+	for _, row := range d.Chart.Rows {
+		if !slices.Contains(Rows(), row) {
+			t.Errorf("the chart shows %q", row)
+		}
+	}
+	used, settings := map[string]bool{}, map[string][]map[string]string{}
+	for _, s := range Scenarios() {
+		for _, key := range s.Scenario.Params {
+			used[key] = true
+		}
+		for _, g := range s.groups() {
+			for _, c := range g.cases {
+				for _, params := range append(c.again, c.params) {
+					settings[s.Name] = append(settings[s.Name], paramMap(params))
+					for _, p := range params {
+						used[p.key], used[p.key+"="+p.value] = true, true
+						if d.Words[p.key] == "" && d.Words[p.key+"="+p.value] == "" {
+							t.Errorf("%s: no words for %s=%s", s.Name, p.key, p.value)
+						}
+					}
+				}
+			}
+		}
+	}
+	for key := range d.Words {
+		if !used[key] {
+			t.Errorf("words for %s, which is never measured", key)
+		}
+	}
+	for _, b := range d.Chart.Bands {
+		if !slices.ContainsFunc(settings[b.Scenario], func(have map[string]string) bool { return contains(have, b.Params) }) {
+			t.Errorf("%s is never measured with %v", b.Scenario, b.Params)
+		}
+	}
+}
+
+// TestChartOnOneCPU: it does not speak of another CPU, and that of others is as it was.
+func TestChartOnOneCPU(t *testing.T) {
+	for _, b := range DescriptionOn(report.Machine{CPUs: 1}).Chart.Bands {
+		if strings.Contains(b.Label, "another CPU") {
+			t.Errorf("%q", b.Label)
+		}
+	}
+	if label := Description().Chart.Bands[0].Label; !strings.Contains(label, "another CPU") {
+		t.Errorf("%q", label)
 	}
 }
 

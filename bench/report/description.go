@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Description is what a report knows about its scenarios and rows. The package that
@@ -15,6 +16,25 @@ type Description struct {
 	// no influence on it.
 	Scenarios []Scenario
 	Rows      []Row
+	// Words says settings in words, by "key=value" or, for all other values, by the key
+	// alone, where %s is the value. A setting that is not in it is its key and its value.
+	Words map[string]string
+	// Chart is the picture at the head of the page.
+	Chart Chart
+}
+
+// Chart is a picture of a few results that answer the main question: the same rows in
+// several situations, on one axis.
+type Chart struct {
+	Title string
+	Rows  []string
+	Bands []Band
+}
+
+// Band is a situation in a Chart: a label, and the setting of a scenario.
+type Band struct {
+	Label, Scenario string
+	Params          map[string]string
 }
 
 // Scenario is what is shown of a scenario beside its results.
@@ -66,12 +86,35 @@ func (d *Description) Row(name string) Row {
 	return Row{Name: name}
 }
 
+// setting is the value of a parameter in words.
+func (d *Description) setting(key, value string) string {
+	if words, ok := d.Words[key+"="+value]; ok {
+		return words
+	}
+	if words, ok := d.Words[key]; ok {
+		return Printable(strings.ReplaceAll(words, "%s", groupDigits(value)))
+	}
+	return Printable(key + " " + value)
+}
+
+// label is several settings in words.
+func (d *Description) label(keys []string, params map[string]string) string {
+	var parts []string
+	for _, k := range keys {
+		if v, ok := params[k]; ok {
+			parts = append(parts, d.setting(k, v))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // rowRank ranks rows without a description behind all others.
 func (d *Description) rowRank(name string) int {
 	return rank(d.Rows, func(r Row) bool { return r.Name == name })
 }
 
-func (d *Description) compareRows(a, b string) int {
+// CompareRows is the order of two rows.
+func (d *Description) CompareRows(a, b string) int {
 	return cmp.Or(cmp.Compare(d.rowRank(a), d.rowRank(b)), cmp.Compare(a, b))
 }
 

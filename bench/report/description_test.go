@@ -28,6 +28,14 @@ func testDescription() Description {
 			{Name: "busy"},
 		},
 	}
+	d.Words = map[string]string{"gap_us": "%s µs apart", "polling=on": "polling for at most 32 µs before it sleeps", "idle_fds": "%s idle ones"}
+	d.Chart = Chart{
+		Title: "The question", Rows: []string{"ppoll", "epoll", "io_uring", "goroutine+channel", "goroutine+channel blocking", "netpoller"},
+		Bands: []Band{
+			{"Asleep: on another CPU, 20 µs between events", "wake", map[string]string{"polling": "off", "gap_us": "20"}},
+			{"Polling: the same", "wake", map[string]string{"polling": "on", "gap_us": "20"}},
+		},
+	}
 	d.Rows = []Row{
 		{Name: "ppoll", Kind: Own, Floor: "ppoll+read (C)"},
 		{Name: "epoll", Kind: Own, Floor: "epoll-et (C)"},
@@ -53,9 +61,13 @@ func described(results ...Result) *Report {
 // TestKnowsNothingOfLoops: scenarios, rows and what they mean are the caller's.
 func TestKnowsNothingOfLoops(t *testing.T) {
 	words := regexp.MustCompile(`(?i)\b(p?poll|epoll|io_?uring|notifiers?|bottom[ -]hal(f|ves)|(event)?loops?|goroutine\+channel|glib|libev|libuv|gnet)\b`)
-	files, err := filepath.Glob("*")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
+	var files []string
+	for _, pattern := range []string{"*", "../page/*", "../plot/*"} {
+		list, err := filepath.Glob(pattern)
+		if err != nil || len(list) == 0 {
+			t.Fatal(list, err)
+		}
+		files = append(files, list...)
 	}
 	for _, name := range files {
 		if info, err := os.Stat(name); err != nil || info.IsDir() || strings.HasSuffix(name, "_test.go") {
@@ -83,5 +95,18 @@ func TestRowsOfADescription(t *testing.T) {
 	}
 	if s := d.scenario("another"); s.Name != "another" || s.Sweep != "" {
 		t.Errorf("a scenario without a description is %+v", s)
+	}
+}
+
+// TestSettingsInWords: exact values come before the word of their key.
+func TestSettingsInWords(t *testing.T) {
+	d := Description{Words: map[string]string{"gap=0": "without a gap", "gap": "%s µs apart"}}
+	for value, want := range map[string]string{"0": "without a gap", "20": "20 µs apart", "100000": "100,000 µs apart", "x\x00": "x\uFFFD µs apart"} {
+		if got := d.setting("gap", value); got != want {
+			t.Errorf("%q is %q, want %q", value, got, want)
+		}
+	}
+	if got := d.label([]string{"a", "gap", "b"}, map[string]string{"a": "1", "gap": "0"}); got != "a 1, without a gap" {
+		t.Errorf("%q", got)
 	}
 }

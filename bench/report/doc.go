@@ -1,6 +1,6 @@
 // Package report holds the results of a benchmark run and shows them: as JSON
-// that a program can read back, as an aligned table for a terminal, as one
-// self-contained HTML page, and as single SVG pictures.
+// that a program can read back, as an aligned table, and as single pictures. Package page
+// makes a page of it.
 //
 // It does not know what was measured. The caller fills a [Recorder] with durations,
 // turns it into a [Result], and collects the results of one run in a [Report] together

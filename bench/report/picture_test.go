@@ -1,44 +1,40 @@
 package report
 
 import (
-	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aioloop/aioloop/bench/plot"
 )
 
 // pictureOf is the picture of the only scenario of a report.
-func pictureOf(t *testing.T, r *Report) *picture {
+func pictureOf(t *testing.T, r *Report) *plot.Picture {
 	t.Helper()
 	sections := r.Sections()
 	if len(sections) != 1 {
 		t.Fatalf("%d scenarios", len(sections))
 	}
-	return sections[0].picture()
+	return sections[0].Picture()
 }
 
-// TestOnePicturePerScenario: the median over the sweep, or else the distribution. An axis
-// that does not start at zero says so.
-func TestOnePicturePerScenario(t *testing.T) {
+// TestPictureOfSweep: a scenario with a sweep has a picture, also as a file.
+func TestPictureOfSweep(t *testing.T) {
 	for _, s := range syntheticReport().Sections() {
-		want := s.Name + ": latency distribution"
-		if s.Sweep != "" {
-			want = s.Name + ": median latency"
+		p, svg := s.Picture(), string(s.SVG())
+		if (p != nil) != (s.Sweep != "") || (svg != "") != (p != nil) {
+			t.Fatalf("%s: %+v", s.Name, p)
 		}
-		p := s.picture()
-		if p == nil || p.title != want {
-			t.Fatalf("%+v, want %q", p, want)
-		}
-		if p.y.log != strings.HasSuffix(p.yLabel, ", logarithmic") || !p.y.log && p.y.min != 0 {
-			t.Errorf("%s: axis from %v, called %q", s.Name, p.y.min, p.yLabel)
+		if p != nil && (p.Title != s.Name+": median latency" || !strings.Contains(svg, "Example CPU 3000")) {
+			t.Errorf("%s: %q", s.Name, p.Title)
 		}
 	}
 }
 
 func TestPanelsOfSweep(t *testing.T) {
 	r := described()
-	for i, gap := range []string{"100", "5"} {
+	for i, gap := range []string{"10000", "5"} {
 		for _, polling := range []string{"on", "off"} {
 			res := minimal()
 			res.Params = map[string]string{"polling": polling, "gap_us": gap}
@@ -46,16 +42,19 @@ func TestPanelsOfSweep(t *testing.T) {
 			r.Results = append(r.Results, res)
 		}
 	}
+	dot := minimal() // there is nothing to draw a line through
+	dot.Params = map[string]string{"polling": "seldom", "gap_us": "5"}
+	r.Results = append(r.Results, dot)
 	p := pictureOf(t, r)
-	if len(p.panels) != 2 || p.panels[0].title != "polling off" || p.panels[1].title != "polling on" {
-		t.Fatalf("panels %+v", p.panels)
+	if len(p.Panels) != 2 || p.Panels[0].Title != "polling off" || p.Panels[1].Title != "polling for at most 32 µs before it sleeps" {
+		t.Fatalf("panels %+v", p.Panels)
 	}
-	if want := []tick{{0, "5"}, {1, "100"}}; !slices.Equal(p.xTicks, want) {
-		t.Errorf("ticks %v, want %v", p.xTicks, want)
+	if want := []plot.Tick{{At: 0, Label: "5"}, {At: 1, Label: "10,000"}}; !slices.Equal(p.XTicks, want) {
+		t.Errorf("ticks %v, want %v", p.XTicks, want)
 	}
-	want := []point{{0, 2}, {1, 1}}
-	if got := p.panels[1].curves["epoll"].line; !slices.Equal(got, want) {
-		t.Errorf("points %v, want %v", got, want)
+	line := p.Panels[1].Lines[0]
+	if want := []plot.Point{{X: 0, Y: 2}, {X: 1, Y: 1}}; line.Name != "epoll" || !slices.Equal(line.Points, want) {
+		t.Errorf("%+v, want %v", line, want)
 	}
 }
 
@@ -63,8 +62,7 @@ func TestPanelsOfSweep(t *testing.T) {
 func TestSweepOfOneValue(t *testing.T) {
 	res := minimal()
 	res.Params = map[string]string{"gap_us": "5"}
-	res.Histogram = []Bucket{{1, 6}, {5, 4}}
-	if p := pictureOf(t, described(res)); p.title != "wake: latency distribution" {
+	if p := pictureOf(t, described(res)); p != nil {
 		t.Errorf("%+v", p)
 	}
 }
@@ -73,39 +71,40 @@ func TestSweepOfOneValue(t *testing.T) {
 func TestFloorsAreNotDrawn(t *testing.T) {
 	r := described()
 	for _, row := range []string{"futex (C)", "epoll-et (C)", "mine", "epoll"} {
-		res := minimal()
-		res.Backend, res.Histogram = row, []Bucket{{1, 6}, {5, 4}}
-		r.Results = append(r.Results, res)
+		for _, gap := range []string{"5", "20"} {
+			res := minimal()
+			res.Backend, res.Params = row, map[string]string{"gap_us": gap}
+			r.Results = append(r.Results, res)
+		}
 	}
-	if got, want := pictureOf(t, r).rows, []string{"epoll", "futex (C)", "mine"}; !slices.Equal(got, want) {
-		t.Errorf("drawn are %q, want %q", got, want)
+	var drawn []string
+	for _, line := range pictureOf(t, r).Panels[0].Lines {
+		drawn = append(drawn, line.Name)
 	}
-	r.Results = []Result{minimal()}
-	if p := pictureOf(t, r); p != nil {
-		t.Errorf("a picture of a result without a histogram: %+v", p)
+	if want := []string{"epoll", "futex (C)", "mine"}; !slices.Equal(drawn, want) {
+		t.Errorf("drawn are %q, want %q", drawn, want)
 	}
 }
 
-// TestHistogramPoints: 1000 samples from 1 to 1000 ns.
-func TestHistogramPoints(t *testing.T) {
-	var buckets []Bucket
-	for i := int64(1); i <= 1000; i++ {
-		buckets = append(buckets, Bucket{i, 1})
-	}
-	line, marks := histogramPoints(buckets)
-	var got []float64
-	for _, m := range marks {
-		got = append(got, m.y)
-	}
-	if want := []float64{1, 500, 900, 990, 999}; !slices.Equal(got, want) {
-		t.Errorf("marks at %v, want %v: 1000 samples do not know 99.99 %%", got, want)
-	}
-	if end := line[len(line)-1]; math.Abs(end.x-3) > 1e-9 {
-		t.Errorf("the line ends at %v, want 99.9 %%", end)
-	}
-	for i := 1; i < len(line); i++ {
-		if line[i].x < line[i-1].x || line[i].y < line[i-1].y {
-			t.Fatalf("the line falls from %v to %v", line[i-1], line[i])
+// TestSameLookInEveryReport: a row of the description looks the same whatever other rows
+// there are, and a variant differs from its row in how its line is dashed.
+func TestSameLookInEveryReport(t *testing.T) {
+	rows := func(names ...string) map[string]plot.Look {
+		r := described()
+		for _, name := range names {
+			r.Results = append(r.Results, Result{Backend: name})
 		}
+		return r.looks()
+	}
+	all, few := rows("epoll", "io_uring", "x", "y"), rows("io_uring", "other")
+	if all["io_uring"] != few["io_uring"] || all["io_uring"].Colour != all["io_uring park"].Colour {
+		t.Errorf("io_uring is %v, %v and %v", all["io_uring"], few["io_uring"], all["io_uring park"])
+	}
+	seen := map[plot.Look]string{}
+	for name, l := range all {
+		if other, ok := seen[l]; ok {
+			t.Errorf("%s and %s look the same", name, other)
+		}
+		seen[l] = name
 	}
 }

@@ -107,3 +107,37 @@ func (g Group) ratioCell(res *Result, to string) string {
 	}
 	return notMeasured
 }
+
+// Outcome says how a row does beside another.
+type Outcome int
+
+const (
+	Unknown Outcome = iota // one of them took no time
+	Faster
+	Equal
+	Slower
+)
+
+func (o Outcome) String() string { return [...]string{"", "faster", "equal", "slower"}[o] }
+
+// Against compares a result with another one of its group.
+func (res *Result) Against(other *Result) (Ratio, Outcome) {
+	r, ok := res.RatioTo(other)
+	if !ok {
+		return r, Unknown
+	}
+	return r, r.outcome(res.P50 <= other.P50)
+}
+
+// outcome is Equal if the rounds disagree, and the difference is small or the run as a
+// whole says the opposite of their median.
+func (r Ratio) outcome(faster bool) Outcome {
+	small := r.Median <= Parity && r.Median >= 1/Parity
+	switch disagree := r.Low <= 1 && r.High >= 1; {
+	case disagree && (small || faster != (r.Median <= 1)), small && r.Rounds < 2: // one has no spread
+		return Equal
+	case r.Median > 1:
+		return Slower
+	}
+	return Faster
+}

@@ -74,26 +74,6 @@ func TestTableOfRatios(t *testing.T) {
 	}
 }
 
-// The page has the same ratios with their spread.
-func TestPageOfRatios(t *testing.T) {
-	doc := pageOf(t, ratioReport())
-	for _, want := range []string{
-		`<th scope="col" class="num">÷floor</th><th scope="col" class="num">÷libev</th>`,
-		`<td class="num">1.05 (1.00–1.10)</td><td class="num">0.53 (0.50–0.55)</td>`,
-	} {
-		if !strings.Contains(doc, want) {
-			t.Errorf("%q is missing", want)
-		}
-	}
-	if err := balanced(doc); err != nil {
-		t.Error(err)
-	}
-	plain := pageOf(t, &Report{Results: []Result{minimal()}})
-	if strings.Contains(plain, "Ratios to others") {
-		t.Error("ratios without anything to compare with")
-	}
-}
-
 // Figures that are not latencies have columns of their own.
 func TestFiguresAreColumns(t *testing.T) {
 	a, b := minimal(), minimal()
@@ -104,5 +84,31 @@ func TestFiguresAreColumns(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)
 		}
+	}
+}
+
+// TestOutcome: who is faster depends on the rounds and on the run as a whole.
+func TestOutcome(t *testing.T) {
+	for _, c := range []struct {
+		Ratio
+		ours, theirs time.Duration
+		want         Outcome
+	}{
+		{Ratio{1.03, 0.9, 1.2, 5}, 103, 100, Equal},
+		{Ratio{1.03, 1.01, 1.04, 5}, 103, 100, Slower}, // little, but each time
+		{Ratio{0.97, 0.96, 0.99, 5}, 97, 100, Faster},
+		{Ratio{1.3, 0.9, 1.5, 5}, 130, 100, Slower},
+		{Ratio{1.3, 0.9, 1.5, 5}, 90, 100, Equal}, // the whole run contradicts
+		{Ratio{0.5, 0.4, 1.1, 5}, 50, 100, Faster},
+		{Ratio{1, 1, 1, 1}, 100, 100, Equal},
+		{Ratio{2, 2, 2, 1}, 200, 100, Slower},
+		{Ratio{1.04, 1.04, 1.04, 1}, 104, 100, Equal}, // one round has no spread
+	} {
+		if got := c.outcome(c.ours <= c.theirs); got != c.want {
+			t.Errorf("%+v: %v, want %v", c.Ratio, got, c.want)
+		}
+	}
+	if _, got := (&Result{P50: 1}).Against(&Result{}); got != Unknown {
+		t.Errorf("beside something that took no time: %v", got)
 	}
 }

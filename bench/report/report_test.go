@@ -72,7 +72,6 @@ func TestWritersValidate(t *testing.T) {
 	for name, err := range map[string]error{
 		"JSON":  r.WriteJSON(&out),
 		"table": r.WriteTable(&out),
-		"HTML":  r.WriteHTML(&out),
 	} {
 		if !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: got %v, want ErrInvalid", name, err)
@@ -94,7 +93,6 @@ func TestWritersPassErrorsOn(t *testing.T) {
 	for name, err := range map[string]error{
 		"JSON":  r.WriteJSON(failingWriter{}),
 		"table": r.WriteTable(failingWriter{}),
-		"HTML":  r.WriteHTML(failingWriter{}),
 	} {
 		if !errors.Is(err, errDisk) {
 			t.Errorf("%s: got %v, want %v", name, err, errDisk)

@@ -26,7 +26,7 @@ type Section struct {
 // Group is the set of results that are compared with each other: same scenario,
 // same parameters. There is one result for each row.
 type Group struct {
-	Label   string // the parameters in words: "size 20, speed high"
+	Label   string // the parameters in words
 	Params  map[string]string
 	Results []*Result
 
@@ -68,7 +68,7 @@ func (r *Report) newSection(name string, results []*Result) *Section {
 	slices.SortStableFunc(results, func(a, b *Result) int {
 		return cmp.Or(
 			compareParams(s.Keys, a.Params, b.Params),
-			d.compareRows(a.Backend, b.Backend),
+			d.CompareRows(a.Backend, b.Backend),
 		)
 	})
 	for _, res := range results {
@@ -83,7 +83,7 @@ func (r *Report) newSection(name string, results []*Result) *Section {
 func (s *Section) add(res *Result) {
 	n := len(s.Groups)
 	if n == 0 || compareParams(s.Keys, s.Groups[n-1].Params, res.Params) != 0 {
-		s.Groups = append(s.Groups, Group{Label: paramLabel(s.Keys, res.Params), Params: res.Params, lowest: res.P50})
+		s.Groups = append(s.Groups, Group{Label: s.report.Description.label(s.Keys, res.Params), Params: res.Params, lowest: res.P50})
 		n++
 	}
 	g := &s.Groups[n-1]
@@ -95,7 +95,7 @@ func (s *Section) add(res *Result) {
 // middle.
 func (s *Section) Shown() (list []Group) {
 	for _, want := range s.Typical {
-		if i := slices.IndexFunc(s.Groups, func(g Group) bool { return g.has(want) }); i >= 0 {
+		if i := slices.IndexFunc(s.Groups, func(g Group) bool { return Has(g.Params, want) }); i >= 0 {
 			list = append(list, s.Groups[i])
 		}
 	}
@@ -105,9 +105,10 @@ func (s *Section) Shown() (list []Group) {
 	return list
 }
 
-func (g Group) has(params map[string]string) bool {
-	for k, v := range params {
-		if g.Params[k] != v {
+// Has tells if parameters are those that are wanted, and maybe more.
+func Has(params, want map[string]string) bool {
+	for k, v := range want {
+		if params[k] != v {
 			return false
 		}
 	}
@@ -177,23 +178,13 @@ func btoi(b bool) int {
 	return 0
 }
 
-func paramLabel(keys []string, params map[string]string) string {
-	var parts []string
-	for _, k := range keys {
-		if v, ok := params[k]; ok {
-			parts = append(parts, Printable(k+" "+v))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
 // RowNames are all rows of the report, each once.
 func (r *Report) RowNames() []string {
 	set := map[string]bool{}
 	for i := range r.Results {
 		set[r.Results[i].Backend] = true
 	}
-	return slices.SortedFunc(maps.Keys(set), r.Description.compareRows)
+	return slices.SortedFunc(maps.Keys(set), r.Description.CompareRows)
 }
 
 // collectNotes says each note once, and to which rows it belongs unless it
@@ -214,7 +205,7 @@ func (d *Description) collectNotes(results []*Result) []string {
 	notes := make([]string, len(order))
 	for i, note := range order {
 		notes[i] = Printable(note)
-		if names := slices.SortedFunc(maps.Keys(holders[note]), d.compareRows); len(names) < len(rows) {
+		if names := slices.SortedFunc(maps.Keys(holders[note]), d.CompareRows); len(names) < len(rows) {
 			notes[i] += Printable(" (" + strings.Join(names, ", ") + ")")
 		}
 	}

@@ -92,8 +92,8 @@ func TestCollectNotes(t *testing.T) {
 // TestShown: the groups of typical settings, or the one in the middle.
 func TestShown(t *testing.T) {
 	for want, gaps := range map[string][]string{
-		"polling off, gap_us 20": {"5", "10", "20"},
-		"polling off, gap_us 10": {"5", "10", "30"},
+		"polling off, 20 µs apart": {"5", "10", "20"},
+		"polling off, 10 µs apart": {"5", "10", "30"},
 	} {
 		r := described()
 		for _, gap := range gaps {

@@ -106,3 +106,14 @@ func Printable(s string) string {
 		return r
 	}, s)
 }
+
+// groupDigits writes a large whole number as "100,000" and leaves everything else alone.
+func groupDigits(s string) string {
+	if _, err := strconv.ParseUint(s, 10, 64); err != nil {
+		return s
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

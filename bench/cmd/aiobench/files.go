@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/aioloop/aioloop/bench/page"
 	"github.com/aioloop/aioloop/bench/report"
 )
 
@@ -71,12 +72,12 @@ func (o *options) outputs() (list []*output) {
 		add(o.json, (*report.Report).WriteJSON)
 	}
 	if o.html != "" {
-		add(o.html, (*report.Report).WriteHTML)
+		add(o.html, writePage)
 	}
 	if o.out != "" {
 		add(filepath.Join(o.out, tableFile), (*report.Report).WriteTable)
 		add(filepath.Join(o.out, "results.json"), (*report.Report).WriteJSON)
-		add(filepath.Join(o.out, "report.html"), (*report.Report).WriteHTML)
+		add(filepath.Join(o.out, "report.html"), writePage)
 	}
 	return list
 }
@@ -134,3 +135,5 @@ func (f *files) discard() {
 		}
 	}
 }
+
+func writePage(r *report.Report, w io.Writer) error { return page.Write(w, r) }

@@ -88,7 +88,7 @@ func measure(ctx context.Context, o *options, missing []report.Absence, stdout, 
 		}
 		o.config.Raw = raw.write
 	}
-	machine := report.ReadMachine()
+	machine := bench.ReadMachine()
 	r := &report.Report{Schema: report.Schema, Machine: machine, Description: bench.DescriptionOn(machine)}
 	p := newProgress(stderr)
 	o.config.Progress = p.step

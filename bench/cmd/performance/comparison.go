@@ -15,6 +15,7 @@ type comparison struct {
 	group       report.Group
 	ours, other *report.Result
 	report.Ratio
+	report.Outcome
 }
 
 // comparisons are all comparisons of a report, in its order.
@@ -26,8 +27,8 @@ func comparisons(r *report.Report) (list []comparison) {
 				if ours == nil || r.Description.Row(other.Backend).Kind != report.Peer {
 					continue
 				}
-				if ratio, ok := ours.RatioTo(other); ok {
-					list = append(list, comparison{s, g, ours, other, ratio})
+				if ratio, outcome := ours.Against(other); outcome != report.Unknown {
+					list = append(list, comparison{s, g, ours, other, ratio, outcome})
 				}
 			}
 		}
@@ -45,20 +46,6 @@ func best(r *report.Report, g report.Group) *report.Result {
 	}
 	return best
 }
-
-// even tells if neither has won: the rounds disagree, and the difference is small or the
-// run as a whole says the opposite of their median.
-func (d comparison) even() bool {
-	small := d.Median <= report.Parity && d.Median >= 1/report.Parity
-	if d.Rounds < 2 { // no spread to judge by
-		return small
-	}
-	faster := d.ours.P50 <= d.other.P50
-	return d.Low <= 1 && d.High >= 1 && (small || faster != (d.Median <= 1))
-}
-
-func (d comparison) lost() bool { return !d.even() && d.Median > 1 }
-func (d comparison) won() bool  { return !d.even() && d.Median <= 1 }
 
 // tail is the ratio of the p99s, cpu that of the CPU times; 0 if it is not known.
 func (d comparison) tail() float64 {
@@ -87,7 +74,7 @@ const mostDefeats = 30
 
 // listDefeats has the worst first.
 func listDefeats(comparisons []comparison) comparisonList {
-	list := slices.DeleteFunc(slices.Clone(comparisons), func(d comparison) bool { return !d.lost() })
+	list := slices.DeleteFunc(slices.Clone(comparisons), func(d comparison) bool { return d.Outcome != report.Slower })
 	slices.SortStableFunc(list, func(a, b comparison) int { return cmp.Compare(b.Median, a.Median) })
 	t := mdTable{words: 3, heads: []string{"setting", "ours", "theirs", "p50: ours", "theirs", "ratio", "p99 ratio", "CPU/event: ours", "theirs", "CPU ratio"}}
 	for _, d := range list[:min(len(list), mostDefeats)] {
@@ -98,16 +85,12 @@ func listDefeats(comparisons []comparison) comparisonList {
 
 // score is what came of all comparisons, in one sentence.
 func score(list []comparison) string {
-	won, lost := 0, 0
+	n := map[report.Outcome]int{}
 	for _, d := range list {
-		if d.won() {
-			won++
-		}
-		if d.lost() {
-			lost++
-		}
+		n[d.Outcome]++
 	}
-	return fmt.Sprintf("Against other event loops and plain Go, each time with our fastest row: %d of %d comparisons are won, %d are even, %d are lost.", won, len(list), len(list)-won-lost, lost)
+	return fmt.Sprintf("Against other event loops and plain Go, each time with our fastest row: %d of %d comparisons are won, %d are even, %d are lost.",
+		n[report.Faster], len(list), n[report.Equal], n[report.Slower])
 }
 
 func (d comparison) cells() []string {

@@ -1,17 +1,16 @@
-package report
+package plot
 
 import (
-	"math"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 )
 
-func axisLabels(a axis) string {
+func axisLabels(a Axis) string {
 	var labels []string
-	for _, t := range a.ticks {
-		labels = append(labels, t.label)
+	for _, t := range a.Ticks {
+		labels = append(labels, t.Label)
 	}
 	return strings.Join(labels, ", ")
 }
@@ -37,10 +36,10 @@ func TestLinearAxisProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		top := rapid.Float64Range(1, 1e11).Draw(t, "top")
 		a := linearAxis(top)
-		if a.min != 0 || a.ticks[0].at != 0 || a.max < top || a.max > 2*top {
+		if a.min != 0 || a.Ticks[0].At != 0 || a.max < top || a.max > 2*top {
 			t.Fatalf("from %v to %v for %v", a.min, a.max, top)
 		}
-		if n := len(a.ticks); n < 3 || n > 7 {
+		if n := len(a.Ticks); n < 3 || n > 7 {
 			t.Fatalf("%d ticks: %s", n, axisLabels(a))
 		}
 	})
@@ -57,34 +56,23 @@ func TestLogAxis(t *testing.T) {
 		{1e8, 5e9, "100 ms, 1 s, 10 s"},
 	}
 	for _, tt := range tests {
-		a := logAxis(tt.bottom, tt.top)
+		a := LogAxis(tt.bottom, tt.top)
 		if got := axisLabels(a); got != tt.labels {
-			t.Errorf("logAxis(%v, %v): %s, want %s", tt.bottom, tt.top, got, tt.labels)
+			t.Errorf("LogAxis(%v, %v): %s, want %s", tt.bottom, tt.top, got, tt.labels)
 		}
 	}
-	a := logAxis(100, 1000)
-	if a.share(1000) != 1 || a.share(0) != 0 || a.share(10) != 0 {
-		t.Errorf("shares %v %v %v on %v to %v", a.share(1000), a.share(0), a.share(10), a.min, a.max)
-	}
-}
-
-func TestPercentileX(t *testing.T) {
-	for _, tick := range percentileTicks {
-		if got := fractionAt(percentileX(tick.at)); math.Abs(got-tick.at) > 1e-12 {
-			t.Errorf("%s comes back as %v", tick.label, got)
-		}
-	}
-	if nine, ninetynine := percentileX(0.9), percentileX(0.99); math.Abs(ninetynine-2*nine) > 1e-9 {
-		t.Errorf("90 %% at %v, 99 %% at %v: each nine takes the same width", nine, ninetynine)
+	a := LogAxis(100, 1000)
+	if a.Share(1000) != 1 || a.Share(0) != 0 || a.Share(10) != 0 {
+		t.Errorf("shares %v %v %v on %v to %v", a.Share(1000), a.Share(0), a.Share(10), a.min, a.max)
 	}
 }
 
 // TestAxisOfValues: an axis starts at zero unless that would hide the small values.
 func TestAxisOfValues(t *testing.T) {
-	if a := newAxis(100, 4900); a.log || a.share(0) != 0 {
+	if a := NewAxis(100, 4900); a.Log || a.Share(0) != 0 {
 		t.Errorf("%+v", a)
 	}
-	if a := newAxis(100, 5000); !a.log {
+	if a := NewAxis(100, 5000); !a.Log {
 		t.Errorf("%+v", a)
 	}
 }

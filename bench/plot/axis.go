@@ -1,53 +1,55 @@
-package report
+package plot
 
 import (
 	"math"
 	"strconv"
 )
 
-// axis is a vertical axis for nanoseconds.
-type axis struct {
-	min, max float64 // decimal logarithms if log is set
-	log      bool
-	ticks    []tick
+// Axis is an axis for nanoseconds.
+type Axis struct {
+	Ticks []Tick
+	// Log is set if the axis is logarithmic.
+	Log bool
+
+	min, max float64 // decimal logarithms if Log is set
 }
 
-// tick is a mark on an axis, at a value.
-type tick struct {
-	at    float64
-	label string
+// Tick is a mark on an axis, at a value.
+type Tick struct {
+	At    float64
+	Label string
 }
 
 // tooWide is how many times the smallest value the largest may be before an axis that
 // starts at zero hides the small ones.
 const tooWide = 50
 
-// newAxis starts at zero, unless the values call for a logarithmic axis.
-func newAxis(low, high float64) axis {
+// NewAxis starts at zero, unless the values call for a logarithmic axis.
+func NewAxis(low, high float64) Axis {
 	if high >= tooWide*max(low, 1) {
-		return logAxis(low, high)
+		return LogAxis(low, high)
 	}
 	return linearAxis(high)
 }
 
-// share is how far up the axis a value is, from 0 to 1. What a logarithmic axis cannot
+// Share is how far up the axis a value is, from 0 to 1. What a logarithmic axis cannot
 // show, such as a zero, is at its lower end.
-func (a axis) share(ns float64) float64 {
-	if a.log {
+func (a Axis) Share(ns float64) float64 {
+	if a.Log {
 		ns = max(math.Log10(ns), a.min)
 	}
 	return (ns - a.min) / (a.max - a.min)
 }
 
 // linearAxis ends at the first tick that nothing exceeds.
-func linearAxis(top float64) axis {
+func linearAxis(top float64) Axis {
 	top = max(top, 1)
 	step := niceStep(top / 5)
 	count := int(math.Ceil(top / step))
-	a := axis{max: step * float64(count)}
+	a := Axis{max: step * float64(count)}
 	for i := range count + 1 {
 		v := step * float64(i)
-		a.ticks = append(a.ticks, tick{v, tickLabel(v)})
+		a.Ticks = append(a.Ticks, Tick{v, tickLabel(v)})
 	}
 	return a
 }
@@ -63,14 +65,14 @@ func niceStep(atLeast float64) float64 {
 	return 10 * power
 }
 
-// logAxis covers whole powers of ten.
-func logAxis(bottom, top float64) axis {
+// LogAxis covers whole powers of ten.
+func LogAxis(bottom, top float64) Axis {
 	first := math.Floor(math.Log10(max(bottom, 1)))
 	last := max(math.Ceil(math.Log10(max(top, 10))), first+1)
-	a := axis{min: first, max: last, log: true}
+	a := Axis{min: first, max: last, Log: true}
 	for e := first; e <= last; e++ {
 		v := math.Pow(10, e)
-		a.ticks = append(a.ticks, tick{v, tickLabel(v)})
+		a.Ticks = append(a.Ticks, Tick{v, tickLabel(v)})
 	}
 	return a
 }
@@ -86,13 +88,3 @@ func tickLabel(ns float64) string {
 	}
 	return strconv.FormatFloat(math.Round(ns*1e6)/1e6, 'f', -1, 64) + " " + units[unit]
 }
-
-// percentileTicks are the labels under a distribution. That of 0 has no room.
-var percentileTicks = []tick{{0, ""}, {0.5, "50 %"}, {0.9, "90 %"}, {0.99, "99 %"}, {0.999, "99.9 %"}, {0.9999, "99.99 %"}}
-
-// percentileX places a fraction of the samples so that each further nine takes
-// the same width. What matters about latency is in the nines.
-func percentileX(fraction float64) float64 { return -math.Log10(1 - fraction) }
-
-// fractionAt is the inverse of percentileX.
-func fractionAt(x float64) float64 { return 1 - math.Pow(10, -x) }
