@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// BottomHalf is a function that any goroutine can ask the loop to call. It is
-// QEMU's QEMUBH: how other goroutines hand work to the loop, and how a callback
+// BottomHalf is a function that any goroutine can ask the loop to call:
+// how other goroutines hand work to the loop, and how a callback
 // puts work off until the current iteration is over.
 //
 // A BottomHalf that is not scheduled holds nothing but memory, and is left to the

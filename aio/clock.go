@@ -12,7 +12,7 @@ import (
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
-// ClockID names one of the four clocks, as in QEMU. A point on a clock is a
+// ClockID names one of the four clocks. A point on a clock is a
 // time.Duration since the clock's own beginning.
 type ClockID int32
 

@@ -173,43 +173,9 @@
 // NewTimer, Do, Call, Submit or ReentrancyGuard.Do, and a [ClockID] that is none
 // of the four, for NewTimer and Now.
 //
-// # Names
+// # QEMU's names
 //
-// For readers who know QEMU:
+// [docs/qemu.md] has what QEMU calls each thing, and what Go calls it here.
 //
-//	aio_context_new                        New
-//	aio_context_unref                      Context.Close
-//	aio_context_set_poll_params            WithPolling
-//	iothread, its thread's properties      ModeThread, WithThread
-//	aio_poll(ctx, true), (ctx, false)      Context.Poll, TryPoll
-//	aio_notify                             Context.Notify
-//	aio_set_fd_handler                     Context.Watch; Handler.Change, Close
-//	aio_set_fd_handler, no callbacks       Handler.Close
-//	io_poll, io_poll_ready                 Callbacks.Poll, PollReady
-//	aio_set_fd_poll                        Callbacks.PollBegin, PollEnd
-//	aio_set_event_notifier                 Context.WatchNotifier
-//	event_notifier_init, cleanup           NewEventNotifier, EventNotifier.Close
-//	event_notifier_set, test_and_clear     EventNotifier.Set, TestAndClear
-//	event_notifier_get_fd                  EventNotifier.FD
-//	aio_bh_new, qemu_bh_new                Context.NewBottomHalf
-//	qemu_bh_new_guarded                    NewBottomHalf(f).Guarded(g)
-//	qemu_bh_schedule                       BottomHalf.Schedule
-//	qemu_bh_schedule_idle                  BottomHalf.ScheduleIdle
-//	qemu_bh_cancel, delete                 BottomHalf.Cancel, Close
-//	aio_bh_schedule_oneshot                Context.ScheduleOnce
-//	aio_wait_bh_oneshot                    Context.Do, Call
-//	MemReentrancyGuard                     ReentrancyGuard
-//	aio_timer_new, timer_new_ns            Context.NewTimer
-//	timer_mod_ns                           Timer.Set, Reset
-//	timer_mod_anticipate_ns                Timer.SetEarlier
-//	timer_del, timer_pending               Timer.Stop, Pending
-//	timer_expired, timer_expire_time_ns    Timer.Expired, Deadline
-//	qemu_clock_get_ns                      Context.Now
-//	QEMU_CLOCK_REALTIME, HOST              Realtime, Host
-//	QEMU_CLOCK_VIRTUAL, VIRTUAL_RT         Virtual, VirtualRT
-//	cpu_enable_ticks, cpu_disable_ticks    VirtualClock.Start, Stop
-//	aio_get_g_source: prepare, check,      Context.Prepare, Check, Dispatch
-//	    dispatch
-//	luring_co_submit                       Context.Submit
-//	trace points                           WithTrace, TracePoint
+// [docs/qemu.md]: https://github.com/aioloop/aioloop/blob/main/docs/qemu.md
 package aio

@@ -93,31 +93,9 @@
 //	    than the home goroutine              ErrOwned while that one is in Wait
 //	anything on what is closed               ErrClosed, which is aio.ErrClosed
 //
-// # Names
+// # QEMU's names
 //
-// For readers who know QEMU and GLib:
+// [docs/qemu.md] has what QEMU and GLib call each thing, and what Go calls it here.
 //
-//	qemu_init_main_loop                    Init
-//	main_loop_wait(false), (true)          Loop.Wait, TryWait
-//	qemu_get_aio_context                   Loop.AIO
-//	iohandler_get_aio_context              Loop.IOHandler
-//	qemu_notify_event                      Loop.NotifyEvent
-//	qemu_bh_schedule                       Loop.ScheduleBH; Loop.AIO().NewBottomHalf
-//	qemu_set_fd_handler                    Loop.SetFDHandler
-//	main_loop_poll_add_notifier            Loop.AddPoller
-//	MAIN_LOOP_POLL_FILL, OK, ERR           Poller.Fill, OK, Error
-//	aio_get_g_source                       NewAIOSource
-//	qemu_signal_init, signalfd             WithSignals, Signals.Handle
-//	GMainContext                           MainContext
-//	g_main_context_acquire, release        MainContext.Acquire, Release
-//	g_main_context_prepare, query,         MainContext.Prepare, Query, Check, Dispatch
-//	    check, dispatch
-//	g_main_context_iteration               MainContext.Iterate, TryIterate
-//	g_main_context_wakeup                  MainContext.Wakeup
-//	g_source_new, attach, destroy          NewSource, Source.Attach, Close
-//	g_source_set_priority                  Source.SetPriority
-//	g_source_set_ready_time                Source.SetReadyTime
-//	g_source_set_can_recurse               Source.SetRecurse
-//	g_source_add_unix_fd, modify, remove   Source.AddFD; FD.Modify, Close
-//	g_source_query_unix_fd                 FD.Revents
+// [docs/qemu.md]: https://github.com/aioloop/aioloop/blob/main/docs/qemu.md
 package mainloop
