@@ -7,7 +7,6 @@
 //	err = loop.Run(ctx)
 //	err = loop.Close()
 //
-// It is modelled on QEMU's main loop and on the part of GLib that QEMU's stands on.
 // A program that needs one AioContext and no signals is better off with package
 // [aio] alone. docs/main-loop.md draws what calls what, and a test holds the
 // drawings to the code.
@@ -73,12 +72,15 @@
 //
 //	Init, there is a Loop already            ErrInitialized
 //	Init, the backend or a signal            as aio.New; *SignalError
+//	Init, WithAIO with aio.WithName          an error that says that it is given twice
+//	AddFD of a negative descriptor           *SourceError with EBADF
 //	Attach of a source that is attached      ErrAttached
 //	NewSource without Dispatch               ErrNoDispatch
 //	a phase out of order                     ErrPhase
 //	a phase, or Release, by another          ErrNotOwner
 //	    goroutine than the owner
-//	Acquire, Iterate: it is owned            ErrOwned
+//	Acquire, Iterate, Wait, Close: it is     ErrOwned
+//	    owned
 //	Wait, Close: from within Wait            ErrWaiting
 //	a descriptor closed while waited for     *SourceError with EBADF; once, and then
 //	                                         it is left out until FD.Modify
@@ -88,7 +90,10 @@
 //	Handle, a signal that cannot be          *SignalError with ErrSignalNumber,
 //	    handled                              ErrSignalUncatchable, ErrSignalRuntime or
 //	                                         ErrSignalHandled
-//	Run                                      the reason of Stop, or the first error of Wait
+//	ReexecBlocked, a signal that cannot be   *SignalError with one of these but the last,
+//	    blocked                              or ErrSignalUnblockable; ErrSignalNotBlocked
+//	Run                                      nil when its ctx ends, the reason of Stop,
+//	                                         or the first error of Wait
 //	Wait, TryWait, Run on another goroutine  *SourceError with aio.ErrWrongGoroutine;
 //	    than the home goroutine              ErrOwned while that one is in Wait
 //	anything on what is closed               ErrClosed, which is aio.ErrClosed
