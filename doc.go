@@ -22,6 +22,10 @@
 //	loop.AfterFunc(time.Second, func() { fmt.Println("a second later") })
 //	loop.Run(ctx)
 //
+// [docs/first-device.md] is a walk-through: a doorbell, a timer, a bottom half and their test.
+//
 // A program that only serves sockets needs none of this: the Go runtime has an event loop, and
 // goroutines are nicer than callbacks. The README says what it is for.
+//
+// [docs/first-device.md]: https://github.com/aioloop/aioloop/blob/main/docs/first-device.md
 package aioloop
