@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"net"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -120,31 +119,25 @@ func ExampleCallbacks_priority() {
 
 // tcpPair returns two ends of a TCP connection.
 func tcpPair() (server, client int, err error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	const kind = unix.SOCK_STREAM | unix.SOCK_CLOEXEC
+	listener, err := unix.Socket(unix.AF_INET, kind, 0)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer l.Close()
-	client, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
+	defer unix.Close(listener)
+	if client, err = unix.Socket(unix.AF_INET, kind, 0); err != nil {
 		return 0, 0, err
 	}
-	to := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: l.Addr().(*net.TCPAddr).Port}
-	if err := unix.Connect(client, to); err != nil {
-		return 0, 0, errors.Join(err, unix.Close(client))
+	bound := unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	address, err := unix.Getsockname(listener)
+	err = errors.Join(bound, err, unix.Listen(listener, 1), unix.Connect(client, address))
+	if err == nil {
+		server, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
 	}
-	c, err := l.Accept()
 	if err != nil {
 		return 0, 0, errors.Join(err, unix.Close(client))
 	}
-	defer c.Close()
-	f, err := c.(*net.TCPConn).File() // a duplicate, so that c can be closed
-	if err != nil {
-		return 0, 0, errors.Join(err, unix.Close(client))
-	}
-	defer f.Close()
-	server, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	return server, client, err
+	return server, client, nil
 }
 
 // A callback tells data and the end apart.
