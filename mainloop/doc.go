@@ -1,5 +1,5 @@
 // Package mainloop is the main loop of a program: many sources of events in one
-// wait, two of which are AioContexts, and signals as events.
+// wait, two of which are [aio.Context] loops, and signals as events.
 //
 //	loop, err := mainloop.Init(mainloop.WithSignals(syscall.SIGALRM))
 //	handler, err := loop.Signals().Handle(syscall.SIGALRM, alarm)
@@ -7,9 +7,9 @@
 //	err = loop.Run(ctx)
 //	err = loop.Close()
 //
-// A program that needs one AioContext and no signals is better off with package
-// [aio] alone. docs/main-loop.md draws what calls what, and a test holds the
-// drawings to the code.
+// A program that needs one Context and no signals is better off with package
+// [aio] alone. [docs/main-loop.md] draws what calls what, and a test
+// holds the drawings to the code.
 //
 // # Sources and their context
 //
@@ -28,10 +28,11 @@
 //
 // # The program's main loop
 //
-// A [Loop] is a MainContext with two AioContexts in it. They are made alike, and
+// A [Loop] is a MainContext with two aio.Contexts in it. They are made alike, and
 // differ only in who notifies them:
 //
-//	Loop.AIO         the program: bottom halves, timers, its own events
+//	Loop.AIO         the program: bottom halves (functions that other goroutines
+//	                 hand it), timers, its own events
 //	Loop.IOHandler   the outside: descriptors, and signals
 //
 // A callback that has to wait for an answer can poll the first of them, and is not
@@ -47,7 +48,7 @@
 // # Who may call what
 //
 // The goroutine that calls [Loop.Wait] or [Loop.Run] first is the home goroutine of
-// both AioContexts, and all callbacks run on it. A MainContext has one owner at a
+// both aio.Contexts, and all callbacks run on it. A MainContext has one owner at a
 // time: the goroutine that has called Acquire, or that iterates it.
 //
 // From any goroutine, at any time: NotifyEvent, ScheduleBH, SetFDHandler, Stop,
@@ -102,5 +103,6 @@
 //
 // [docs/qemu.md] has what QEMU and GLib call each thing, and what Go calls it here.
 //
+// [docs/main-loop.md]: https://github.com/aioloop/aioloop/blob/main/docs/main-loop.md
 // [docs/qemu.md]: https://github.com/aioloop/aioloop/blob/main/docs/qemu.md
 package mainloop
