@@ -74,7 +74,7 @@ text{font:13px "Liberation Sans",Arial,Helvetica,sans-serif;fill:#1f2328}.page{f
 
 // draw returns the picture: medians of scenario wake on epoll, a group of bars for each gap.
 func draw(table string) (string, error) {
-	const title = "From notify to callback: median, µs"
+	const title = "From hand-over to callback, between two CPUs: median, µs"
 	gaps := []string{"5", "20", "200"}
 	height := 44 + len(gaps)*(30+len(bars)*(barHeight+4)) + 24
 	var s strings.Builder
