@@ -13,6 +13,7 @@ help: ## list what can be made
 ## SCENARIO scenarios for make bench, for example wake,pingpong (default: all)
 ## OUT folder for the results of make bench (default: bench/out)
 ## NAME what the run of make bench is called in its report
+## RAW folder for each sample of make bench, as files for other programs
 ## RUN results for make performance instead of a new run
 ## COUNT repetitions for make stress (default: 200)
 ## KERNEL kernels for make kernels, for example 5.10,7 (default: all of kernels.json)
@@ -36,6 +37,16 @@ REPLAY   ?=
 RENEW    ?=
 RUN      ?=
 NAME     ?=
+RAW      ?=
+
+# A variable with a typing error would have no effect and no message. Those behind the first
+# line are Go's, the C compiler's and those of bench/peers.
+KNOWN := QUICK BACKEND SCENARIO OUT NAME RAW RUN COUNT KERNEL SHORT PACKAGES REPLAY RENEW DURATION FUZZTIME \
+	GO GO% CGO_% CC CFLAGS LDFLAGS ROUNDS N SHELL MAKE% TMPDIR
+UNKNOWN := $(filter-out $(KNOWN),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
+ifneq ($(UNKNOWN),)
+$(error There is no variable $(firstword $(UNKNOWN)): make help lists those that there are)
+endif
 
 test: ## run all tests
 	$(GO) test work
@@ -76,6 +87,9 @@ model: ## go through all states of the notify protocol (spin, a C compiler)
 
 kernels: ## run the tests on real kernels, in virtual machines (root, apt)
 	$(GO) run ./internal/kernels -jobs 2 $(if $(KERNEL),-kernel $(KERNEL)) $(if $(SHORT),-short) $(if $(REPLAY),-replay) $(if $(PACKAGES),-only $(PACKAGES))
+
+api: ## write api/, the listings of what is exported, after a change on purpose
+	$(GO) test ./internal/house -run TestAPIChangesOnPurpose -update-api
 
 vet: ## run go vet
 	$(GO) vet work
@@ -121,10 +135,19 @@ cross: ## build and vet for other CPUs, and see that other systems are refused
 	esac
 
 # The peers are rows of the comparison. Those that cannot be built are left out, and the
-# report says why.
+# report says why. A user whose home or whose checkout cannot be written gets temporary
+# folders for what Go builds and for the results.
 bench: ## compare the backends on this machine: table, JSON and HTML in OUT
-	-@$(MAKE) -s -C bench/peers
-	$(GO) run ./bench/cmd/aiobench $(if $(QUICK),-quick) $(if $(BACKEND),-backend '$(BACKEND)') $(if $(SCENARIO),-scenario '$(SCENARIO)') $(if $(NAME),-name '$(NAME)') -version "$$(git describe --always --dirty 2>/dev/null)" -out $(OUT)
+	-@if [ -w bench/peers ]; then $(MAKE) -s -C bench/peers; fi
+	@there=; trap 'rm -rf "$$there"' EXIT; \
+	for name in GOCACHE GOMODCACHE; do folder=$$($(GO) env $$name) || exit; \
+		mkdir -p "$$folder" 2>/dev/null; \
+		if [ ! -w "$$folder" ] && [ $$name = GOCACHE -o ! -d "$$folder" ]; then \
+			there=$${there:-$$(mktemp -d)} || exit; \
+			export $$name="$$there/$$name" GOFLAGS="$$GOFLAGS -modcacherw"; fi; done; \
+	out='-out $(OUT)'; \
+	if [ '$(origin OUT)' = file ] && ! { mkdir -p '$(OUT)' && test -w '$(OUT)'; } 2>/dev/null; then out=; fi; \
+	$(GO) run ./bench/cmd/aiobench $(if $(QUICK),-quick) $(if $(BACKEND),-backend '$(BACKEND)') $(if $(SCENARIO),-scenario '$(SCENARIO)') $(if $(NAME),-name '$(NAME)') $(if $(RAW),-raw '$(RAW)') -version "$$(git describe --always --dirty 2>/dev/null)" $$out
 
 performance: ## make bench, and write docs/performance.md from it (RUN=results.json: from that)
 	$(if $(RUN),,@$(MAKE) bench)

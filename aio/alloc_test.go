@@ -49,6 +49,12 @@ func TestNoAllocations(t *testing.T) {
 			watchNotifier(t, c, n, func() {})
 			return func() { _ = n.Set(); _, _ = c.Poll() }
 		},
+		"want": func(t *testing.T, c *Context) func() {
+			a, b := sockets(t)
+			write(t, b, "x")
+			h := watch(t, c, a, Callbacks{Read: func(*Handler) {}, Write: func(*Handler) {}})
+			return func() { _ = h.Want(true, false); _, _ = c.Poll(); _ = h.Want(true, true); _, _ = c.Poll() }
+		},
 		"timer re-arm": func(t *testing.T, c *Context) func() {
 			timer := c.NewTimer(Realtime, func() {})
 			return func() { _ = timer.Set(0); _, _ = c.TryPoll() }

@@ -49,7 +49,11 @@ func (c *Context) NewBottomHalf(fn func()) *BottomHalf {
 	if fn == nil {
 		panic("aio: NewBottomHalf: the function is nil")
 	}
-	return &BottomHalf{ctx: c, fn: fn}
+	b := &BottomHalf{ctx: c, fn: fn}
+	if c.observer != nil {
+		c.observer.made(b)
+	}
+	return b
 }
 
 // Named gives b a name for leak reports and traces, and returns b. It is called
@@ -73,7 +77,7 @@ func (b *BottomHalf) Guarded(g *ReentrancyGuard) *BottomHalf {
 // Scheduled several times before it runs, b runs once. Scheduled from within its
 // own function, it runs in the next iteration. Bottom halves run in the order in
 // which they were scheduled; one that is cancelled and scheduled again may keep its
-// first place, as in QEMU. What the caller did before Schedule is visible to
+// first place. What the caller did before Schedule is visible to
 // the function. It fails with ErrClosed, and then does not run.
 // Without an error b runs, unless Close names it in its LeakError.
 func (b *BottomHalf) Schedule() error {
@@ -149,6 +153,9 @@ func (c *Context) ScheduleOnce(fn func()) error {
 	b.life++
 	state := queued | wantedNow | uint32(b.life)<<lifeShift
 	b.state.Store(state)
+	if c.observer != nil {
+		c.observer.scheduledOnce(b) // it may be another caller's once it is in the queue
+	}
 	c.enqueue(b)
 	return b.acceptedOnce(c, state)
 }
@@ -176,8 +183,9 @@ func (b *BottomHalf) run() bool {
 	if b.state.Swap(0)&wanted == 0 || b.closed.Load() { // S2
 		return false
 	}
-	if b.ctx.trace != nil {
-		b.ctx.trace.emit(TraceBottomHalf, nameOf(b.name, b.fn), 0)
+	if b.ctx.observer != nil {
+		b.runObserved(b.ctx.observer)
+		return true
 	}
 	fn := b.fn
 	if b.once {
@@ -185,6 +193,15 @@ func (b *BottomHalf) run() bool {
 	}
 	fn()
 	return true
+}
+
+func (b *BottomHalf) runObserved(o *observer) {
+	name, fn := nameOf(b.name, b.fn), b.fn
+	if b.once {
+		o.ranOnce(b)
+		b.free()
+	}
+	o.call(TraceBottomHalf, name, 0, fn)
 }
 
 // free gives a one-shot bottom half back. It has left the queue, so no producer refers to

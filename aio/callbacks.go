@@ -85,6 +85,12 @@ type eventSet uint16
 // calls returns which callbacks e asks for.
 func (e eventSet) calls() (c callSet) {
 	ev := Events(e)
+	switch ev { // most often
+	case backend.In:
+		return callRead
+	case backend.Out:
+		return callWrite
+	}
 	if ev&readEvents != 0 {
 		c |= callRead
 	}
@@ -103,6 +109,7 @@ type callbacks struct {
 	read, write func(*Handler)
 	name        string
 	edge        bool
+	calls       callSet // those that there are
 	*hooks
 }
 
@@ -125,6 +132,7 @@ func (cb *Callbacks) keep() *callbacks {
 			poll: cb.Poll, pollReady: cb.PollReady, pollBegin: cb.PollBegin, pollEnd: cb.PollEnd,
 		}
 	}
+	k.calls = cb.calls()
 	return k
 }
 
@@ -165,20 +173,17 @@ func (cb *Callbacks) checkNotifier(op string) error {
 }
 
 // calls returns which callbacks there are. What Poll finds is Read's without a PollReady.
-func (cb *callbacks) calls() (c callSet) {
-	if cb == nil {
-		return 0
-	}
-	if cb.read != nil {
+func (cb *Callbacks) calls() (c callSet) {
+	if cb.Read != nil {
 		c |= callRead | callPollReady
 	}
-	if cb.write != nil {
+	if cb.Write != nil {
 		c |= callWrite
 	}
-	if cb.priority != nil {
+	if cb.Priority != nil {
 		c |= callPriority
 	}
-	if cb.pollReady != nil {
+	if cb.PollReady != nil {
 		c |= callPollReady
 	}
 	return c

@@ -19,8 +19,8 @@ import (
 // A Context is made with New, driven with Run, Poll or TryPoll, and ended with
 // Close. Nothing is lost if it is made on one goroutine and driven on another.
 type Context struct {
-	virtual *VirtualClock
-	trace   tracer
+	virtual  *VirtualClock
+	observer *observer
 
 	// Each part is explained where its type is, in a file of its own. Only that file
 	// touches its fields.
@@ -76,6 +76,7 @@ func New(opts ...Option) (*Context, error) {
 		return nil, errors.Join(fmt.Errorf("aio: %w", err), c.port.close(), notifier.Close())
 	}
 	c.virtual.join(c)
+	c.observer.join(c)
 	return c, nil
 }
 
@@ -119,7 +120,7 @@ func (o *options) settings() *osthread.Settings {
 func newContext(o *options, poller backend.Poller, reason string, notifier *EventNotifier) *Context {
 	c := &Context{
 		name: o.name, reason: reason,
-		trace: o.trace, virtual: o.virtual,
+		observer: o.observer(), virtual: o.virtual,
 		port: newPort(poller, o.mode),
 		home: newHome(o.settings()),
 		spin: newSpin(o.polling),
@@ -161,6 +162,7 @@ func (c *Context) Close() error {
 		return err
 	}
 	c.virtual.leave(c)
+	c.observer.leave(c)
 	leaks := c.leaks()
 	c.ending.end() // the counters stay as they are
 	err := errors.Join(c.port.close(), c.waker.close())

@@ -2,8 +2,8 @@
 
 package aio
 
-// counters are what Stats reports of the home goroutine.
-type counters [statsEnd]uint64
+// counters are what Stats reports of the home goroutine. Only that one counts.
+type counters [statsEnd]tally
 
 // counter names one of them.
 type counter uint8
@@ -24,6 +24,7 @@ const (
 	statsEnd
 )
 
-func (c *counters) count(k counter) { c[k]++ }
+func (c *counters) count(k counter) { c[k].add() }
 
-func (c *counters) of(k counter) uint64 { return c[k] }
+// of returns a counter. Any goroutine may call it.
+func (c *counters) of(k counter) uint64 { return c[k].load() }

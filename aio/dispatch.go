@@ -29,8 +29,19 @@ func (h *Handler) dispatch() (progress bool) {
 		h.todo = todo &^ first
 		h.ctx.ready.prepend(h)
 	}
+	if first == callRead && cb.poll == nil {
+		h.ctx.stats.count(statReads)
+		cb.read(h)
+		return true
+	}
 	h.callFirst(first, cb)
 	return true
+}
+
+func (h *Handler) dispatchObserved(o *observer) (progress bool) {
+	o.begin(TraceHandler, h.name(), int64(h.fd))
+	defer o.end(int64(h.fd))
+	return h.dispatch()
 }
 
 func (h *Handler) callFirst(call callSet, cb *callbacks) {
@@ -68,7 +79,7 @@ func (h *Handler) unwatch() (told bool) {
 	c.table.unwatched(h)
 	_ = c.port.Remove(int(h.fd))
 	c.table.Unlock()
-	c.trace.emit(TraceUnwatched, cb.title(), int64(h.fd))
+	c.observer.emit(TraceUnwatched, cb.title(), int64(h.fd))
 	if cb.unwatched == nil {
 		return false
 	}
@@ -88,7 +99,12 @@ func (h *Handler) due(cb *callbacks) bool {
 }
 
 // wanted returns which calls of cb may be made.
-func (h *Handler) wanted(cb *callbacks) callSet { return cb.calls() &^ callSet(h.paused.Load()) }
+func (h *Handler) wanted(cb *callbacks) callSet {
+	if cb == nil {
+		return 0
+	}
+	return cb.calls &^ callSet(h.paused.Load())
+}
 
 // tellsOnce reports whether an event, once collected, is not reported again for as
 // long as it holds.

@@ -59,7 +59,7 @@
 //
 // These may be called from any goroutine, at any time, also while the loop sleeps:
 // Notify, NewBottomHalf, NewTimer, AfterFunc, Every, Watch, WatchNotifier, ScheduleOnce,
-// Do, Call, OnHome, Now, Stats, and the methods of BottomHalf, Timer, Handler, EventNotifier
+// Do, Call, OnHome, Now, Stats, Snapshot, and the methods of BottomHalf, Timer, Handler, EventNotifier
 // and VirtualClock. (Named and Guarded come before the first use, and Events is for
 // callbacks.) What they change is
 // visible to the iteration that follows. On the home goroutine, to cancel, stop,
@@ -200,6 +200,8 @@
 //	anything on a closed Context              ErrClosed; Notify does nothing
 //	Do, Call: the context.Context ends        context.Cause; Run returns nil
 //	Do, Call: the function panicked           ErrPanicked; the panic itself is Poll's
+//	Do, Call with WithDebug: loops would      ErrDeadlock
+//	    wait for each other
 //	ReentrancyGuard.Do from guarded code      ErrReentrant
 //	Submit, Prepare: the Poller cannot        errors.ErrUnsupported
 //	first Prepare with io_uring, operations   EBUSY

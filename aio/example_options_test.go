@@ -175,7 +175,7 @@ func ExampleWithVirtualClock() {
 // A trace of what was called, in order.
 func ExampleWithTrace() {
 	loop, err := aio.New(aio.WithTrace(func(e aio.TraceEvent) {
-		if e.Name != "" {
+		if e.Name != "" && !e.End {
 			fmt.Println(e.Point, e.Name)
 		}
 	}))

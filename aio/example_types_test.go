@@ -315,20 +315,20 @@ func ExampleClockID() {
 	// virtual true
 }
 
-// Events of interest are counted by their point.
+// The end of a callback comes with how long it has taken.
 func ExampleTraceEvent() {
-	seen := map[aio.TracePoint][]string{}
-	loop, err := aio.New(aio.WithTrace(func(e aio.TraceEvent) {
-		seen[e.Point] = append(seen[e.Point], e.Name)
+	loop, err := aio.New(aio.WithName("net"), aio.WithTrace(func(e aio.TraceEvent) {
+		if e.Point == aio.TraceBottomHalf && e.End {
+			fmt.Println(e.Loop, e.Name, e.Duration >= time.Millisecond)
+		}
 	}))
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer loop.Close()
-	loop.NewBottomHalf(func() {}).Named("flush").Schedule()
+	loop.NewBottomHalf(func() { time.Sleep(time.Millisecond) }).Named("flush").Schedule()
 	loop.Poll()
-	fmt.Println(seen[aio.TraceBottomHalf])
-	// Output: [flush]
+	// Output: net flush true
 }
 
 // A point has a name for people.

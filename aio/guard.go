@@ -54,7 +54,7 @@ func (g *ReentrancyGuard) leave() {
 func (g *ReentrancyGuard) holdBack(b *BottomHalf) {
 	g.held.append(b)
 	name := nameOf(b.name, b.fn)
-	b.ctx.trace.emit(TraceReentrant, name, 0)
+	b.ctx.observer.emit(TraceReentrant, name, 0)
 	if g.Report != nil {
 		g.Report(name)
 	}

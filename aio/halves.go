@@ -14,7 +14,7 @@ import (
 type halves struct {
 	queue     bhQueue
 	own       bhList // scheduled by the home goroutine since the last gather
-	gathered  uint64 // counts what left the queue, or needed none
+	gathered  tally  // counts what left the queue, or needed none
 	batch     bhList // of this iteration, not run yet
 	idle      bhList
 	idleBatch bhList        // idle ones of this iteration, not run yet
@@ -36,15 +36,16 @@ func (s *halves) add(b *BottomHalf) (added bool) {
 		return false
 	}
 	s.own.append(b)
-	s.gathered++
+	s.gathered.add()
 	return true
 }
 
 // quiet reports whether gather would find nothing new.
 func (s *halves) quiet() bool { return s.own.empty() && s.queue.quiet() }
 
-// count returns how many bottom halves have left the queue, or needed none.
-func (s *halves) count() uint64 { return s.gathered }
+// count returns how many bottom halves have left the queue, or needed none. Any goroutine may
+// call it.
+func (s *halves) count() uint64 { return s.gathered.load() }
 
 // pushed reports whether anything was pushed since the last gather, and gathers it: the
 // queue alone does not show that a producer has closed a gap.
@@ -95,20 +96,20 @@ func (s *halves) gather(w *stopwatch) bool {
 	if !s.idleBatch.empty() { // nested in runIdle, or it panicked: put its rest back
 		s.idle = s.idleBatch.takeAll()
 	}
-	before, own := s.gathered, !s.own.empty()
-	if own {
+	found := !s.own.empty()
+	if found {
 		s.batch.appendAll(&s.own)
 	}
 	for b := s.queue.take(); b != nil; {
 		newer := b.link
-		s.gathered++
+		s.gathered.add()
 		s.sort(b, w)
-		b = newer
+		b, found = newer, true
 	}
 	if !s.idle.empty() {
 		s.promote(w)
 	}
-	return own || s.gathered != before
+	return found
 }
 
 func (s *halves) sort(b *BottomHalf, w *stopwatch) {
@@ -166,6 +167,25 @@ func (s *halves) runIdle(progress bool, w *stopwatch, n *counters) {
 			n.count(statIdleBottomHalves)
 		}
 	}
+}
+
+// names returns those that will run. The home goroutine calls it, also in an iteration: what was
+// scheduled for the next one stays there.
+func (s *halves) names() (names []string) {
+	for b := s.queue.take(); b != nil; {
+		newer := b.link
+		s.gathered.add()
+		s.own.append(b)
+		b = newer
+	}
+	for _, list := range []*bhList{&s.batch, &s.own, &s.idleBatch, &s.idle} {
+		for b := list.peek(); b != nil; b = b.link {
+			if b.Scheduled() && !b.closed.Load() {
+				names = append(names, nameOf(b.name, b.fn))
+			}
+		}
+	}
+	return names
 }
 
 // gatherAll is gather that waits for producers between their two steps.

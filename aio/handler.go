@@ -64,7 +64,7 @@ func (c *Context) watchFD(fd int, cb *callbacks) (*Handler, error) {
 		if c.table.unwatches(fd) { // the Poller does not know
 			return &backend.FDError{Backend: c.port.Name(), Op: "add", FD: fd, Err: unix.EEXIST}
 		}
-		return c.port.Add(fd, cb.interest(cb.calls()), h.tag)
+		return c.port.Add(fd, cb.interest(cb.calls), h.tag)
 	})
 	c.table.Unlock()
 	if err != nil {
@@ -161,7 +161,7 @@ func (h *Handler) want(read, write bool) error {
 	if !write {
 		paused |= callWrite
 	}
-	if !h.unwatched && cb.calls()&^paused == h.wanted(cb) {
+	if !h.unwatched && cb.calls&^paused == h.wanted(cb) {
 		return nil
 	}
 	return h.set(cb, paused)
@@ -205,7 +205,7 @@ func (h *Handler) set(cb *callbacks, paused callSet) error {
 	if h.unwatched {
 		tell = h.ctx.port.Add
 	}
-	if err := tell(h.FD(), cb.interest(cb.calls()&^paused), h.tag); err != nil {
+	if err := tell(h.FD(), cb.interest(cb.calls&^paused), h.tag); err != nil {
 		return err
 	}
 	h.ctx.table.watched(h)

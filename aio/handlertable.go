@@ -188,7 +188,14 @@ func (t *handlerTable) unwatches(fd int) bool {
 	return t.hidden > 0 && slices.ContainsFunc(t.all(), func(h *Handler) bool { return int(h.fd) == fd && h.unwatched })
 }
 
-// all returns the open handlers in the order of their descriptors.
+// open returns the open handlers in the order of their descriptors.
+func (t *handlerTable) open() []*Handler {
+	t.Lock()
+	defer t.Unlock()
+	return t.all()
+}
+
+// all is open for who holds the lock.
 func (t *handlerTable) all() []*Handler {
 	var open []*Handler
 	for slots, i := *t.slots.Load(), 0; i < len(slots); i++ {

@@ -14,11 +14,11 @@ import (
 
 // home is the goroutine that the loop belongs to, and whether it polls.
 //
-//	        enter                        borrow
-//	     ┌─────────▶ polling           ┌─────────▶ borrowed: another goroutine
-//	idle ┤             │          idle ┤              │      reads what is home's
+//	        enter                         hold
+//	     ┌─────────▶ polling           ┌─────────▶ borrowed: a goroutine that does not
+//	idle ┤             │          idle ┤              │      poll uses what is home's
 //	     └◀────────────┘               └◀─────────────┘
-//	        leave
+//	        leave                        release
 //	idle ───────────▶ closed
 //	        close
 type home struct {
@@ -91,8 +91,8 @@ func (h *home) enterSlowly(g uintptr, p *port) error {
 	return nil
 }
 
-// transition leaves stateIdle for another state, and waits while another goroutine reads
-// the counters. It returns the state that it found; one other than stateIdle stays.
+// transition leaves stateIdle for another state, and waits while another goroutine holds what is
+// home's. It returns the state that it found; one other than stateIdle stays.
 func (h *home) transition(to uint32) (before uint32) {
 	for !h.state.CompareAndSwap(stateIdle, to) {
 		if before = h.state.Load(); before == statePolling || before == stateClosed {
@@ -102,6 +102,9 @@ func (h *home) transition(to uint32) (before uint32) {
 	}
 	return stateIdle
 }
+
+// polling reports whether a goroutine polls. Any goroutine may call it.
+func (h *home) polling() bool { return h.state.Load() == statePolling }
 
 // inside reports whether the home goroutine, which calls it, polls: Close is refused then.
 func (h *home) inside() bool { return h.depth > 0 }
@@ -119,12 +122,6 @@ func (h *home) leave(p *port) {
 		h.state.Store(stateIdle)
 	}
 }
-
-// borrowed reports whether another goroutine reads.
-func (h *home) borrowed() bool { return h.state.Load() == stateBorrowed }
-
-// borrow keeps the loop from polling until giveBack. It fails unless the loop is idle.
-func (h *home) borrow() bool { return h.state.CompareAndSwap(stateIdle, stateBorrowed) }
 
 // hold lets the home goroutine, or any as long as there is none, use what is home's. It keeps
 // others from closing it until release.
@@ -147,11 +144,9 @@ func (h *home) hold() (borrowed bool, err error) {
 // release ends a hold.
 func (h *home) release(borrowed bool) {
 	if borrowed {
-		h.giveBack()
+		h.state.Store(stateIdle)
 	}
 }
-
-func (h *home) giveBack() { h.state.Store(stateIdle) }
 
 // close keeps the loop from ever polling again.
 func (h *home) close() error {

@@ -54,7 +54,7 @@ func (c *Context) Submit(op backend.Operation, done func(n int, err error)) erro
 		return err
 	}
 	defer c.home.release(borrowed)
-	if err := c.operations.submit(&c.port, op, done); err != nil {
+	if err := c.operations.submit(&c.port, op, done, c.observer); err != nil {
 		return c.error(err)
 	}
 	if c.turn.foreign() { // it starts with the next Wait, which the foreign loop must not put off
@@ -63,7 +63,7 @@ func (c *Context) Submit(op backend.Operation, done func(n int, err error)) erro
 	return nil
 }
 
-func (o *operations) submit(p *port, op backend.Operation, done func(n int, err error)) error {
+func (o *operations) submit(p *port, op backend.Operation, done func(n int, err error), observer *observer) error {
 	i := o.unused()
 	slot := &o.slots[i]
 	if err := p.submit(op, backend.MakeTag(i, slot.generation)); err != nil {
@@ -72,6 +72,9 @@ func (o *operations) submit(p *port, op backend.Operation, done func(n int, err 
 	o.free = slot.nextFree
 	slot.done, slot.code, slot.fd = done, op.Code, op.FD
 	o.inFlight++
+	if observer.debugs() {
+		observer.submitted(i, slot.title())
+	}
 	return nil
 }
 
@@ -125,21 +128,29 @@ func (o *operations) claim(from, to int) (unknown int) {
 }
 
 // run calls back for each completion, in order. A nested run goes on where it stands.
-func (o *operations) run(n *counters, trace tracer) (progress bool) {
+func (o *operations) run(n *counters, observer *observer) (progress bool) {
 	for o.busy() {
 		done := o.completed[o.next]
 		o.next++
 		callback := o.release(done.Tag.Index())
 		n.count(statCompletions)
-		trace.emit(TraceCompletion, "", int64(done.Result))
-		if err := done.Err(); err != nil {
-			callback(0, err)
+		if observer == nil {
+			complete(done, callback)
 		} else {
-			callback(int(done.Result), nil)
+			observer.completed(done.Tag.Index())
+			observer.call(TraceCompletion, "", int64(done.Result), func() { complete(done, callback) })
 		}
 		progress = true
 	}
 	return progress
+}
+
+func complete(c backend.Completion, callback func(n int, err error)) {
+	if err := c.Err(); err != nil {
+		callback(0, err)
+		return
+	}
+	callback(int(c.Result), nil)
 }
 
 // release frees a slot and returns its callback.
@@ -151,11 +162,24 @@ func (o *operations) release(i uint32) (callback func(n int, err error)) {
 	return callback
 }
 
+// names returns what is under way. The home goroutine calls it.
+func (o *operations) names() (names []string) {
+	for i := range o.slots {
+		if op := &o.slots[i]; op.done != nil {
+			names = append(names, op.title())
+		}
+	}
+	return names
+}
+
+// title says what is under way.
+func (o *operation) title() string { return fmt.Sprintf("%v of fd %d", o.code, o.fd) }
+
 // abandon names the operations whose callbacks will not be called.
 func (o *operations) abandon() (names []string) {
 	for i := range o.slots {
 		if op := &o.slots[i]; op.done != nil {
-			names = append(names, fmt.Sprintf("%v of fd %d", op.code, op.fd))
+			names = append(names, op.title())
 			op.done = nil
 		}
 	}

@@ -22,10 +22,16 @@ type options struct {
 	poller  backend.Poller
 	polling Polling
 	virtual *VirtualClock
-	trace   func(TraceEvent)
 	mode    Mode
 	thread  osthread.Settings
-	given   []string // the options that were given
+
+	observed bool // one of the next four is asked for, or WithTimings
+	trace    func(TraceEvent)
+	slow     func(SlowCallback)
+	limit    time.Duration
+	debug    *debugger
+
+	given []string // the options that were given
 }
 
 // once is called by each option: which of two would count is not for the reader to guess.
@@ -105,10 +111,14 @@ func WithVirtualClock(v *VirtualClock) Option {
 }
 
 // WithTrace calls f at the loop's trace points, on the home goroutine. f must not
-// block and must not call the Context.
+// block and must not call the Context. Package tracing has functions for log/slog, for
+// runtime/trace and for the labels of runtime/pprof.
 func WithTrace(f func(TraceEvent)) Option {
 	return func(o *options) error {
-		o.trace = f
+		if f == nil {
+			return fmt.Errorf("aio: WithTrace: the function is nil")
+		}
+		o.observed, o.trace = true, f
 		return o.once("WithTrace")
 	}
 }

@@ -76,7 +76,7 @@ func (c *Context) await(blocking bool) error {
 
 // pollAndWait looks for events in user space before it waits. The timeout is not 0.
 func (c *Context) pollAndWait(timeout time.Duration) error {
-	c.spin.learn(c.trace)
+	c.spin.learn(c.observer)
 	spun, found := c.lookFor(timeout)
 	if !found && c.spin.polls() {
 		found = c.stopPolling()
@@ -132,14 +132,18 @@ func (c *Context) wait(timeout time.Duration) error {
 		return c.wait(0)
 	}
 	c.stats.count(statSleeps)
-	c.trace.emit(TraceSleep, "", int64(timeout))
+	if c.observer != nil {
+		c.observer.sleeps(timeout)
+	}
 	events, err := c.sleep(timeout)
 	if len(events) > 0 || c.gate.Kicked() {
 		c.stats.count(statWakeups)
 	}
 	c.retract() // L4
 	c.watch.expire()
-	c.trace.emit(TraceWake, "", int64(len(events)))
+	if c.observer != nil {
+		c.observer.woken(len(events))
+	}
 	return c.collect(events, err)
 }
 
@@ -158,7 +162,7 @@ func (c *Context) timeout() time.Duration {
 // dispatch runs what has been collected.
 func (c *Context) dispatch() (progress bool) {
 	if c.operations.busy() {
-		progress = c.operations.run(&c.stats, c.trace)
+		progress = c.operations.run(&c.stats, c.observer)
 	}
 	if c.halves.batched() {
 		progress = c.halves.run(&c.stats) || progress
@@ -179,10 +183,11 @@ func (c *Context) dispatch() (progress bool) {
 // the outer iteration has not reached run in a nested one.
 func (c *Context) runHandlers() (progress bool) {
 	for h := c.ready.pop(); h != nil; h = c.ready.pop() {
-		if c.trace != nil {
-			c.trace.emit(TraceHandler, h.name(), int64(h.fd))
+		if c.observer == nil {
+			progress = h.dispatch() || progress
+		} else {
+			progress = h.dispatchObserved(c.observer) || progress
 		}
-		progress = h.dispatch() || progress
 	}
 	return progress
 }

@@ -487,9 +487,9 @@ func TestTheStampComesBeforeTheWrite(t *testing.T) {
 func TestPollingLearnsOnce(t *testing.T) {
 	c := newLoopOn(t, Epoll, WithPolling(Polling{Max: time.Second, Rule: PollQEMU}))
 	c.spin.last = polling.Sample{Arrived: time.Millisecond, Blocked: time.Millisecond}
-	c.spin.learn(c.trace)
+	c.spin.learn(c.observer)
 	window := c.spin.rule.Window
-	if c.spin.learn(c.trace); window == 0 || c.spin.rule.Window != window {
+	if c.spin.learn(c.observer); window == 0 || c.spin.rule.Window != window {
 		t.Errorf("window %v, then %v", window, c.spin.rule.Window)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // has the reason. What Poll says about the home goroutine holds for Run too. The iteration during
 // which ctx ends is completed.
 func (c *Context) Run(ctx context.Context) error {
-	return c.run(ctx, func() bool { return false })
+	return c.run(ctx, nil)
 }
 
 // RunUntilDone is Run that also returns nil when there is nothing left to wait for: no handler
@@ -30,6 +30,7 @@ func (c *Context) done() bool {
 		!c.operations.underWay() && !c.operations.busy() && c.closings.empty()
 }
 
+// run ends with ctx, or when done, which may be nil, says so.
 func (c *Context) run(ctx context.Context, done func() bool) (err error) {
 	// Entered for all iterations together: in between, too, Close is refused.
 	if err := c.enter(); err != nil {
@@ -52,7 +53,7 @@ func (c *Context) run(ctx context.Context, done func() bool) (err error) {
 		stop.Store(true)
 		c.Notify()
 	})()
-	for !stop.Load() && !done() {
+	for !stop.Load() && (done == nil || !done()) {
 		if _, err := c.iterate(true); err != nil {
 			return err
 		}
@@ -65,7 +66,8 @@ func (c *Context) run(ctx context.Context, done func() bool) (err error) {
 func (c *Context) OnHome() bool { return c.home.mine() }
 
 // Do calls fn on the home goroutine and returns its error. Any goroutine may call
-// it; on the home goroutine fn is called directly. Before the first Poll there is no home
+// it; on the home goroutine fn is called directly. Two loops whose callbacks call Do of each other
+// wait for ever, unless ctx ends: with WithDebug it fails with ErrDeadlock. Before the first Poll there is no home
 // goroutine: Do waits for one, so the goroutine that will poll must not call it by then.
 //
 // If ctx ends before fn has begun, fn is not called and Do returns
@@ -83,6 +85,13 @@ func (c *Context) Do(ctx context.Context, fn func() error) error {
 			return context.Cause(ctx)
 		}
 		return fn()
+	}
+	if c.observer.debugs() {
+		done, err := c.awaits()
+		if err != nil {
+			return err
+		}
+		defer done()
 	}
 	call := &call{ctx: ctx, fn: fn, done: make(chan struct{})}
 	b := c.NewBottomHalf(call.run)

@@ -60,7 +60,7 @@ func (s *spin) severalCPUs() bool {
 
 // learn lets the rule set the window. It comes an iteration later: the event of the sample
 // has waited long enough.
-func (s *spin) learn(trace tracer) {
+func (s *spin) learn(o *observer) {
 	if s.last.Blocked == 0 {
 		return
 	}
@@ -69,9 +69,9 @@ func (s *spin) learn(trace tracer) {
 	s.last.Blocked = 0
 	switch {
 	case s.rule.Window > before:
-		trace.emit(TracePollGrow, "", int64(s.rule.Window))
+		o.emit(TracePollGrow, "", int64(s.rule.Window))
 	case s.rule.Window < before:
-		trace.emit(TracePollShrink, "", int64(s.rule.Window))
+		o.emit(TracePollShrink, "", int64(s.rule.Window))
 	}
 }
 
@@ -144,7 +144,7 @@ func (c *Context) lookFor(timeout time.Duration) (spun time.Duration, found bool
 // no look at the clock.
 func (c *Context) lookUntil(window time.Duration) (spun time.Duration, found bool) {
 	s := &c.spin
-	c.trace.emit(TracePollBegin, "", int64(window))
+	c.observer.emit(TracePollBegin, "", int64(window))
 	s.started = true
 	for _, h := range s.handlers {
 		h.beginPolling()
@@ -158,7 +158,9 @@ func (c *Context) lookUntil(window time.Duration) (spun time.Duration, found boo
 			spun, found = c.lookByTheClock(window, looks)
 		}
 	}
-	c.trace.emit(TracePollEnd, "", int64(spun))
+	if c.observer != nil {
+		c.observer.looked(spun)
+	}
 	if found {
 		c.stats.count(statPollHits)
 	} else {
@@ -247,4 +249,8 @@ func (c *Context) refresh() {
 		}
 	}
 	endPolling(owed)
+	if c.observer.debugs() {
+		c.checkDescriptors()
+		c.table.change() // it comes here again in each iteration
+	}
 }

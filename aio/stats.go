@@ -2,11 +2,7 @@
 
 package aio
 
-import (
-	"context"
-	"runtime"
-	"time"
-)
+import "time"
 
 // Stats are counters since New.
 type Stats struct {
@@ -25,26 +21,25 @@ type Stats struct {
 
 	BottomHalves     uint64 // callbacks run, by kind
 	IdleBottomHalves uint64
-	Reads            uint64
+	Reads            uint64 // of Read and Priority
 	Writes           uint64
 	PollReadies      uint64
 	Timers           uint64
 	Completions      uint64
+
+	// The rest is 0 without WithTimings, WithTrace, WithSlowCallback or WithDebug.
+	Busy            time.Duration // in callbacks
+	Idle            time.Duration // asleep
+	LongestCallback time.Duration // of those that have returned
+	LatestTimer     time.Duration // by how much a timer was late at most
 }
 
-// Stats returns the counters. Any goroutine may call it, at any time. On the home
-// goroutine, and while the loop is not polling, it costs next to nothing; from another
-// goroutine it waits for the loop.
+// Stats returns the counters. Any goroutine may call it, at any time: it neither waits for the loop
+// nor wakes it. While the loop runs, each counter is as of a moment of its own.
 func (c *Context) Stats() Stats {
-	var s Stats
-	c.whileStill(func() { s = c.snapshot() })
-	return s
-}
-
-func (c *Context) snapshot() Stats {
 	n := &c.stats
 	written := c.waker.wakeups()
-	return Stats{
+	s := Stats{
 		Iterations: n.of(statIterations), Sleeps: n.of(statSleeps), Wakeups: n.of(statWakeups),
 		NotifiesWritten: written,
 		// A notify can have been written whose bottom half was not gathered yet.
@@ -54,35 +49,8 @@ func (c *Context) snapshot() Stats {
 		Reads: n.of(statReads), Writes: n.of(statWrites), PollReadies: n.of(statPollReadies),
 		Timers: n.of(statTimers), Completions: n.of(statCompletions),
 	}
-}
-
-// whileStill runs f while nothing that belongs to the home goroutine changes.
-func (c *Context) whileStill(f func()) {
-	for patience := time.Millisecond; ; {
-		switch {
-		case c.home.mine() && c.home.inside():
-			f()
-			return
-		case c.home.borrow():
-			defer c.home.giveBack()
-			f()
-			return
-		case c.home.closed():
-			<-c.ending.signal() // Close may still be at work on them
-			f()
-			return
-		case c.home.borrowed() || c.home.mine(): // another goroutine reads, or has just read; Do would not wait for it
-			runtime.Gosched()
-		case c.doWithin(patience, f):
-			return
-		default: // the loop has ended, or no goroutine polls it any more, before it came to f; or it takes long
-			patience = min(2*patience, 100*time.Millisecond)
-		}
+	if c.observer != nil {
+		s.add(&c.observer.times)
 	}
-}
-
-func (c *Context) doWithin(d time.Duration, f func()) (done bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	defer cancel()
-	return c.Do(ctx, func() error { f(); return nil }) == nil
+	return s
 }

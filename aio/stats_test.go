@@ -70,31 +70,24 @@ func wakeOnce(t *testing.T, c *Context) {
 	group.Wait()
 }
 
-// Who asks when the loop has come to its last iteration need not wait for another one.
-func TestStatsWhenTheLoopStops(t *testing.T) {
+// Stats neither waits for a loop that is busy nor wakes one that sleeps.
+func TestStatsNeitherWaitsNorWakes(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
-		n := notifier(t)
-		must(t, n.Set())
-		answered := make(chan Stats)
-		asked := false
-		watchNotifier(t, c, n, func() { // handlers come after bottom halves
-			go func() { answered <- c.Stats() }()
-			eventually(t, "the loop is asked", func() bool { return !c.halves.queue.empty() })
-			asked = true
-		})
-		for !asked {
-			turn(t, c)
+		start(t, c)
+		entered, leave := make(chan struct{}), make(chan struct{})
+		must(t, c.ScheduleOnce(func() { close(entered); <-leave }))
+		<-entered
+		within(t, "Stats beside a callback", func() { c.Stats() })
+		close(leave)
+		must(t, c.Do(t.Context(), func() error { return nil }))
+		asleep(t, c)
+		before := c.Stats()
+		for range 100 {
+			c.Stats()
 		}
-		select {
-		case s := <-answered:
-			if s.Reads != 1 {
-				t.Errorf("%+v", s)
-			}
-		case <-time.After(patience):
-			t.Error("nobody answers")
-			turn(t, c)
-			<-answered
+		if s := c.Stats(); s.NotifiesWritten != before.NotifiesWritten || s.BottomHalves != before.BottomHalves {
+			t.Errorf("%+v, then %+v", before, s)
 		}
 	})
 }
@@ -144,16 +137,7 @@ func TestStatsBetweenPolls(t *testing.T) {
 			turn(t, c)
 		}
 		close(stop)
-		done := make(chan struct{})
-		go func() { group.Wait(); close(done) }()
-		for waiting := true; waiting; { // the other one may be waiting for an answer of the loop
-			turn(t, c)
-			select {
-			case <-done:
-				waiting = false
-			default:
-			}
-		}
+		group.Wait()
 		settle(t, c)
 	})
 }

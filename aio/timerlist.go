@@ -4,6 +4,7 @@ package aio
 
 import (
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +12,7 @@ import (
 	"github.com/aioloop/aioloop/aio/internal/timerq"
 )
 
-// timerList holds the pending timers of one Context on one clock (QEMU's QEMUTimerList).
+// timerList holds the pending timers of one Context on one clock.
 type timerList struct {
 	ctx *Context
 	// next is the earliest deadline, so that an iteration without an expired timer takes
@@ -221,10 +222,12 @@ func (l *timerList) run() (progress bool) {
 	for t, deadline := l.begin(now); t != nil; t, deadline = l.expired() {
 		progress = true
 		l.ctx.stats.count(statTimers)
-		if l.ctx.trace != nil {
-			l.ctx.trace.emit(TraceTimer, nameOf(t.Value.name, t.Value.fn), int64(deadline))
+		if o := l.ctx.observer; o != nil {
+			o.expired(l.now() - deadline)
+			o.call(TraceTimer, nameOf(t.Value.name, t.Value.fn), int64(deadline), t.Value.fn)
+		} else {
+			t.Value.fn()
 		}
-		t.Value.fn()
 	}
 	return progress
 }
@@ -265,6 +268,18 @@ func (l *timerList) reached(deadline time.Duration) bool {
 		return true
 	}
 	return l.ctx.virtual.reached(l.id, l.ctx.watch.read(), deadline)
+}
+
+// states describes the pending timers, the earliest first.
+func (l *timerList) states() (all []TimerState) {
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue.Each(func(t *timerq.Item[timerBody]) {
+		all = append(all, TimerState{nameOf(t.Value.name, t.Value.fn), l.id, t.Deadline(), t.Deadline() - now})
+	})
+	slices.SortStableFunc(all, func(a, b TimerState) int { return int(min(max(a.Deadline-b.Deadline, -1), 1)) })
+	return all
 }
 
 // abandon disarms all timers and returns their names, the earliest first.

@@ -5,25 +5,23 @@ package aio
 import (
 	"fmt"
 	"time"
-
-	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // TracePoint is a place in the loop that can be observed with WithTrace.
 type TracePoint int
 
-// The trace points, with those of QEMU that they correspond to.
+// The trace points.
 const (
-	TracePollBegin  TracePoint = iota // run_poll_handlers_begin; Value: the window in ns
-	TracePollEnd                      // run_poll_handlers_end; Value: ns spent
-	TracePollGrow                     // poll_grow; Value: the new window in ns
-	TracePollShrink                   // poll_shrink; Value: the new window in ns
+	TracePollBegin  TracePoint = iota // polling in user space begins; Value: the window in ns
+	TracePollEnd                      // it ends; Value: ns spent
+	TracePollGrow                     // polling was worth it; Value: the new window in ns
+	TracePollShrink                   // polling was in vain; Value: the new window in ns
 	TraceSleep                        // the loop is about to block; Value: the timeout in ns, -1 forever
 	TraceWake                         // Wait has returned; Value: the number of events
 	TraceBottomHalf                   // a bottom half runs
-	TraceHandler                      // poll_aio_dispatch: a handler's callbacks run; Value: its fd
+	TraceHandler                      // a handler's callbacks run; Value: its fd
 	TraceTimer                        // a timer runs
-	TraceReentrant                    // reentrant_aio: a guarded bottom half was held back
+	TraceReentrant                    // a guarded bottom half was held back
 	TraceCompletion                   // a native operation has completed; Value: its result
 	TraceUnwatched                    // an event without a callback ended the watch; Value: its fd
 )
@@ -39,23 +37,15 @@ func (p TracePoint) String() string {
 	return traceNames[p]
 }
 
-// TraceEvent is what a trace hook is called with.
+// TraceEvent is what a trace hook is called with. A callback, which is a bottom half, a handler, a
+// timer or a completion, has two events of one Point: End is set in the second one. For the time
+// between poll-begin and poll-end, and between sleep and wake, that is the later point.
 type TraceEvent struct {
-	Point TracePoint
-	At    time.Duration // Realtime clock
-	Name  string        // of the bottom half, handler or timer
-	Value int64
-}
-
-// tracer is the hook of WithTrace, or nil.
-type tracer func(TraceEvent)
-
-func (f tracer) emit(point TracePoint, name string, value int64) {
-	if f != nil { // inlined; the rest is not
-		f.send(point, name, value)
-	}
-}
-
-func (f tracer) send(point TracePoint, name string, value int64) {
-	f(TraceEvent{Point: point, At: sys.Monotonic(), Name: name, Value: value})
+	Loop     string // the name of the loop, see WithName
+	Point    TracePoint
+	End      bool
+	At       time.Duration // Realtime clock
+	Duration time.Duration // with End: how long it has taken
+	Name     string        // of the bottom half, handler or timer
+	Value    int64
 }

@@ -15,7 +15,10 @@ func Description() report.Description {
 			"with other event loops, and with the kernel’s bare interfaces.",
 		About: "goroutine+channel and netpoller are what a Go program would use without this library. " +
 			"Rows with (C) or (Go) are programs of their own, measured in turns with the others: event loops, " +
-			"and the kernel’s interfaces with nothing around them, which are the floor.",
+			"and the kernel’s interfaces with nothing around them, which are the floor. " +
+			"Every scenario but open-loop is a closed loop: the next event is made when the last one was handled, so a stall counts once " +
+			"in the percentiles, however many events it would have delayed. In open-loop, events come at fixed times and a stall counts for each of them. " +
+			"A dash stands for what was not measured, and for a p99 of fewer than 100 samples or a p99.9 of fewer than 1,000.",
 	}
 	for _, s := range Scenarios() {
 		d.Scenarios = append(d.Scenarios, s.Scenario)
@@ -32,6 +35,9 @@ func describeRow(name string) report.Row {
 	}
 	if p, ok := peerOf(name); ok {
 		return report.Row{Name: name, Kind: p.kind, Reference: p.reference, Process: true, Colour: p.colour}
+	}
+	if name == GoroutineBlocking {
+		return report.Row{Name: name, Kind: report.Peer, Colour: GoroutineChannel}
 	}
 	return report.Row{Name: name, Kind: report.Peer}
 }

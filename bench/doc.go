@@ -16,9 +16,10 @@
 //   - Latencies go into HDR histograms. Each sample contains one reading of the
 //     clock, whose cost the report states. Operations that take not much longer
 //     than that are timed in batches, and the result says so.
-//   - Every scenario is closed: the next event is not made before the last one was
-//     handled. So a slow event delays its successors but is not hidden by them,
-//     and what is measured is latency, not how a queue grows.
+//   - Every scenario but open-loop is closed: the next event is not made before the last
+//     one was handled. So what is measured is latency, not how a queue grows, and a stall
+//     counts once, however many events it would have delayed. In open-loop, events come at
+//     fixed times, and the latency of each counts from the time at which it was due.
 //   - Threads that a case needs on a certain CPU are locked and pinned, and
 //     thrown away afterwards. The rows in plain Go keep their goroutines unlocked,
 //     because a locked goroutine is slow to switch to and no program does it

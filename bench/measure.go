@@ -37,6 +37,8 @@ type tally struct {
 	rounds []time.Duration // the median of each
 	// figures are what else the case says; that of the last round counts.
 	figures map[string]float64
+	// raw gets the samples of each round, if it is not nil.
+	raw func([]time.Duration) error
 }
 
 func newTally(c *testCase) *tally {
@@ -55,7 +57,12 @@ func (t *tally) round(c *testCase, where cpus, p phase, scratch *report.Recorder
 		done <- errors.Join(err, s.leave())
 	})
 	if err := <-done; err != nil {
-		return fmt.Errorf("%s: %w", c.name(), err)
+		return err
+	}
+	if t.raw != nil {
+		if err := t.raw(scratch.Raw()); err != nil {
+			return err
+		}
 	}
 	t.rec.Merge(scratch)
 	t.rounds = append(t.rounds, scratch.Percentile(50))
@@ -160,6 +167,10 @@ func (t *tally) results(scenario string, c *testCase) []report.Result {
 		}
 		if c.othersCompute {
 			r.CPUNSPerOp = 0 // not measured
+		}
+		if c.batch > 1 {
+			r.Params[meanOf] = fmt.Sprint(c.batch)
+			r.Notes = append(r.Notes, batchNote)
 		}
 		t.rec.Summarize(&r)
 		list = append(list, r)

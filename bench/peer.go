@@ -207,7 +207,7 @@ type peerRun struct {
 func (r *peerRun) ops() int64 { return int64(len(r.samples)) * r.batch }
 
 // errPeerOutput is wrapped by every error about what a peer printed.
-var errPeerOutput = errors.New("the peer's output is not what this version understands; make -C bench/peers builds it again")
+var errPeerOutput = errors.New("the peer's output is not what this version understands; make bench builds it again")
 
 // peerHead is the line of JSON. Everything is a pointer or a string, so that what is
 // missing is noticed.

@@ -132,13 +132,8 @@ func TestFindPeer(t *testing.T) {
 		}
 	}
 	t.Chdir(below)
-	if _, err := findPeer("glib"); err == nil || !strings.Contains(err.Error(), "make -C bench/peers") {
+	if _, err := findPeer("glib"); err == nil || !strings.Contains(err.Error(), "make peers-deps") {
 		t.Errorf("the error does not say what to do: %v", err)
-	}
-	t.Setenv("PATH", "")
-	t.Setenv("CC", "")
-	if _, err := findPeer("glib"); err == nil || !strings.Contains(err.Error(), "no C compiler") {
-		t.Errorf("the error does not say that there is no compiler: %v", err)
 	}
 	want := filepath.Join(bin, "glib")
 	if err := os.WriteFile(want+".absent", []byte("glib.h was not found\n"), 0o666); err != nil {

@@ -2,9 +2,7 @@ package bench
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -30,7 +28,7 @@ func findPeer(name string) (string, error) {
 		}
 		parent := filepath.Dir(folder)
 		if parent == folder {
-			return "", notBuilt(name)
+			return "", errNotBuilt
 		}
 		folder = parent
 	}
@@ -41,14 +39,8 @@ func firstLine(s string) string {
 	return line
 }
 
-func notBuilt(name string) error {
-	for _, compiler := range []string{os.Getenv("CC"), "cc"} {
-		if _, err := exec.LookPath(compiler); err == nil {
-			return fmt.Errorf("%s/%s was not built (make -C bench/peers builds it)", peersFolder, name)
-		}
-	}
-	return fmt.Errorf("%s/%s was not built, and there is no C compiler to do it (cc; then make -C bench/peers)", peersFolder, name)
-}
+// errNotBuilt is the same for all programs, so that a report says it once.
+var errNotBuilt = errors.New("it was not built: make peers-deps, as root on Debian or Ubuntu, installs what that takes, and make bench builds it")
 
 // probes are what the programs answered when they were asked whether they can run.
 // The kernel does not change its mind while a benchmark runs.

@@ -19,6 +19,9 @@ import (
 const (
 	// GoroutineChannel is a goroutine that receives from a channel.
 	GoroutineChannel = "goroutine+channel"
+	// GoroutineBlocking is the same with a sender that blocks for the answer, which is what
+	// channels are made for.
+	GoroutineBlocking = "goroutine+channel blocking"
 	// Netpoller is a goroutine that reads an eventfd through the poller of the Go
 	// runtime.
 	Netpoller = "netpoller"
@@ -90,7 +93,7 @@ func Backends() (names []string) {
 func goRows() []string { return append(Backends(), GoroutineChannel, Netpoller) }
 
 // Rows returns the names of all rows, in the order of the report.
-func Rows() []string { return append(goRows(), peerNames()...) }
+func Rows() []string { return slices.Concat(goRows(), []string{GoroutineBlocking}, peerNames()) }
 
 // RowsIn returns the names of those that take part in any of the scenarios; nil
 // means all scenarios.

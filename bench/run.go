@@ -2,9 +2,12 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aioloop/aioloop/bench/report"
@@ -22,6 +25,10 @@ type Config struct {
 	// CPUs are the two to pin to, of the loop and of who wakes it. nil means the
 	// first two that the process may use.
 	CPUs []int
+	// Raw, if not nil, gets the samples of each round of each case, in the order of time. The
+	// name is scenario, row and parameters, as in the name of a benchmark. The samples are
+	// valid until it returns. An error ends the run.
+	Raw func(name string, samples []time.Duration) error
 	// Progress, if not nil, is called before each round of each case, and when a
 	// group is finished. Nothing is being measured while it runs.
 	Progress func(Step)
@@ -34,7 +41,7 @@ type Step struct {
 	Round, Rounds int
 	Done, Groups  int           // finished groups, of how many
 	Left          time.Duration // estimated
-	Results       []report.Result
+	Finished      string        // the scenario that ended with this group
 }
 
 // size is how much is measured.
@@ -54,39 +61,46 @@ var (
 const roundLeast = 10
 
 // Run measures. If ctx ends, it returns the groups that are finished together with
-// the reason. Other errors name the case that failed, and are returned with the
-// groups before it.
-func Run(ctx context.Context, c Config) ([]report.Result, error) {
+// the reason. A row that the machine refuses something to in the middle of the run (memory,
+// descriptors, a privilege, a program) is left out of that group, and so is a peer that fails. Any
+// other error of a row is a bug: it is left out too, and the error names it at the end.
+func Run(ctx context.Context, c Config) ([]report.Result, []report.Absence, error) {
 	r, err := newRunner(c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	fixProcs()
 	for i := range r.groups {
 		results, err := r.group(ctx, i)
 		if err != nil {
-			return r.results, err
+			return r.results, r.absent, err
 		}
 		r.results = append(r.results, results...)
 	}
-	return r.results, nil
+	return r.results, r.absent, errors.Join(r.bugs...)
 }
 
 // runner is one call of Run.
 type runner struct {
 	size
 	progress func(Step)
+	raw      func(string, []time.Duration) error
 	where    cpus
 	groups   []group
 	started  time.Time
 	results  []report.Result
+	absent   []report.Absence
+	bugs     []error
 	scratch  *report.Recorder
 }
 
 func newRunner(c Config) (*runner, error) {
-	r := &runner{size: fullSize, progress: c.Progress, started: time.Now(), scratch: report.NewRecorder()}
+	r := &runner{size: fullSize, progress: c.Progress, raw: c.Raw, started: time.Now(), scratch: report.NewRecorder()}
 	if c.Quick {
 		r.size = quickSize
+	}
+	if c.Raw != nil {
+		r.scratch.KeepRaw()
 	}
 	if c.Rounds < 0 {
 		return nil, fmt.Errorf("%d rounds: there has to be at least one", c.Rounds)
@@ -145,12 +159,12 @@ func plan(scenarios, rows []string) (groups []group, err error) {
 			continue
 		}
 		for _, g := range s.groups() {
-			if g = g.only(rows).suitable(); len(g.cases) > 0 {
+			if g = g.only(rows).suitable(); len(g.cases) > 0 || g.refused != "" {
 				groups = append(groups, g)
 			}
 		}
 	}
-	if len(groups) == 0 {
+	if !slices.ContainsFunc(groups, func(g group) bool { return len(g.cases) > 0 }) {
 		return nil, fmt.Errorf("none of the backends asked for takes part in the scenarios asked for")
 	}
 	return groups, nil
@@ -167,9 +181,12 @@ func scenarioNames() string {
 // group measures the cases of a group in turns.
 func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) {
 	g := &r.groups[index]
+	if g.refused != "" {
+		r.absent = append(r.absent, report.Absence{Row: AllRows, Where: g.String(), Why: g.refused})
+	}
 	tallies := make([]*tally, len(g.cases))
 	for i := range tallies {
-		tallies[i] = newTally(&g.cases[i])
+		tallies[i] = r.newTally(g, &g.cases[i])
 	}
 	p := phase{warm: r.warm, run: r.roundTime(g), least: roundLeast}
 	for round := range r.rounds {
@@ -177,20 +194,60 @@ func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) 
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
+			if tallies[i] == nil {
+				continue
+			}
 			r.progress(r.step(index, round, g.cases[i].row))
-			if err := tallies[i].round(&g.cases[i], r.where, p, r.scratch); err != nil {
-				return nil, fmt.Errorf("%v: %w", g, err)
+			if err := tallies[i].round(&g.cases[i], r.where, p, r.scratch); errors.Is(err, errRaw) {
+				return nil, err
+			} else if err != nil {
+				tallies[i] = nil
+				r.leaveOut(g, &g.cases[i], err)
 			}
 		}
 	}
 	var results []report.Result
 	for i, t := range tallies {
+		if t == nil {
+			continue
+		}
 		results = append(results, t.results(g.scenario, &g.cases[i])...)
 	}
 	s := r.step(index+1, 0, "")
-	s.Group, s.Results = g.String(), results
+	s.Group = g.String()
+	if index+1 == len(r.groups) || r.groups[index+1].scenario != g.scenario {
+		s.Finished = g.scenario
+	}
 	r.progress(s)
 	return results, nil
+}
+
+// AllRows is in place of a row where none can be measured.
+const AllRows = "all rows"
+
+// errRaw is wrapped by what ends a run although the measurement went well.
+var errRaw = errors.New("the samples cannot be kept")
+
+func (r *runner) newTally(g *group, c *testCase) *tally {
+	t := newTally(c)
+	if r.raw != nil {
+		t.raw = func(samples []time.Duration) error {
+			if err := r.raw(g.scenario+"/"+c.name(), samples); err != nil {
+				return fmt.Errorf("%w: %w", errRaw, err)
+			}
+			return nil
+		}
+	}
+	return t
+}
+
+// leaveOut notes that a case has failed in one of its rounds.
+func (r *runner) leaveOut(g *group, c *testCase, err error) {
+	r.absent = append(r.absent, report.Absence{Row: c.row, Where: strings.Join(append([]string{g.scenario}, c.pairs()...), " "), Why: err.Error()})
+	var errno syscall.Errno
+	if !c.outside && !errors.As(err, &errno) && !errors.Is(err, exec.ErrNotFound) {
+		r.bugs = append(r.bugs, fmt.Errorf("%s %s: %w", g.scenario, c.name(), err))
+	}
 }
 
 // turns is the order of n cases in a round: each has one turn, and none is always

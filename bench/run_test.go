@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,12 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/bench/report"
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
 func TestRunSaysWhatItDoes(t *testing.T) {
 	var steps []Step
-	results, err := Run(t.Context(), Config{
+	results, _, err := Run(t.Context(), Config{
 		Scenarios: []string{"self-bh"}, Rows: []string{"epoll", GoroutineChannel}, Quick: true,
 		Progress: func(s Step) { steps = append(steps, s) },
 	})
@@ -34,7 +36,7 @@ func TestRunSaysWhatItDoes(t *testing.T) {
 	if n := len(steps); n != 2*quickSize.rounds+1 || steps[0].Row != "epoll" || steps[2].Row != GoroutineChannel {
 		t.Errorf("steps: %+v", steps)
 	}
-	if last := steps[len(steps)-1]; last.Done != 1 || last.Left != 0 || len(last.Results) != 2 || last.Group != "self-bh" {
+	if last := steps[len(steps)-1]; last.Done != 1 || last.Left != 0 || last.Finished != "self-bh" || last.Group != "self-bh" {
 		t.Errorf("last step: %+v", last)
 	}
 }
@@ -42,7 +44,7 @@ func TestRunSaysWhatItDoes(t *testing.T) {
 // What was finished before the end of the context is not lost.
 func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	results, err := Run(ctx, Config{
+	results, _, err := Run(ctx, Config{
 		Scenarios: []string{"self-bh", "self-timer"}, Rows: []string{"ppoll"}, Quick: true, Rounds: 3,
 		Progress: func(s Step) {
 			if s.Group == "self-timer" && s.Round == 2 {
@@ -88,6 +90,9 @@ func TestPlanIsComplete(t *testing.T) {
 		for _, c := range g.cases {
 			names, rows = append(names, c.name()), append(rows, c.row)
 			total += g.took
+		}
+		if g.refused != "" {
+			continue
 		}
 		slices.Sort(names)
 		if len(slices.Compact(names)) != len(g.cases) {
@@ -140,5 +145,43 @@ func TestConfineIsUndone(t *testing.T) {
 		if set != allowed {
 			t.Errorf("a thread is left on %v", listCPUs(&set))
 		}
+	}
+}
+
+// A row that fails in the middle of a run is left out with its reason, and the others are
+// measured. If it is not the machine that refuses, the run ends with an error as well.
+func TestRowThatFailsIsLeftOut(t *testing.T) {
+	c := func(row string, err error) testCase {
+		rounds := 0
+		return testCase{row: row, params: []param{{"n", "1"}}, setup: func(*fixture) (runFunc, error) {
+			return func(_ budget, rec *report.Recorder) (int64, error) {
+				rec.Record(time.Microsecond)
+				if rounds++; rounds < 3 { // a warm-up and a round that counts
+					return 1, nil
+				}
+				return 1, err
+			}, nil
+		}}
+	}
+	outside := c("peer", errors.New("exit status 1"))
+	outside.outside = true
+	r := &runner{size: size{rounds: 4}, progress: func(Step) {}, where: cpus{-1, -1}, scratch: report.NewRecorder(), groups: []group{{scenario: "test", cases: []testCase{
+		c("good", nil), c("refused", os.NewSyscallError("mmap", unix.ENOMEM)), outside, c("wrong", errors.New("a callback was lost")),
+	}}}}
+	results, err := r.group(t.Context(), 0)
+	if err != nil || len(results) != 1 || results[0].Backend != "good" || results[0].N != 4 {
+		t.Errorf("%v, %+v", err, results)
+	}
+	slices.SortFunc(r.absent, func(a, b report.Absence) int { return strings.Compare(a.Row, b.Row) })
+	want := []report.Absence{
+		{Row: "peer", Where: "test n=1", Why: "exit status 1"},
+		{Row: "refused", Where: "test n=1", Why: "mmap: cannot allocate memory"},
+		{Row: "wrong", Where: "test n=1", Why: "a callback was lost"},
+	}
+	if !slices.Equal(r.absent, want) {
+		t.Errorf("left out: %+v", r.absent)
+	}
+	if bugs := errors.Join(r.bugs...); bugs == nil || bugs.Error() != "test backend=wrong/n=1: a callback was lost" {
+		t.Errorf("bugs: %v", bugs)
 	}
 }

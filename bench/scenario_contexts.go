@@ -2,11 +2,8 @@ package bench
 
 import (
 	"fmt"
-	"runtime"
 	"runtime/metrics"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/bench/report"
 )
@@ -32,21 +29,18 @@ var contextCounts = []int{1, 10, 100, 1000}
 // fdsPerContext is more than a Context has open.
 const fdsPerContext = 8
 
-// The figures of the scenario, without what the kernel keeps for a thread or a
-// descriptor.
-const (
-	bytesPerContext   = "bytes/context"
-	threadsPerContext = "threads/context"
-)
+// threadsPerContext is the figure of the scenario.
+const threadsPerContext = "threads/context"
 
-const contextsNote = "one after the other is woken, the others sleep; bytes per Context are heap and goroutine stacks, the kernel's own not counted; a thread is a goroutine that is in a system call"
+const contextsNote = "one after the other is woken, the others sleep; a thread is a goroutine that is in a system call"
 
 func contextsGroups() []group {
 	var groups []group
 	for _, n := range contextCounts {
 		g := group{scenario: "contexts", label: fmt.Sprintf("contexts=%d", n), took: 400 * time.Millisecond, full: n == 10 || n == 1000}
-		if !fdsAllow(n * fdsPerContext) {
-			break
+		if g.refused = fewFiles(n * fdsPerContext); g.refused != "" {
+			g.label += " and more"
+			return append(groups, g)
 		}
 		for _, row := range append(Backends(), GoroutineChannel) {
 			c := testCase{row: row, params: []param{{"contexts", fmt.Sprint(n)}}, notes: []string{contextsNote}}
@@ -58,16 +52,11 @@ func contextsGroups() []group {
 	return groups
 }
 
-func fdsAllow(n int) bool {
-	var limit unix.Rlimit
-	return unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || uint64(n+idleSpare) <= limit.Cur
-}
-
 func contextsSetup(s *fixture, row string, n int) (runFunc, error) {
 	s.atLeastTwoProcs()
 	over := make(chan struct{}, 1)
 	wakes := make([]func(int), n)
-	bytes, threads := programSize(), busyThreads()
+	threads := busyThreads()
 	for i := range wakes {
 		var err error
 		if wakes[i], err = s.waker(row, anywhere, 1, func(int) { over <- struct{}{} }); err != nil {
@@ -75,7 +64,6 @@ func contextsSetup(s *fixture, row string, n int) (runFunc, error) {
 		}
 	}
 	s.atExit(func() error { // before the Contexts are closed
-		s.figure(bytesPerContext, max(0, float64(programSize()-bytes))/float64(n))
 		s.figure(threadsPerContext, max(0, float64(busyThreads()-threads))/float64(n))
 		return nil
 	})
@@ -91,16 +79,6 @@ func contextsSetup(s *fixture, row string, n int) (runFunc, error) {
 		}
 		return done, nil
 	}, nil
-}
-
-// programSize is the memory of heap and stacks that is in use. The stacks of goroutines
-// that have ended are free after the second collection.
-func programSize() int64 {
-	runtime.GC()
-	heap := heapInUse()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return heap + int64(m.StackInuse)
 }
 
 // inSystemCalls is how many goroutines are in one, as far as the runtime knows.

@@ -35,7 +35,15 @@ func pingpongGroups() []group {
 	return groups
 }
 
-// freeNote is for scenarios that are also measured without pinning.
+// freeNotes are for scenarios that are also measured without pinning, which makes no
+// difference on the only CPU.
+func freeNotes() []string {
+	if len(listCPUs(&allowed)) == 1 {
+		return nil
+	}
+	return []string{freeNote}
+}
+
 const freeNote = "with pinned=no the kernel decides whether the threads share a CPU; across CPUs a wake-up costs many times as much, so figures change from run to run"
 
 // pingpongPeers leaves out two threads that spin on one CPU.
@@ -47,7 +55,7 @@ func pingpongPeers(pinned string) []testCase {
 	}
 	cases := peerCases(append(rows, "spin (C)"), params, unpinned)
 	for i := range cases {
-		cases[i].notes = append(cases[i].notes, freeNote)
+		cases[i].notes = append(cases[i].notes, freeNotes()...)
 	}
 	return cases
 }
@@ -56,7 +64,7 @@ func pingpongCase(row, pinned string) testCase {
 	c := testCase{row: row, params: []param{{"pinned", pinned}}}
 	at := anywhere
 	if pinned == "no" {
-		c.notes = []string{freeNote}
+		c.notes = freeNotes()
 	}
 	if pinned == "yes" {
 		at = atHome

@@ -41,7 +41,7 @@ func producersGroups() []group {
 }
 
 func producersCase(row string, params []param, n int, pinned bool) testCase {
-	c := testCase{row: row, params: params, notes: []string{producersNote, freeNote}}
+	c := testCase{row: row, params: params, notes: append(freeNotes(), producersNote)}
 	c.setup = func(s *fixture) (runFunc, error) {
 		if pinned {
 			s.confine()

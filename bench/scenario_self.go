@@ -10,8 +10,9 @@ import (
 
 var selfBHScenario = Scenario{
 	Scenario: report.Scenario{
-		Name:  "self-bh",
-		About: "One thread schedules a bottom half and polls without blocking. Time until its callback has run.",
+		Name:   "self-bh",
+		About:  "One thread schedules a bottom half and polls without blocking. Time until its callback has run.",
+		Params: []string{meanOf},
 	},
 	Short:  "schedule a bottom half and run it, on one thread",
 	groups: selfBHGroups,
@@ -28,8 +29,9 @@ var selfNotifierScenario = Scenario{
 
 var selfTimerScenario = Scenario{
 	Scenario: report.Scenario{
-		Name:  "self-timer",
-		About: "One thread re-arms a timer that is due and polls. Time until its callback has run.",
+		Name:   "self-timer",
+		About:  "One thread re-arms a timer that is due and polls. Time until its callback has run.",
+		Params: []string{meanOf},
 	},
 	Short:  "re-arm a timer that is due and run it, on one thread",
 	groups: selfTimerGroups,
@@ -39,18 +41,17 @@ var selfTimerScenario = Scenario{
 // longer than to read the clock.
 const selfBatch = 100
 
-var selfNote = batchNote(selfBatch)
+// meanOf is the parameter that says so, where a result says what its samples are.
+const meanOf = "mean_of"
 
-func batchNote(size int) string {
-	return fmt.Sprintf("a sample is the mean of %d operations in a row, so that the clock does not weigh", size)
-}
+const batchNote = "mean_of: a sample is the mean of so many operations in a row, because the clock would weigh; percentiles of means are closer together than those of single operations"
 
 // selfGroup is a scenario without parameters. rows makes the setup of each row
 // that the scenario makes sense for.
-func selfGroup(scenario string, setup func(row string) func(*fixture) (runFunc, error), peers map[string]string, programs ...testCase) []group {
+func selfGroup(scenario string, batch int64, setup func(row string) func(*fixture) (runFunc, error), peers map[string]string, programs ...testCase) []group {
 	g := group{scenario: scenario, took: 600 * time.Millisecond}
 	for _, row := range goRows() {
-		c := testCase{row: row, driver: driverOf(row), notes: []string{selfNote}, setup: setup(row)}
+		c := testCase{row: row, driver: driverOf(row), batch: batch, setup: setup(row)}
 		note, ok := peers[row]
 		if !ok && !isBackend(row) {
 			continue
@@ -68,25 +69,25 @@ func selfGroup(scenario string, setup func(row string) func(*fixture) (runFunc, 
 }
 
 func selfBHGroups() []group {
-	return selfGroup("self-bh", func(row string) func(*fixture) (runFunc, error) {
+	return selfGroup("self-bh", selfBatch, func(row string) func(*fixture) (runFunc, error) {
 		if row == GoroutineChannel {
 			return selfChannel
 		}
 		return func(s *fixture) (runFunc, error) { return selfBH(s, row) }
-	}, map[string]string{GoroutineChannel: "one goroutine sends a function to a buffered channel, receives it and calls it"}, selfPeers(loopPeers(), "self-bh")...)
+	}, map[string]string{GoroutineChannel: "one goroutine sends a function to a buffered channel, receives it and calls it"}, selfPeers(loopPeers(), "self-bh", selfBatch)...)
 }
 
 func selfNotifierGroups() []group {
-	return selfGroup("self-notifier", func(row string) func(*fixture) (runFunc, error) {
-		return func(s *fixture) (runFunc, error) { return selfNotifier(s, row, 0, selfBatch) }
-	}, map[string]string{Netpoller: netpollerNote}, selfPeers(append(loopPeers(), fdFloors()...), "self-notifier")...)
+	return selfGroup("self-notifier", 1, func(row string) func(*fixture) (runFunc, error) {
+		return func(s *fixture) (runFunc, error) { return selfNotifier(s, row, 0) }
+	}, map[string]string{Netpoller: netpollerNote}, selfPeers(append(loopPeers(), fdFloors()...), "self-notifier", 1)...)
 }
 
 // selfPeers does on one thread what the scenario of that name does.
-func selfPeers(rows []string, scenario string) []testCase {
-	cases := peerCases(rows, nil, pinnedTogether, "-scenario", scenario, "-batch", fmt.Sprint(selfBatch))
+func selfPeers(rows []string, scenario string, batch int64) []testCase {
+	cases := peerCases(rows, nil, pinnedTogether, "-scenario", scenario, "-batch", fmt.Sprint(batch))
 	for i := range cases {
-		cases[i].notes = append(cases[i].notes, selfNote)
+		cases[i].batch = batch
 	}
 	return cases
 }
@@ -94,12 +95,12 @@ func selfPeers(rows []string, scenario string) []testCase {
 const netpollerNote = "one goroutine is parked in the poller, another writes the eventfd and waits on a channel until the first has run"
 
 func selfTimerGroups() []group {
-	return selfGroup("self-timer", func(row string) func(*fixture) (runFunc, error) {
+	return selfGroup("self-timer", selfBatch, func(row string) func(*fixture) (runFunc, error) {
 		if row == GoroutineChannel {
 			return selfGoTimer
 		}
 		return func(s *fixture) (runFunc, error) { return selfTimer(s, row) }
-	}, map[string]string{GoroutineChannel: "a time.Timer is reset to 0 and its channel received from, on one goroutine"}, selfPeers(loopPeers(), "self-timer")...)
+	}, map[string]string{GoroutineChannel: "a time.Timer is reset to 0 and its channel received from, on one goroutine"}, selfPeers(loopPeers(), "self-timer", selfBatch)...)
 }
 
 // loopHere opens a loop that the calling goroutine, the driver, polls itself.

@@ -13,7 +13,7 @@ var timersScenario = Scenario{
 	Scenario: report.Scenario{
 		Name:       "timers",
 		About:      "One of many timers is moved (rearm), or becomes due and its callback runs (fire). Time of one operation.",
-		Params:     []string{"do", "timers"},
+		Params:     []string{"do", "timers", meanOf},
 		Sweep:      "timers",
 		SweepLabel: "timers",
 		Typical: []map[string]string{
@@ -53,7 +53,7 @@ func timersGroups() []group {
 const timersNote = "rearm: one timer, chosen at random, is moved to another time that is far away; fire: it is moved to now, the loop makes a turn, and it is moved away again"
 
 func timersCase(row string, params []param, do string, n int) testCase {
-	c := testCase{row: row, params: params, driver: driverOf(row), notes: []string{timersNote, batchNote(timersBatch)}}
+	c := testCase{row: row, params: params, driver: driverOf(row), batch: timersBatch, notes: []string{timersNote}}
 	c.setup = func(s *fixture) (runFunc, error) { return timersSetup(s, row, do, n) }
 	if !isLocked(row) {
 		c.notes = append(c.notes, unlockedNote)
@@ -71,7 +71,7 @@ func timersPeers(params []param, do string, n int) []testCase {
 	}
 	cases := peerCases(loopPeers(), params, pinnedTogether, "-scenario", scenario, "-timers", fmt.Sprint(n), "-batch", fmt.Sprint(timersBatch))
 	for i := range cases {
-		cases[i].notes = append(cases[i].notes, timersNote, batchNote(timersBatch))
+		cases[i].batch, cases[i].notes = timersBatch, append(cases[i].notes, timersNote)
 	}
 	return cases
 }

@@ -20,7 +20,7 @@ type Scenario struct {
 // Scenarios returns all scenarios in the order of the report.
 func Scenarios() []Scenario {
 	return []Scenario{
-		wakeScenario, pingpongScenario, mainloopScenario, selfBHScenario, selfNotifierScenario, selfTimerScenario,
+		wakeScenario, openLoopScenario, pingpongScenario, mainloopScenario, selfBHScenario, selfNotifierScenario, selfTimerScenario,
 		idleFDsScenario, producersScenario, timersScenario, contextsScenario, busyScenario,
 	}
 }
@@ -32,6 +32,8 @@ type group struct {
 	label    string        // the parameters that all cases share
 	took     time.Duration // measured per case, all rounds together, at full size
 	cases    []testCase
+	// refused is why none of it can be measured here, or empty.
+	refused string
 	// full is set if a quick run leaves the group out.
 	full bool
 }
@@ -52,6 +54,8 @@ type testCase struct {
 	// outside is set if another process is measured: run adds its CPU time to the
 	// fixture, and what this process uses does not count.
 	outside bool
+	// batch is of how many operations each sample is the mean; 0 and 1 mean that it is of one.
+	batch int64
 	// othersCompute is set if others compute in this process, so that its CPU time says
 	// nothing about the case.
 	othersCompute bool
@@ -75,11 +79,14 @@ func paramMap(params []param) map[string]string {
 
 // name is that of a benchmark: backend=epoll/polling=off/gap_us=20.
 func (c *testCase) name() string {
-	parts := []string{"backend=" + c.row}
+	return strings.Join(append([]string{"backend=" + c.row}, c.pairs()...), "/")
+}
+
+func (c *testCase) pairs() (list []string) {
 	for _, p := range c.params {
-		parts = append(parts, p.key+"="+p.value)
+		list = append(list, p.key+"="+p.value)
 	}
-	return strings.Join(parts, "/")
+	return list
 }
 
 // only returns the group without the cases of other rows.

@@ -70,7 +70,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 }
 
 func (r *Report) page() *page {
-	p := &page{Report: r, CSS: template.CSS(pageCSS + plotCSS), Rows: r.rowNames(), looks: r.looks()}
+	p := &page{Report: r, CSS: template.CSS(pageCSS + plotCSS), Rows: r.RowNames(), looks: r.looks()}
 	for i, s := range r.Sections() {
 		part := part{Section: s, Anchor: fmt.Sprintf("scenario-%d", i+1)}
 		part.Tables = append(part.Tables, pageTable{s.results(), p, "Numbers"})

@@ -21,12 +21,19 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	}
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "{\n  \"schema\": %q,\n  \"machine\": %s,", Schema, machine)
-	if r.Run != nil {
-		run, err := json.Marshal(r.Run)
-		if err != nil {
-			return fmt.Errorf("write JSON: run: %w", err)
+	for _, f := range []struct {
+		name  string
+		has   bool
+		value any
+	}{{"run", r.Run != nil, r.Run}, {"verdict", r.Verdict.Headline != "", r.Verdict}, {"absent", len(r.Absent) > 0, r.Absent}} {
+		if !f.has {
+			continue
 		}
-		fmt.Fprintf(b, "\n  \"run\": %s,", run)
+		value, err := json.Marshal(f.value)
+		if err != nil {
+			return fmt.Errorf("write JSON: %s: %w", f.name, err)
+		}
+		fmt.Fprintf(b, "\n  \"%s\": %s,", f.name, value)
 	}
 	b.WriteString("\n  \"results\": [")
 	for i := range r.Results {

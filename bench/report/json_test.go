@@ -20,6 +20,8 @@ func TestJSONGolden(t *testing.T) {
 	res.Figures = map[string]float64{"bytes/fd": 250.5}
 	bare := minimal()
 	r := &Report{Machine: syntheticMachine(), Results: []Result{res, bare}}
+	r.Verdict = Verdict{Headline: "Take it.", Lines: []string{"a"}}
+	r.Absent = []Absence{{Row: "ppoll", Why: "forbidden"}}
 	want := `{
   "schema": "aioloop-bench/1",
   "machine": {
@@ -34,6 +36,8 @@ func TestJSONGolden(t *testing.T) {
     "clock_ns": 38.4,
     "date": "2026-03-14T15:09:26Z"
   },
+  "verdict": {"headline":"Take it.","lines":["a"]},
+  "absent": [{"backend":"ppoll","why":"forbidden"}],
   "results": [
     {"scenario":"wake","backend":"epoll","params":{"gap_us":"20","polling":"on"},"n":10,"p50_ns":1,"p90_ns":2,"max_ns":5,"cpu_ns_per_op":64.5,"allocs_per_op":0,"histogram":[[1,6],[5,4]],"rounds_p50_ns":[1,2],"figures":{"bytes/fd":250.5},"notes":["not pinned"]},
     {"scenario":"wake","backend":"epoll","params":{},"n":10,"p50_ns":1,"p90_ns":2,"max_ns":5,"cpu_ns_per_op":0,"allocs_per_op":0}

@@ -60,7 +60,7 @@ func (r *Report) looks() map[string]look {
 	for _, row := range r.Description.Rows {
 		add(row)
 	}
-	for _, name := range r.rowNames() {
+	for _, name := range r.RowNames() {
 		if _, ok := looks[name]; !ok {
 			add(Row{Name: name})
 		}

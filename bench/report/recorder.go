@@ -23,6 +23,8 @@ type Recorder struct {
 	hist    *hdrhistogram.Histogram
 	max     time.Duration
 	clamped int64
+	raw     []time.Duration
+	keep    bool
 }
 
 // NewRecorder returns an empty Recorder.
@@ -41,6 +43,9 @@ func (r *Recorder) Record(d time.Duration) {
 	if d > r.max {
 		r.max = d
 	}
+	if r.keep {
+		r.raw = append(r.raw, d)
+	}
 	// After clamping the only error left is 2^63 samples.
 	_ = r.hist.RecordValue(int64(d))
 }
@@ -55,8 +60,18 @@ func (r *Recorder) Merge(other *Recorder) {
 // Reset forgets everything without giving memory back, for use after warming up.
 func (r *Recorder) Reset() {
 	r.hist.Reset()
-	r.max, r.clamped = 0, 0
+	r.max, r.clamped, r.raw = 0, 0, r.raw[:0]
 }
+
+// rawRoom is for how many samples KeepRaw makes room, so that Record seldom allocates.
+const rawRoom = 1 << 18
+
+// KeepRaw has every duration from now on kept as it is, besides in the histogram.
+func (r *Recorder) KeepRaw() { r.keep, r.raw = true, make([]time.Duration, 0, rawRoom) }
+
+// Raw are the durations since KeepRaw or Reset, in the order in which they were recorded.
+// They are valid until the next Reset. Merge does not add to them.
+func (r *Recorder) Raw() []time.Duration { return r.raw }
 
 // N is the number of durations counted.
 func (r *Recorder) N() int64 { return r.hist.TotalCount() }

@@ -20,6 +20,10 @@ type Report struct {
 	Machine Machine `json:"machine"`
 	// Run says how they were taken. A report written by hand may lack it.
 	Run *Run `json:"run,omitempty"`
+	// Verdict is the answer in a few sentences. It is empty if nothing wrote one.
+	Verdict Verdict `json:"verdict,omitzero"`
+	// Absent are the rows that were not measured, and why.
+	Absent []Absence `json:"absent,omitempty"`
 	// Results holds one entry for each scenario, parameter set and row. Their
 	// order does not matter for what is printed.
 	Results []Result `json:"results"`

@@ -187,8 +187,8 @@ func paramLabel(keys []string, params map[string]string) string {
 	return strings.Join(parts, ", ")
 }
 
-// rowNames are all rows of the report, each once.
-func (r *Report) rowNames() []string {
+// RowNames are all rows of the report, each once.
+func (r *Report) RowNames() []string {
 	set := map[string]bool{}
 	for i := range r.Results {
 		set[r.Results[i].Backend] = true

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -137,10 +138,24 @@ func (r *Report) WriteTable(w io.Writer) error {
 	for _, s := range r.Sections() {
 		s.writeTable(b)
 	}
+	if r.Description.About != "" {
+		fmt.Fprintf(b, "\n%s\n", r.Description.About)
+	}
+	r.Verdict.write(b)
 	if err := b.Flush(); err != nil {
 		return fmt.Errorf("write table: %w", err)
 	}
 	return nil
+}
+
+func (v *Verdict) write(b *bufio.Writer) {
+	if v.Headline == "" {
+		return
+	}
+	fmt.Fprintf(b, "\n%s\n", v.Headline)
+	for _, line := range slices.Concat(v.Lines, v.Notes) {
+		fmt.Fprintf(b, "- %s\n", line)
+	}
 }
 
 func (s *Section) writeTable(b *bufio.Writer) {

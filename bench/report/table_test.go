@@ -22,6 +22,7 @@ func TestTableGolden(t *testing.T) {
 		{Scenario: "odd\nname", Backend: "mine", N: 1, P50: 1, P90: 1, P99: 1, P999: 1, Max: 1, Notes: []string{"alone"}},
 		{Scenario: "producers", Backend: "mine\tµ", Params: map[string]string{"producers": "2", "x": "y"}, N: 1, Notes: []string{"tab"}},
 	}...)
+	r.Verdict = Verdict{Headline: "Take mine.", Lines: []string{"It is alone."}, Notes: []string{"One CPU."}}
 	want := `
 producers
   Several at the same time.
@@ -39,6 +40,12 @@ odd` + "\uFFFD" + `name
   mine     1  1 ns  1 ns    –      –  1 ns          –          0  1.00×
 
   note: alone
+
+The <rows>.
+
+Take mine.
+- It is alone.
+- One CPU.
 `
 	if got := tableOf(t, r); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -29,6 +29,28 @@ func formatNS(ns float64) string {
 	return threeDigits(ns/1e9) + " s"
 }
 
+// Short writes nanoseconds for a sentence: three digits, in the unit that suits them.
+func Short(ns float64) string {
+	switch {
+	case math.Round(ns) < 1000:
+		return fmt.Sprintf("%.0f ns", ns)
+	case ns < 9995:
+		return fmt.Sprintf("%.2f µs", ns/1e3)
+	case ns >= 999_500 && ns < 9_995_000:
+		return fmt.Sprintf("%.2f ms", ns/1e6)
+	case ns >= 999.5e6 && ns < 9.995e9:
+		return fmt.Sprintf("%.2f s", ns/1e9)
+	case ns < 1e6:
+		return threeDigits(ns/1e3) + " µs"
+	case ns < 1e9:
+		return threeDigits(ns/1e6) + " ms"
+	}
+	return threeDigits(ns/1e9) + " s"
+}
+
+// Unbroken is a space at which no line ends.
+const Unbroken = "\u00a0"
+
 // threeDigits is for values from 10 upwards.
 func threeDigits(v float64) string {
 	if v < 99.95 {

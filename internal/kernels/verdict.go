@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -114,19 +115,22 @@ func neverRun(l *list, results []*result) (all []string) {
 	ran, skipped := outcomes(results)
 	applied := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(skipped)) {
-		pattern := l.notApplicable(skipped[name])
+		pattern := ""
+		for _, reason := range skipped[name] {
+			pattern = cmp.Or(pattern, l.notApplicable(reason))
+		}
 		switch {
 		case ran[name] || l.HostOnlyTests[name] != "":
 		case strings.Contains(testName(name), "/") && pattern != "":
 			applied[pattern] = true
 		default:
-			all = append(all, fmt.Sprintf("no kernel runs %s: %s", name, skipped[name]))
+			all = append(all, fmt.Sprintf("no kernel runs %s: %s", name, strings.Join(skipped[name], "; ")))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.HostOnlyTests)) {
 		if ran[name] {
 			all = append(all, fmt.Sprintf("kernels.json says that no guest can run %s, but one has", name))
-		} else if skipped[name] == "" {
+		} else if len(skipped[name]) == 0 {
 			all = append(all, fmt.Sprintf("kernels.json explains why no guest runs %s, but there is no such test", name))
 		}
 	}
@@ -145,9 +149,9 @@ func testName(name string) string {
 }
 
 // outcomes returns the tests that a kernel has run, and those that one has skipped
-// with the last reason.
-func outcomes(results []*result) (ran map[string]bool, skipped map[string]string) {
-	ran, skipped = map[string]bool{}, map[string]string{}
+// with the reasons: two jobs of one test may have different ones.
+func outcomes(results []*result) (ran map[string]bool, skipped map[string][]string) {
+	ran, skipped = map[string]bool{}, map[string][]string{}
 	for _, r := range results {
 		for _, planned := range r.jobs {
 			j := r.find(planned.Name)
@@ -157,7 +161,9 @@ func outcomes(results []*result) (ran map[string]bool, skipped map[string]string
 			for _, t := range j.tests {
 				name := planned.Package + "." + t.name
 				if t.outcome == "SKIP" {
-					skipped[name] = t.reason()
+					if reason := t.reason(); !slices.Contains(skipped[name], reason) {
+						skipped[name] = append(skipped[name], reason)
+					}
 				} else {
 					ran[name] = true
 				}

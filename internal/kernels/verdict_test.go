@@ -30,7 +30,7 @@ func TestNeverRun(t *testing.T) {
 	}
 	l := &list{HostOnlyTests: map[string]string{"aio.TestStrace": "needs strace"}}
 	got := strings.Join(neverRun(l, results), "\n")
-	if got != "no kernel runs aio.TestNever: because of new" {
+	if got != "no kernel runs aio.TestNever: because of old; because of new" {
 		t.Error(got)
 	}
 	l.HostOnlyTests["aio.TestNever"] = "a reason"
@@ -51,6 +51,11 @@ func TestNeverRunOfSubtests(t *testing.T) {
 	if got := neverRun(l, results); got != nil {
 		t.Errorf("explained: %q", got)
 	}
+	results = append(results, guestOf("old", honest, map[string]string{"TestA/backend=ppoll": "SKIP", "TestA": "PASS"}))
+	if got := neverRun(l, results); got != nil {
+		t.Errorf("explained, and skipped for another reason last: %q", got)
+	}
+	results = results[:1]
 	results[0] = guestOf("new", honest, map[string]string{"TestA": "SKIP"})
 	results[0].jobs[0].Package = "a/path"
 	if got := neverRun(l, results); len(got) != 2 {

@@ -47,6 +47,15 @@ func NewQueue[V any]() Queue[V] { return Queue[V]{runAt: math.MinInt64} }
 // Least returns the earliest deadline, or Never.
 func (q *Queue[V]) Least() time.Duration { return min(q.heaps[0].least(), q.heaps[1].least()) }
 
+// Each calls f for each pending item, in no order. f changes nothing.
+func (q *Queue[V]) Each(f func(*Item[V])) {
+	for _, h := range q.heaps {
+		for _, e := range h {
+			f(e.item)
+		}
+	}
+}
+
 // Arm makes i pending with a deadline, whether or not it was pending. It reports whether
 // i may be the earliest now.
 func (q *Queue[V]) Arm(i *Item[V], deadline time.Duration) (first bool) {

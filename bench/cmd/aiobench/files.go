@@ -6,7 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/bench/report"
 )
@@ -29,21 +30,37 @@ type output struct {
 }
 
 func openFiles(o *options) (*files, error) {
-	f := &files{folder: o.out}
-	if o.out != "" {
-		if err := os.MkdirAll(o.out, 0o777); err != nil {
-			return nil, err
-		}
+	if err := o.makeFolder(); err != nil {
+		return nil, err
 	}
+	f := &files{folder: o.out}
 	for _, out := range o.outputs() {
 		if err := out.create(); err != nil {
 			f.discard()
-			return nil, err
+			return nil, fmt.Errorf("%w: choose another file or folder (-out, or OUT= for make bench)", err)
 		}
 		f.open = append(f.open, out)
 	}
 	return f, nil
 }
+
+// makeFolder makes the folder that was asked for. Where the standard one cannot be written
+// a temporary one takes its place.
+func (o *options) makeFolder() (err error) {
+	if o.out == "" {
+		return nil
+	}
+	err = os.MkdirAll(o.out, 0o777)
+	if o.out == standardOut && (err != nil || unix.Access(o.out, unix.W_OK) != nil) {
+		o.out, err = os.MkdirTemp("", standardOut+"-")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: choose another folder (-out, or OUT= for make bench)", err)
+	}
+	return nil
+}
+
+const tableFile = "table.txt"
 
 // outputs lists the files that were asked for.
 func (o *options) outputs() (list []*output) {
@@ -57,7 +74,7 @@ func (o *options) outputs() (list []*output) {
 		add(o.html, (*report.Report).WriteHTML)
 	}
 	if o.out != "" {
-		add(filepath.Join(o.out, "table.txt"), (*report.Report).WriteTable)
+		add(filepath.Join(o.out, tableFile), (*report.Report).WriteTable)
 		add(filepath.Join(o.out, "results.json"), (*report.Report).WriteJSON)
 		add(filepath.Join(o.out, "report.html"), (*report.Report).WriteHTML)
 	}
@@ -76,29 +93,21 @@ func (o *output) create() (err error) {
 	return err
 }
 
-// write fills the files.
+// write fills the files. One that cannot be written keeps no other from it.
 func (f *files) write(r *report.Report) error {
+	var errs []error
 	for _, o := range f.open {
-		if err := o.write(r); err != nil {
-			return err
-		}
+		errs = append(errs, o.write(r))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// names says in one line where the results are.
-func (f *files) names(stdout io.Writer) (err error) {
-	var paths []string
-	for _, o := range f.open {
-		paths = append(paths, o.path)
+// table is the file with the table, empty if there is none.
+func (f *files) table() string {
+	if f.folder == "" {
+		return ""
 	}
-	switch {
-	case f.folder != "":
-		_, err = fmt.Fprintf(stdout, "\nThe table, the results as JSON and the report as a page are in %s\n", f.folder)
-	case len(paths) > 0:
-		_, err = fmt.Fprintf(stdout, "\nWritten: %s\n", strings.Join(paths, ", "))
-	}
-	return err
+	return filepath.Join(f.folder, tableFile)
 }
 
 func (o *output) write(r *report.Report) error {

@@ -6,7 +6,7 @@
 //	go run ./bench/cmd/aiobench -scenario wake,pingpong -backend epoll,io_uring
 //	go run ./bench/cmd/aiobench -out bench/out
 //
-// It prints one table per scenario. The exit status is 2 if a backend that was
+// It prints the medians and a verdict; everything else is in the files of -out. The exit status is 2 if a backend that was
 // asked for cannot run here or if the call itself is wrong, 1 if anything else
 // fails or if the run was interrupted.
 package main
@@ -18,13 +18,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/aioloop/aioloop/bench"
 	"github.com/aioloop/aioloop/bench/report"
+	"github.com/aioloop/aioloop/bench/terminal"
+	"github.com/aioloop/aioloop/bench/verdict"
 )
 
 // The exit statuses.
@@ -59,9 +60,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return complain(stderr, exitCannot, err)
 	}
-	for _, m := range missing {
-		fmt.Fprintln(stderr, m.sentence)
-	}
 	o.config.Rows = rows
 	if err := measure(ctx, o, missing, stdout, stderr); err != nil {
 		return complain(stderr, exitFailed, err)
@@ -77,56 +75,58 @@ func complain(stderr io.Writer, status int, err error) int {
 
 // measure runs the benchmark and writes what came of it, even if it was stopped
 // before its end.
-func measure(ctx context.Context, o *options, missing []absence, stdout, stderr io.Writer) error {
+func measure(ctx context.Context, o *options, missing []report.Absence, stdout, stderr io.Writer) error {
 	files, err := openFiles(o)
 	if err != nil {
 		return err
 	}
 	defer files.discard()
-	r := &report.Report{Schema: report.Schema, Machine: report.ReadMachine(), Description: bench.Description()}
+	if o.raw != "" {
+		raw, err := newRawFiles(o.raw)
+		if err != nil {
+			return err
+		}
+		o.config.Raw = raw.write
+	}
+	machine := report.ReadMachine()
+	r := &report.Report{Schema: report.Schema, Machine: machine, Description: bench.DescriptionOn(machine)}
 	p := newProgress(stderr)
 	o.config.Progress = p.step
 	r.Run = &report.Run{Name: o.name, Version: o.version, Options: o.repeat(), Quick: o.config.Quick}
-	var failure error
 	began := time.Now()
-	r.Results, failure = bench.Run(ctx, o.config)
-	r.Run.Took = time.Since(began).Round(time.Second)
+	results, absent, failure := bench.Run(ctx, o.config)
+	r.Results, r.Absent, r.Run.Took = results, append(missing, absent...), time.Since(began).Round(time.Second)
 	p.end()
-	if errors.Is(failure, context.Canceled) {
+	switch {
+	case errors.Is(failure, context.Canceled):
 		failure = fmt.Errorf("interrupted: only %d of %d groups of measurements were finished", p.last.Done, p.last.Groups)
+	case failure == nil:
+		failure = o.lost(results, absent)
 	}
-	if len(r.Results) == 0 {
+	if len(results) == 0 {
 		return failure
 	}
-	addNotes(r.Results, missing)
+	r.Verdict = verdict.Of(r)
 	// The files come first: a reader of stdout may have left.
-	if err := files.write(r); err != nil {
-		return errors.Join(failure, err, r.WriteTable(stdout))
-	}
-	return errors.Join(failure, show(r, files, stdout))
+	written := files.write(r)
+	return errors.Join(failure, written, show(r, files.table(), stdout))
 }
 
-// show writes the table and the names of the files. A reader that has seen enough is no
-// error.
-func show(r *report.Report, f *files, stdout io.Writer) error {
-	err := r.WriteTable(stdout)
-	if err == nil {
-		err = f.names(stdout)
-	}
-	if errors.Is(err, syscall.EPIPE) {
-		return nil
-	}
-	return err
-}
-
-// addNotes says in the report as well why rows are missing, in the scenarios that
-// they belong to.
-func addNotes(results []report.Result, missing []absence) {
-	for _, m := range missing {
-		for i := range results {
-			if r := &results[i]; slices.Contains(bench.RowsIn([]string{r.Scenario}), m.row) {
-				r.Notes = append(r.Notes, m.sentence)
-			}
+// lost is an error if a row that was asked for by name was left out of something, or if
+// nothing could be measured at all.
+func (o *options) lost(results []report.Result, absent []report.Absence) error {
+	for _, a := range absent {
+		if len(results) == 0 || o.strict && a.Row != bench.AllRows {
+			return fmt.Errorf("%s was left out of %s: %s", a.Row, a.Where, a.Why)
 		}
 	}
+	return nil
+}
+
+// show prints the report. A reader that has seen enough is no error.
+func show(r *report.Report, table string, stdout io.Writer) error {
+	if err := terminal.Write(stdout, r, table); !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	return nil
 }

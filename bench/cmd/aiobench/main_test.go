@@ -63,6 +63,7 @@ func newChild(t *testing.T, kind string, args ...string) *child {
 		t.Fatal(err)
 	}
 	c := &child{cmd: exec.CommandContext(t.Context(), exe, args...)}
+	c.cmd.Dir = t.TempDir() // for the results
 	c.cmd.Env = append(os.Environ(), childEnv+"="+kind)
 	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
 	return c
@@ -98,15 +99,14 @@ func TestEndToEnd(t *testing.T) {
 	extra := filepath.Join(t.TempDir(), "extra.json")
 	c := newChild(t, "plain", "-quick", "-scenario", "self-bh", "-backend", "ppoll,epoll,goroutine+channel", "-out", dir, "-json", extra, "-name", "end to end", "-version", "v1")
 	c.run(t, 0)
-	if last := lastLine(c.stdout.String()); !strings.HasSuffix(last, " "+dir) {
-		t.Errorf("the last line does not name the folder: %q", last)
+	if got := c.stdout.String(); !strings.Contains(got, dir) || !strings.Contains(got, "goroutine") {
+		t.Errorf("stdout does not name the folder and the rows:\n%s", got)
 	}
-	if got := c.stderr.String(); strings.Count(got, "\n") != 1 || strings.Contains(got, "\r") || !strings.Contains(got, "[1/1] self-bh: ppoll ") {
+	if got := c.stderr.String(); got != "[1/1] self-bh is finished; 0s left\n" {
 		t.Errorf("progress:\n%s", got)
 	}
-	table := read(t, filepath.Join(dir, "table.txt"))
-	if !strings.HasPrefix(c.stdout.String(), table) || !strings.Contains(table, "goroutine+channel") {
-		t.Errorf("table.txt is not what was printed:\n%s", table)
+	if table := read(t, filepath.Join(dir, "table.txt")); !strings.Contains(table, "goroutine+channel") || !strings.Contains(table, "p99.9") {
+		t.Errorf("table.txt:\n%s", table)
 	}
 	if !strings.Contains(read(t, filepath.Join(dir, "report.html")), "<svg") {
 		t.Error("report.html has no picture")
@@ -174,8 +174,8 @@ func TestForbiddenBackendIsLeftOut(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "r.json")
 	c := newChild(t, "noring", "-quick", "-scenario", "self-bh", "-json", file)
 	c.run(t, 0)
-	for what, text := range map[string]string{"stderr": c.stderr.String(), "table": c.stdout.String(), "JSON": read(t, file)} {
-		if !strings.Contains(text, "left out: backend io_uring") {
+	for what, text := range map[string]string{"screen": c.stdout.String(), "JSON": read(t, file)} {
+		if !strings.Contains(text, "Not measured: io_uring") || !strings.Contains(text, "seccomp") {
 			t.Errorf("%s does not say that io_uring was left out:\n%s", what, text)
 		}
 	}
@@ -190,15 +190,13 @@ func TestMissingPeerIsNamed(t *testing.T) {
 	c := newChild(t, "plain", "-quick", "-scenario", "mainloop,contexts", "-backend", "all")
 	c.cmd.Dir = t.TempDir()
 	c.run(t, 0)
-	for what, text := range map[string]string{"stderr": c.stderr.String(), "table": c.stdout.String()} {
-		if strings.Count(text, "left out: backend glib (C)") != 1 || !strings.Contains(text, "make -C bench/peers") {
-			t.Errorf("%s does not say once that GLib was left out:\n%s", what, text)
-		}
+	if text := c.stdout.String(); strings.Count(text, "Not measured: glib (C): it was not built: make peers-deps") != 1 {
+		t.Errorf("the screen does not say once that GLib was left out:\n%s", text)
 	}
 	c = newChild(t, "plain", "-backend", "glib (C)")
 	c.cmd.Dir = t.TempDir()
 	c.run(t, 2)
-	c.sentence(t, "backend glib (C)", "make -C bench/peers")
+	c.sentence(t, "backend glib (C)", "make peers-deps")
 }
 
 // A peer has its row, its samples and its ratios in the same files; one whose absence
@@ -221,9 +219,10 @@ printf '{"peer":"glib","mode":"ready-time","samples":2,"batch":1,"cpu_ns_per_op"
 	c := newChild(t, "plain", "-quick", "-rounds", "3", "-scenario", "pingpong", "-json", "r.json")
 	c.cmd.Dir = root
 	c.run(t, 0)
-	for _, want := range []string{"÷GLib", "left out: backend libev (C) cannot run here: ev.h was not found\n", "left out: backend futex (C) cannot run here: bench/peers/bin/floor was not built"} {
-		if !strings.Contains(c.stdout.String(), want) {
-			t.Errorf("the table lacks %q:\n%s", want, &c.stdout)
+	table := read(t, filepath.Join(root, standardOut, tableFile))
+	for _, want := range []string{"÷GLib", "Not measured: libev (C): ev.h was not found\n", "more: it was not built: make peers-deps"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table lacks %q:\n%s", want, table)
 		}
 	}
 	r, err := report.ReadJSON(strings.NewReader(read(t, filepath.Join(root, "r.json"))))
@@ -259,6 +258,22 @@ func TestNoDescriptors(t *testing.T) {
 		c.cmd.Path, c.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `ulimit -n 4 && exec "$0" "$@"`, exe}, c.cmd.Args[1:]...)
 		c.run(t, 2)
 		c.sentence(t, "backend "+backend, "cannot run here", "too many open files")
+	}
+}
+
+// TestFewDescriptors: what does not fit the limit of open files is left out, and the rest is
+// measured.
+func TestFewDescriptors(t *testing.T) {
+	needShell(t)
+	c := newChild(t, "plain", "-quick", "-scenario", "idle-fds,contexts", "-backend", "epoll")
+	exe := c.cmd.Path
+	c.cmd.Path, c.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `ulimit -n 200 && exec "$0" "$@"`, exe}, c.cmd.Args[1:]...)
+	c.run(t, 0)
+	table := read(t, filepath.Join(c.cmd.Dir, standardOut, tableFile))
+	for _, want := range []string{"all rows: idle-fds idle_fds=512 and more: the limit of open files", "all rows: contexts contexts=100 and more: the limit"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table does not say %q:\n%s", want, table)
+		}
 	}
 }
 
@@ -321,11 +336,6 @@ func TestListAndHelp(t *testing.T) {
 			t.Errorf("%s:\n%s%s", flag, &c.stdout, &c.stderr)
 		}
 	}
-}
-
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return lines[len(lines)-1]
 }
 
 func read(t *testing.T, path string) string {

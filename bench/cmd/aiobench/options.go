@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/aioloop/aioloop/bench"
+	"github.com/aioloop/aioloop/bench/report"
 )
 
 // options is a parsed command line.
@@ -18,6 +19,7 @@ type options struct {
 	// strict is set if backends were asked for: each has to run then.
 	strict              bool
 	json, html, out     string
+	raw                 string
 	name, version       string
 	list                bool
 	usage               string
@@ -27,6 +29,10 @@ type options struct {
 
 // errHelp is returned by parse for -help.
 var errHelp = errors.New("help")
+
+// standardOut is where the results are kept if nothing else was asked for: a run of
+// minutes is not lost to whatever reads the screen.
+const standardOut = "aiobench-out"
 
 // What -backend and -scenario take instead of names.
 const (
@@ -44,7 +50,8 @@ func (o *options) flags() *flag.FlagSet {
 	f.IntVar(&o.config.Rounds, "rounds", 0, "give each row its turn in so many `rounds` (default 5, or 2 with -quick)")
 	f.StringVar(&o.json, "json", "", "write the results to this `file` as one JSON object")
 	f.StringVar(&o.html, "html", "", "write the report to this `file` as one HTML page")
-	f.StringVar(&o.out, "out", "", "write table.txt, results.json and report.html into this `folder`, which is made if it is not there")
+	f.StringVar(&o.out, "out", standardOut, "write table.txt, results.json and report.html into this `folder`, which is made if it is not there")
+	f.StringVar(&o.raw, "raw", "", "write each sample into a file of this `folder`: one for each row and setting, in nanoseconds, one on each line, in the order of time")
 	f.StringVar(&o.name, "name", "", "call the run by this `name` in the results")
 	f.StringVar(&o.version, "version", "", "say in the results that this `version` was measured, as git describe prints it")
 	f.StringVar(&o.cpus, "cpus", "", "pin to these two CPUs, as in 2,3: the loop to the first and who wakes it to the second (default: the first two that may be used)")
@@ -148,13 +155,10 @@ func cpuPair(list string) ([]int, error) {
 	return cpus, nil
 }
 
-// absence is a row that takes part in a scenario but cannot run here.
-type absence struct{ row, sentence string }
-
 // available returns the rows to measure, and those that were not asked for by name
 // and cannot run here. A program in C that was not built is among these unless it
 // was named itself.
-func (o *options) available() (rows []string, missing []absence, err error) {
+func (o *options) available() (rows []string, missing []report.Absence, err error) {
 	rows = o.config.Rows
 	named := rows != nil
 	if !named {
@@ -169,7 +173,7 @@ func (o *options) available() (rows []string, missing []absence, err error) {
 		case o.strict && (named || !bench.IsPeer(row)):
 			return nil, nil, fmt.Errorf("backend %s was asked for and cannot run here: %w", row, err)
 		default:
-			missing = append(missing, absence{row, fmt.Sprintf("left out: backend %s cannot run here: %v", row, err)})
+			missing = append(missing, report.Absence{Row: row, Why: err.Error()})
 		}
 	}
 	return can, missing, nil

@@ -11,11 +11,10 @@ import (
 	"golang.org/x/term"
 
 	"github.com/aioloop/aioloop/bench"
-	"github.com/aioloop/aioloop/bench/report"
 )
 
-// progress says how far the run is: one line for each finished group, and on a
-// terminal a last line that changes. It writes only when it is called, between
+// progress says how far the run is: on a terminal in one line that changes, elsewhere in
+// one line for each finished scenario. It writes only when it is called, between
 // measurements: a clock that ticks would disturb them.
 type progress struct {
 	w     io.Writer
@@ -34,14 +33,12 @@ func newProgress(w io.Writer) *progress {
 
 func (p *progress) step(s bench.Step) {
 	p.last = s
-	if s.Row == "" {
-		p.line("")
-		fmt.Fprintf(p.w, "[%*d/%d] %s: %s\n", digits(s.Groups), s.Done, s.Groups, s.Group, medians(s.Results))
-		return
-	}
-	if p.fd >= 0 {
+	switch left := s.Left.Round(time.Second); {
+	case s.Row != "":
 		p.line(fmt.Sprintf("[%*d/%d] %s, round %d of %d, %s; %v left", digits(s.Groups), s.Done+1, s.Groups,
-			s.Group, s.Round, s.Rounds, s.Row, s.Left.Round(time.Second)))
+			s.Group, s.Round, s.Rounds, s.Row, left))
+	case s.Finished != "" && p.fd < 0:
+		fmt.Fprintf(p.w, "[%*d/%d] %s is finished; %v left\n", digits(s.Groups), s.Done, s.Groups, s.Finished, left)
 	}
 }
 
@@ -63,28 +60,3 @@ func (p *progress) line(text string) {
 }
 
 func digits(n int) int { return len(fmt.Sprint(n)) }
-
-// medians is the p50 of each result in one line.
-func medians(results []report.Result) string {
-	var parts []string
-	for _, r := range results {
-		name := r.Backend
-		if r.Params["polling"] == "on" {
-			if name == bench.GoroutineChannel || name == bench.Netpoller {
-				continue // the same result once more
-			}
-			name += " polling"
-		}
-		parts = append(parts, fmt.Sprintf("%s %v", name, threeDigits(r.P50)))
-	}
-	return strings.Join(parts, ", ")
-}
-
-// threeDigits rounds to three digits, which is more than one run is worth.
-func threeDigits(d time.Duration) time.Duration {
-	unit := time.Duration(1)
-	for d/unit >= 1000 {
-		unit *= 10
-	}
-	return d.Round(unit)
-}

@@ -86,7 +86,7 @@ func read(path string) (*report.Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r.Description = bench.Description()
+	r.Description = bench.DescriptionOn(r.Machine)
 	return r, nil
 }
 
