@@ -14,8 +14,8 @@ type TracePoint int
 const (
 	TracePollBegin  TracePoint = iota // polling in user space begins; Value: the window in ns
 	TracePollEnd                      // it ends; Value: ns spent
-	TracePollGrow                     // polling was worth it; Value: the new window in ns
-	TracePollShrink                   // polling was in vain; Value: the new window in ns
+	TracePollGrow                     // the window of polling grows; Value: the new one in ns
+	TracePollShrink                   // it shrinks; Value: the new one in ns
 	TraceSleep                        // the loop is about to block; Value: the timeout in ns, -1 forever
 	TraceWake                         // Wait has returned; Value: the number of events
 	TraceBottomHalf                   // a bottom half runs
