@@ -189,4 +189,4 @@ peers-deps: ## install what the peers are built with (Debian, Ubuntu; as root)
 ci: ## run what has to pass before a change is merged, see .ci/run
 	.ci/run
 
-.PHONY: help test test-ways race stress fuzz corpus soak model kernels vet staticcheck tidy-check oldest fmt-check cross bench performance bench-smoke instructions benchstat examples glib peers peers-deps ci
+.PHONY: help test api test-ways race stress fuzz corpus soak model kernels vet staticcheck tidy-check oldest fmt-check cross bench performance bench-smoke instructions benchstat examples glib peers peers-deps ci
