@@ -6,6 +6,8 @@
 // Where to go:
 //
 //   - [github.com/aioloop/aioloop/aio]: the loop, [github.com/aioloop/aioloop/aio.Context].
+//   - [github.com/aioloop/aioloop/aio/tracing]: what a loop does, for log/slog, runtime/trace and
+//     profiles.
 //   - [github.com/aioloop/aioloop/mainloop]: the main loop of a program around such loops:
 //     sources with priorities, signals as events.
 //   - [github.com/aioloop/aioloop/backend]: how a loop asks the kernel, by ppoll(2), epoll(7) or
@@ -22,6 +24,10 @@
 //	loop.AfterFunc(time.Second, func() { fmt.Println("a second later") })
 //	loop.Run(ctx)
 //
+// [docs/first-device.md] is a walk-through: a doorbell, a timer, a bottom half and their test.
+//
 // A program that only serves sockets needs none of this: the Go runtime has an event loop, and
 // goroutines are nicer than callbacks. The README says what it is for.
+//
+// [docs/first-device.md]: https://github.com/aioloop/aioloop/blob/main/docs/first-device.md
 package aioloop

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// BottomHalf is a function that any goroutine can ask the loop to call. It is
-// QEMU's QEMUBH: how other goroutines hand work to the loop, and how a callback
+// BottomHalf is a function that any goroutine can ask the loop to call:
+// how other goroutines hand work to the loop, and how a callback
 // puts work off until the current iteration is over.
 //
 // A BottomHalf that is not scheduled holds nothing but memory, and is left to the
@@ -77,7 +77,7 @@ func (b *BottomHalf) Guarded(g *ReentrancyGuard) *BottomHalf {
 // Scheduled several times before it runs, b runs once. Scheduled from within its
 // own function, it runs in the next iteration. Bottom halves run in the order in
 // which they were scheduled; one that is cancelled and scheduled again may keep its
-// first place, as in QEMU. What the caller did before Schedule is visible to
+// first place. What the caller did before Schedule is visible to
 // the function. It fails with ErrClosed, and then does not run.
 // Without an error b runs, unless Close names it in its LeakError.
 func (b *BottomHalf) Schedule() error {

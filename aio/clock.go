@@ -12,7 +12,7 @@ import (
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
-// ClockID names a clock: QEMU has the first four. A point on a clock is a
+// ClockID names a clock. A point on a clock is a
 // time.Duration since the clock's own beginning.
 type ClockID int32
 

@@ -13,7 +13,7 @@ import (
 	"github.com/aioloop/aioloop/internal/gate"
 )
 
-// Context is an event loop: QEMU's AioContext. See the package documentation for
+// Context is an event loop. See the package documentation for
 // what it owns and for the goroutine that it belongs to.
 //
 // A Context is made with New, driven with Run, Poll or TryPoll, and ended with

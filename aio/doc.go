@@ -1,9 +1,9 @@
-// Package aio is an event loop for Linux, modelled on QEMU's AioContext.
+// Package aio is an event loop for Linux.
 //
-// A [Context] watches file descriptors and event notifiers, runs timers and
-// functions that were handed to it, and calls back for all of them on one
-// goroutine. It waits with ppoll, epoll or io_uring, which is chosen when it is
-// made, see [Backend]; programs are the same on all three.
+// A [Context] watches file descriptors, runs timers and functions that other
+// goroutines hand to it, and calls back for all of them on one goroutine, one at a
+// time. It waits with ppoll, epoll or io_uring, which is chosen when it is made,
+// see [Backend]; programs are the same on all three.
 //
 //	loop, err := aio.New()
 //	handler, err := loop.Watch(fd, aio.Callbacks{Read: read})
@@ -12,16 +12,36 @@
 //	err = loop.Run(ctx)
 //
 // It is not a [context.Context], although it has the name in common; the examples
-// call it loop.
+// call it loop. [docs/first-device.md] is a walk-through.
+//
+// # Words
+//
+//   - The home goroutine is the one that polls the loop. All callbacks run on it.
+//   - A [BottomHalf] is a function that any goroutine can ask the loop to call, soon.
+//     Interrupt handlers are split like that: the first half notes what has
+//     happened, the bottom half does the rest.
+//   - An [EventNotifier] is an eventfd(2): a counter that the kernel and other processes
+//     can set, too.
+//   - To notify a loop is to make it go round: it wakes up if it sleeps.
+//   - An iteration is one round of the loop. What is collected in it is dispatched, that is
+//     called back for, before it ends.
+//   - To poll is to run one iteration ([Context.Poll]). Polling in user space is to look for
+//     events without a system call before sleeping ([Polling]).
+//   - A P is the right to run Go code. There are GOMAXPROCS of them. A goroutine in a system call
+//     keeps its P until the runtime takes it away.
+//   - To park is to sleep as a goroutine does, without a thread and without a P. A [Mode] says whether
+//     a loop parks or sleeps in a system call.
 //
 // # Who owns what
 //
 // A Context owns the descriptors that it has opened: an eventfd, with epoll and
-// io_uring that of the kernel object, and in park mode a duplicate of it and, with the
-// first sleep that a timer ends, a timerfd. It does not own those that it watches.
-// The caller of Watch keeps the descriptor open until [Handler.Close] has returned,
-// and closes it then. The Context neither reads nor writes it and changes no flag of
-// it. It should be non-blocking, because a callback may be called for nothing.
+// io_uring that of the kernel object, with epoll another eventfd while a regular file is
+// watched, and in park mode a duplicate and, with the first sleep that a timer ends, a
+// timerfd. It does not own those that it watches. The caller of Watch keeps the descriptor
+// open until [Handler.Close] has returned on the home goroutine, or until the function
+// of [Handler.CloseThen] is called, and closes it then. The Context neither reads nor writes
+// it and changes no flag of it. It should be non-blocking, because a callback may be called
+// for nothing.
 //
 // A [Handler], a [BottomHalf] and a [Timer] belong to the Context that made them
 // for good. One that is closed, not scheduled or not armed takes up nothing but
@@ -30,23 +50,24 @@
 //
 // # The home goroutine
 //
-// The first goroutine that calls Poll, TryPoll, Run or Prepare is the home
-// goroutine of the Context, until it is closed. All callbacks run there, one at a
+// The first goroutine that calls Poll, TryPoll, Run, RunUntilDone or Prepare is the
+// home goroutine of the Context, until it is closed. All callbacks run there, one at a
 // time, so what only callbacks touch needs no lock. In thread mode with io_uring, and
 // with [WithThread], the home goroutine is locked to its thread; Close unlocks it if
 // the home goroutine calls it, and otherwise it stays locked until it ends. A coroutine of
 // iter.Pull cannot be locked.
 //
 // These may be called from any goroutine, at any time, also while the loop sleeps:
-// Notify, NewBottomHalf, NewTimer, Watch, WatchNotifier, ScheduleOnce, Do, Call,
-// Now, Stats, and the methods of BottomHalf, Timer, Handler, EventNotifier and
-// VirtualClock. (Named and Guarded come before the first use.) What they change is
+// Notify, NewBottomHalf, NewTimer, AfterFunc, Every, Watch, WatchNotifier, ScheduleOnce,
+// Do, Call, OnHome, Now, Stats, Snapshot, and the methods of BottomHalf, Timer, Handler, EventNotifier
+// and VirtualClock. (Named and Guarded come before the first use, and Events is for
+// callbacks.) What they change is
 // visible to the iteration that follows. On the home goroutine, to cancel, stop,
 // or close something is certain: the old callback does not run any
 // more, even if its event has been collected already. Elsewhere it may be running
 // at that moment; [Context.Do] is the way to be certain there too.
 //
-// Poll, TryPoll, Run, Prepare, Query, Check, Dispatch, Submit, and a
+// Poll, TryPoll, Run, RunUntilDone, Prepare, Query, Check, Dispatch, Submit, and a
 // [ReentrancyGuard] belong to the home goroutine. Close may be called on any
 // goroutine, but not while the loop runs.
 //
@@ -137,79 +158,67 @@
 //	New, AIOLOOP_BACKEND unknown              an error that lists the names
 //	New, bad option: unknown Backend or       an error that names the option
 //	    Mode, nil Poller or VirtualClock,
-//	    parameter out of range, nil Option
+//	    parameter out of range, nil Option,
+//	    one given twice, WithThread in park
+//	    mode
 //	New, ModePark and a backend without it    errors.ErrUnsupported
 //	first Poll, Run or Prepare, WithThread    EPERM, EACCES; EINVAL if no CPU is left
 //	the same in a coroutine of iter.Pull, if  ErrCoroutine
 //	    the thread would be locked
-//	Backend.Set, UnmarshalText: unknown       an error that lists the names
+//	Set, UnmarshalText of Backend and Mode:   an error that lists the names
+//	    unknown
 //	Watch, descriptor negative or not open    *backend.FDError, EBADF
 //	Watch, descriptor watched already         *backend.FDError, EEXIST
+//	Watch, Change: Priority on a file that    *backend.FDError, EPERM
+//	    has no priority events
 //	Watch with epoll, a limit is reached      *backend.FDError, ENOSPC, EMFILE, ENFILE
 //	Watch with epoll, epoll descriptors nest  *backend.FDError, ELOOP
 //	    deeper than five, or the loop's own
-//	Watch, Change: neither Read nor Write     ErrNoCallback
-//	WatchNotifier: no notifier, no function   ErrNoCallback
-//	Change or Close of a closed Handler       ErrClosed
+//	Watch, Change: no Read, Write, Priority   ErrNoCallback
+//	Want: what there is no callback for, or   ErrNoCallback
+//	    nothing
+//	WatchNotifier: no notifier, no Read       ErrNoCallback
+//	WatchNotifier, and Change of its          an error that says so
+//	    Handler: Write or Priority
+//	Want, Change, Close, CloseThen of a       ErrClosed
+//	    closed Handler
 //	Set, TestAndClear, Close of a closed      ErrClosed
 //	    EventNotifier; WatchNotifier of one
-//	anything but Cancel and Stop on a closed  ErrClosed
-//	    BottomHalf or Timer
-//	Poll, TryPoll, Run, Prepare, Check,       ErrWrongGoroutine
-//	    Dispatch on another goroutine
+//	Schedule, ScheduleIdle, Close of a        ErrClosed
+//	    closed BottomHalf
+//	Set, Reset, SetEarlier, Close of a        ErrClosed
+//	    closed Timer
+//	Every: the period is 0 or less            an error that names it
+//	Poll, TryPoll, Run, RunUntilDone,         ErrWrongGoroutine
+//	    Prepare, Check, Dispatch, Submit on
+//	    another goroutine
 //	Close while the loop is inside Poll or    ErrPolling
 //	    Run, from a callback or elsewhere
 //	Close with something left in the loop     *LeakError; it is closed all the same
+//	Close, WithThread: a nice value cannot    EACCES; it is closed all the same
+//	    be taken back
 //	anything on a closed Context              ErrClosed; Notify does nothing
-//	Run, Do, Call: the context.Context ends   context.Cause
+//	Do, Call: the context.Context ends        context.Cause; Run returns nil
 //	Do, Call: the function panicked           ErrPanicked; the panic itself is Poll's
+//	Do, Call with WithDebug: loops would      ErrDeadlock
+//	    wait for each other
 //	ReentrancyGuard.Do from guarded code      ErrReentrant
 //	Submit, Prepare: the Poller cannot        errors.ErrUnsupported
 //	first Prepare with io_uring, operations   EBUSY
 //	    under way since an earlier Poll
 //
+// ErrClosed matches os.ErrClosed. The name of a loop ([WithName]) is in a LeakError and in the
+// errors of its backend and its thread.
+//
 // What a program can know beforehand is a mistake in the program, and panics with
 // a sentence that says which: a nil function for NewBottomHalf, ScheduleOnce,
-// NewTimer, Do, Call, Submit or ReentrancyGuard.Do, and a [ClockID] that is none
-// of the four, for NewTimer and Now.
+// NewTimer, AfterFunc, Every, Do, Call, Submit, CloseThen or ReentrancyGuard.Do, and a
+// [ClockID] that is none of the four, for NewTimer and Now.
 //
-// # Names
+// # QEMU's names
 //
-// For readers who know QEMU:
+// [docs/qemu.md] has what QEMU calls each thing, and what Go calls it here.
 //
-//	aio_context_new                        New
-//	aio_context_unref                      Context.Close
-//	aio_context_set_poll_params            WithPolling
-//	iothread, its thread's properties      ModeThread, WithThread
-//	aio_poll(ctx, true), (ctx, false)      Context.Poll, TryPoll
-//	aio_notify                             Context.Notify
-//	aio_set_fd_handler                     Context.Watch; Handler.Change, Close
-//	aio_set_fd_handler, no callbacks       Handler.Close
-//	io_poll, io_poll_ready                 Callbacks.Poll, PollReady
-//	aio_set_fd_poll                        Callbacks.PollBegin, PollEnd
-//	aio_set_event_notifier                 Context.WatchNotifier
-//	event_notifier_init, cleanup           NewEventNotifier, EventNotifier.Close
-//	event_notifier_set, test_and_clear     EventNotifier.Set, TestAndClear
-//	event_notifier_get_fd                  EventNotifier.FD
-//	aio_bh_new, qemu_bh_new                Context.NewBottomHalf
-//	qemu_bh_new_guarded                    NewBottomHalf(f).Guarded(g)
-//	qemu_bh_schedule                       BottomHalf.Schedule
-//	qemu_bh_schedule_idle                  BottomHalf.ScheduleIdle
-//	qemu_bh_cancel, delete                 BottomHalf.Cancel, Close
-//	aio_bh_schedule_oneshot                Context.ScheduleOnce
-//	aio_wait_bh_oneshot                    Context.Do, Call
-//	MemReentrancyGuard                     ReentrancyGuard
-//	aio_timer_new, timer_new_ns            Context.NewTimer
-//	timer_mod_ns                           Timer.Set, Reset
-//	timer_mod_anticipate_ns                Timer.SetEarlier
-//	timer_del, timer_pending               Timer.Stop, Pending
-//	timer_expired, timer_expire_time_ns    Timer.Expired, Deadline
-//	qemu_clock_get_ns                      Context.Now
-//	QEMU_CLOCK_REALTIME, HOST              Realtime, Host
-//	QEMU_CLOCK_VIRTUAL, VIRTUAL_RT         Virtual, VirtualRT
-//	cpu_enable_ticks, cpu_disable_ticks    VirtualClock.Start, Stop
-//	aio_get_g_source: prepare, check,      Context.Prepare, Check, Dispatch
-//	    dispatch
-//	luring_co_submit                       Context.Submit
-//	trace points                           WithTrace, TracePoint
+// [docs/first-device.md]: https://github.com/aioloop/aioloop/blob/main/docs/first-device.md
+// [docs/qemu.md]: https://github.com/aioloop/aioloop/blob/main/docs/qemu.md
 package aio

@@ -155,8 +155,7 @@ func TestWantTakesBackWhatWasCollected(t *testing.T) {
 		a, b := sockets(t)
 		write(t, b, "x")
 		writes := 0
-		var h *Handler
-		h = watch(t, c, a, Callbacks{
+		h := watch(t, c, a, Callbacks{
 			Read:  func(h *Handler) { must(t, h.Want(true, false)) },
 			Write: func(*Handler) { writes++ },
 		})

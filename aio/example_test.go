@@ -187,17 +187,14 @@ func ExampleContext_Watch() {
 	}
 	defer unix.Close(pipe[0])
 
-	open := true
-	var handler *aio.Handler
-	handler, err = loop.Watch(pipe[0], aio.Callbacks{Read: func(*aio.Handler) {
+	handler, err := loop.Watch(pipe[0], aio.Callbacks{Read: func(h *aio.Handler) {
 		var b [4]byte
-		n, err := unix.Read(pipe[0], b[:])
+		n, err := unix.Read(h.FD(), b[:])
 		switch {
 		case n > 0:
 			fmt.Printf("%q\n", b[:n])
 		case err == nil: // the end of file: the other end is closed
-			handler.Close()
-			open = false
+			h.Close()
 		}
 	}})
 	if err != nil {
@@ -205,7 +202,7 @@ func ExampleContext_Watch() {
 	}
 	unix.Write(pipe[1], []byte("hello, world"))
 	unix.Close(pipe[1])
-	for open {
+	for handler.Watched() {
 		loop.Poll()
 	}
 	// Output:

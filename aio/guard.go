@@ -3,8 +3,7 @@
 package aio
 
 // ReentrancyGuard keeps a device from being entered again while its code runs,
-// for example by a device that writes to its own registers (QEMU's
-// MemReentrancyGuard). One guard protects one device: its bottom halves are made
+// for example by a device that writes to its own registers. One guard protects one device: its bottom halves are made
 // with Guarded, its other entries go through Do.
 //
 // A guard belongs to the home goroutine of its bottom halves. The zero value is

@@ -13,7 +13,7 @@ import (
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
-// Handler is a descriptor that a Context watches (QEMU's AioHandler).
+// Handler is a descriptor that a Context watches.
 type Handler struct {
 	ctx    *Context
 	cb     atomic.Pointer[callbacks] // nil when closed

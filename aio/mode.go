@@ -33,7 +33,7 @@ type Mode int
 
 // The modes.
 const (
-	ModeAuto   Mode = iota // park where GOMAXPROCS is 1 and the backend can, else thread
+	ModeAuto   Mode = iota // park where GOMAXPROCS is 1, the backend can and there is no WithThread, else thread
 	ModeThread             // all backends
 	ModePark               // epoll, io_uring and Pollers that are backend.Pollable
 )

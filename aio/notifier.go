@@ -15,7 +15,7 @@ import (
 )
 
 // EventNotifier is an eventfd(2): a counter that any goroutine, process or kernel
-// subsystem can set and a loop can wait for. It is QEMU's EventNotifier. All its
+// subsystem can set and a loop can wait for. All its
 // methods may be called from any goroutine at any time.
 type EventNotifier struct {
 	fd int

@@ -56,7 +56,7 @@ func (c *Context) wake() {
 	c.waker.set() // N4
 }
 
-// Notify makes the loop go round once, if it sleeps or is about to (QEMU's aio_notify).
+// Notify makes the loop go round once, if it sleeps or is about to.
 // That iteration sees what the caller did before. Any goroutine may call Notify at any time,
 // even during and after Close. It does not block. It makes one system call if the loop is
 // asleep, none otherwise.

@@ -129,7 +129,7 @@ func WithTrace(f func(TraceEvent)) Option {
 // looking costs CPU time.
 //
 // The loop never polls when GOMAXPROCS is 1, nor, on ppoll and epoll, while a
-// handler without a Poll callback is registered: only io_uring shows the
+// handler of Watch without a Poll callback is registered: only io_uring shows the
 // readiness of a descriptor without a system call.
 type Polling struct {
 	// Max is the limit of the window: how long the loop may look in vain. 0, the

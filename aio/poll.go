@@ -8,8 +8,8 @@ import (
 	"github.com/aioloop/aioloop/backend"
 )
 
-// Poll runs one iteration of the loop and sleeps until there is something to do
-// (QEMU's aio_poll, blocking). It reports whether anything made progress: a bottom
+// Poll runs one iteration of the loop and sleeps until there is something to do.
+// It reports whether anything made progress: a bottom
 // half that is not idle, a handler, a completion or a timer. It may return without
 // progress, after a Notify for example.
 //
@@ -23,7 +23,7 @@ import (
 // not run yet runs in the next iteration.
 func (c *Context) Poll() (progress bool, err error) { return c.poll(true) }
 
-// TryPoll is Poll without sleeping (QEMU's aio_poll, not blocking).
+// TryPoll is Poll without sleeping.
 func (c *Context) TryPoll() (progress bool, err error) { return c.poll(false) }
 
 func (c *Context) poll(blocking bool) (progress bool, err error) {

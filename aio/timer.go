@@ -9,8 +9,7 @@ import (
 	"github.com/aioloop/aioloop/aio/internal/timerq"
 )
 
-// Timer calls a function on the home goroutine at a point in time. It is QEMU's
-// QEMUTimer. Its methods may be called from any goroutine; their cost grows with
+// Timer calls a function on the home goroutine at a point in time. Its methods may be called from any goroutine; their cost grows with
 // the logarithm of the number of pending timers, and they allocate nothing once
 // there have been as many timers before.
 //

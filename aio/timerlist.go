@@ -12,7 +12,7 @@ import (
 	"github.com/aioloop/aioloop/aio/internal/timerq"
 )
 
-// timerList holds the pending timers of one Context on one clock (QEMU's QEMUTimerList).
+// timerList holds the pending timers of one Context on one clock.
 type timerList struct {
 	ctx *Context
 	// next is the earliest deadline, so that an iteration without an expired timer takes

@@ -10,18 +10,18 @@ import (
 // TracePoint is a place in the loop that can be observed with WithTrace.
 type TracePoint int
 
-// The trace points, with those of QEMU that they correspond to.
+// The trace points.
 const (
-	TracePollBegin  TracePoint = iota // run_poll_handlers_begin; Value: the window in ns
-	TracePollEnd                      // run_poll_handlers_end; Value: ns spent
-	TracePollGrow                     // poll_grow; Value: the new window in ns
-	TracePollShrink                   // poll_shrink; Value: the new window in ns
+	TracePollBegin  TracePoint = iota // polling in user space begins; Value: the window in ns
+	TracePollEnd                      // it ends; Value: ns spent
+	TracePollGrow                     // the window of polling grows; Value: the new one in ns
+	TracePollShrink                   // it shrinks; Value: the new one in ns
 	TraceSleep                        // the loop is about to block; Value: the timeout in ns, -1 forever
 	TraceWake                         // Wait has returned; Value: the number of events
 	TraceBottomHalf                   // a bottom half runs
-	TraceHandler                      // poll_aio_dispatch: a handler's callbacks run; Value: its fd
+	TraceHandler                      // a handler's callbacks run; Value: its fd
 	TraceTimer                        // a timer runs
-	TraceReentrant                    // reentrant_aio: a guarded bottom half was held back
+	TraceReentrant                    // a guarded bottom half was held back
 	TraceCompletion                   // a native operation has completed; Value: its result
 	TraceUnwatched                    // an event without a callback ended the watch; Value: its fd
 )

@@ -44,8 +44,9 @@ func buildAndRun(m *testing.M) int {
 
 func TestHello(t *testing.T) {
 	onEachBackend(t, func(t *testing.T, backend string) {
-		p := start(t, "hello", "-backend", backend)
-		p.expect("^waiting with " + backend + ` \(asked for\)$`)
+		t.Setenv(aio.BackendEnv, backend)
+		p := start(t, "hello")
+		p.expect("^waiting with " + backend + ` \(asked for by AIOLOOP_BACKEND\)$`)
 		p.expect("^hello from the loop$")
 		p.exits()
 	})

@@ -1,5 +1,5 @@
 // Package mainloop is the main loop of a program: many sources of events in one
-// wait, two of which are AioContexts, and signals as events.
+// wait, two of which are [aio.Context] loops, and signals as events.
 //
 //	loop, err := mainloop.Init(mainloop.WithSignals(syscall.SIGALRM))
 //	handler, err := loop.Signals().Handle(syscall.SIGALRM, alarm)
@@ -7,10 +7,9 @@
 //	err = loop.Run(ctx)
 //	err = loop.Close()
 //
-// It is modelled on QEMU's main loop and on the part of GLib that QEMU's stands on.
-// A program that needs one AioContext and no signals is better off with package
-// [aio] alone. docs/main-loop.md draws what calls what, and a test holds the
-// drawings to the code.
+// A program that needs one Context and no signals is better off with package
+// [aio] alone. [docs/main-loop.md] draws what calls what, and a test
+// holds the drawings to the code.
 //
 // # Sources and their context
 //
@@ -29,10 +28,11 @@
 //
 // # The program's main loop
 //
-// A [Loop] is a MainContext with two AioContexts in it. They are made alike, and
+// A [Loop] is a MainContext with two aio.Contexts in it. They are made alike, and
 // differ only in who notifies them:
 //
-//	Loop.AIO         the program: bottom halves, timers, its own events
+//	Loop.AIO         the program: bottom halves (functions that other goroutines
+//	                 hand it), timers, its own events
 //	Loop.IOHandler   the outside: descriptors, and signals
 //
 // A callback that has to wait for an answer can poll the first of them, and is not
@@ -48,7 +48,7 @@
 // # Who may call what
 //
 // The goroutine that calls [Loop.Wait] or [Loop.Run] first is the home goroutine of
-// both AioContexts, and all callbacks run on it. A MainContext has one owner at a
+// both aio.Contexts, and all callbacks run on it. A MainContext has one owner at a
 // time: the goroutine that has called Acquire, or that iterates it.
 //
 // From any goroutine, at any time: NotifyEvent, ScheduleBH, SetFDHandler, Stop,
@@ -73,12 +73,15 @@
 //
 //	Init, there is a Loop already            ErrInitialized
 //	Init, the backend or a signal            as aio.New; *SignalError
+//	Init, WithAIO with aio.WithName          an error that says that it is given twice
+//	AddFD of a negative descriptor           *SourceError with EBADF
 //	Attach of a source that is attached      ErrAttached
 //	NewSource without Dispatch               ErrNoDispatch
 //	a phase out of order                     ErrPhase
 //	a phase, or Release, by another          ErrNotOwner
 //	    goroutine than the owner
-//	Acquire, Iterate: it is owned            ErrOwned
+//	Acquire, Iterate, Wait, Close: it is     ErrOwned
+//	    owned
 //	Wait, Close: from within Wait            ErrWaiting
 //	a descriptor closed while waited for     *SourceError with EBADF; once, and then
 //	                                         it is left out until FD.Modify
@@ -88,36 +91,18 @@
 //	Handle, a signal that cannot be          *SignalError with ErrSignalNumber,
 //	    handled                              ErrSignalUncatchable, ErrSignalRuntime or
 //	                                         ErrSignalHandled
-//	Run                                      the reason of Stop, or the first error of Wait
+//	ReexecBlocked, a signal that cannot be   *SignalError with one of these but the last,
+//	    blocked                              or ErrSignalUnblockable; ErrSignalNotBlocked
+//	Run                                      nil when its ctx ends, the reason of Stop,
+//	                                         or the first error of Wait
 //	Wait, TryWait, Run on another goroutine  *SourceError with aio.ErrWrongGoroutine;
 //	    than the home goroutine              ErrOwned while that one is in Wait
 //	anything on what is closed               ErrClosed, which is aio.ErrClosed
 //
-// # Names
+// # QEMU's names
 //
-// For readers who know QEMU and GLib:
+// [docs/qemu.md] has what QEMU and GLib call each thing, and what Go calls it here.
 //
-//	qemu_init_main_loop                    Init
-//	main_loop_wait(false), (true)          Loop.Wait, TryWait
-//	qemu_get_aio_context                   Loop.AIO
-//	iohandler_get_aio_context              Loop.IOHandler
-//	qemu_notify_event                      Loop.NotifyEvent
-//	qemu_bh_schedule                       Loop.ScheduleBH; Loop.AIO().NewBottomHalf
-//	qemu_set_fd_handler                    Loop.SetFDHandler
-//	main_loop_poll_add_notifier            Loop.AddPoller
-//	MAIN_LOOP_POLL_FILL, OK, ERR           Poller.Fill, OK, Error
-//	aio_get_g_source                       NewAIOSource
-//	qemu_signal_init, signalfd             WithSignals, Signals.Handle
-//	GMainContext                           MainContext
-//	g_main_context_acquire, release        MainContext.Acquire, Release
-//	g_main_context_prepare, query,         MainContext.Prepare, Query, Check, Dispatch
-//	    check, dispatch
-//	g_main_context_iteration               MainContext.Iterate, TryIterate
-//	g_main_context_wakeup                  MainContext.Wakeup
-//	g_source_new, attach, destroy          NewSource, Source.Attach, Close
-//	g_source_set_priority                  Source.SetPriority
-//	g_source_set_ready_time                Source.SetReadyTime
-//	g_source_set_can_recurse               Source.SetRecurse
-//	g_source_add_unix_fd, modify, remove   Source.AddFD; FD.Modify, Close
-//	g_source_query_unix_fd                 FD.Revents
+// [docs/main-loop.md]: https://github.com/aioloop/aioloop/blob/main/docs/main-loop.md
+// [docs/qemu.md]: https://github.com/aioloop/aioloop/blob/main/docs/qemu.md
 package mainloop

@@ -27,8 +27,8 @@ type Loop struct {
 	reason    atomic.Pointer[error] // why Run is to end
 }
 
-// Poller takes part in each wait of a Loop, for descriptors that no source has
-// source (QEMU's main loop poll notifiers). All functions are called on the home
+// Poller takes part in each wait of a Loop, for descriptors that no source has.
+// All functions are called on the home
 // goroutine; each of them may be nil.
 type Poller struct {
 	// Fill appends descriptors to wait for, and may shorten the timeout.
@@ -125,25 +125,23 @@ func (l *Loop) attach(c *aio.Context) error {
 // Context returns the MainContext, to attach sources of one's own to.
 func (l *Loop) Context() *MainContext { return l.main }
 
-// AIO returns the context that bottom halves and timers go to (QEMU's
-// qemu_aio_context).
+// AIO returns the context that bottom halves and timers go to.
 func (l *Loop) AIO() *aio.Context { return l.aio }
 
-// IOHandler returns the context that descriptors from outside and signals go to
-// (QEMU's iohandler_ctx).
+// IOHandler returns the context that descriptors from outside and signals go to.
 func (l *Loop) IOHandler() *aio.Context { return l.iohandler }
 
 // Signals returns what delivers signals to the I/O handler context.
 func (l *Loop) Signals() *Signals { return l.signals }
 
-// NotifyEvent makes the loop go round once (QEMU's qemu_notify_event). Any
+// NotifyEvent makes the loop go round once. Any
 // goroutine may call it.
 func (l *Loop) NotifyEvent() { l.aio.Notify() }
 
 // ScheduleBH calls fn once in the AIO context. Any goroutine may call it.
 func (l *Loop) ScheduleBH(fn func()) error { return l.aio.ScheduleOnce(fn) }
 
-// SetFDHandler watches fd in the I/O handler context (QEMU's qemu_set_fd_handler).
+// SetFDHandler watches fd in the I/O handler context.
 // Any goroutine may call it; closing the result ends the watch.
 func (l *Loop) SetFDHandler(fd int, cb aio.Callbacks) (*aio.Handler, error) {
 	return l.iohandler.Watch(fd, cb)
@@ -153,7 +151,7 @@ func (l *Loop) SetFDHandler(fd int, cb aio.Callbacks) (*aio.Handler, error) {
 // before there is one.
 func (l *Loop) AddPoller(p Poller) { l.pollers = append(l.pollers, p) }
 
-// Wait does one turn (QEMU's main_loop_wait): it fills in the descriptors of all
+// Wait does one turn: it fills in the descriptors of all
 // sources and Pollers, computes the soonest timeout of sources, bottom halves and
 // timers on all clocks, waits in ppoll(2) with nanoseconds, hands the results back
 // and dispatches. It reports whether there was progress. It fails with ErrWaiting

@@ -2,13 +2,11 @@
 // timer.
 //
 //	go run ./examples/hello
-//	go run ./examples/hello -backend epoll
 //	AIOLOOP_BACKEND=ppoll go run ./examples/hello
 package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"log"
 	"time"
@@ -17,11 +15,7 @@ import (
 )
 
 func main() {
-	var backend aio.Backend // aio.Auto, unless -backend says otherwise
-	flag.Var(&backend, "backend", "auto, ppoll, epoll or io_uring")
-	flag.Parse()
-
-	loop, err := aio.New(aio.WithBackend(backend))
+	loop, err := aio.New()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -29,11 +23,10 @@ func main() {
 	fmt.Println("waiting with", loop.Backend())
 
 	ctx, stop := context.WithCancel(context.Background())
-	timer := loop.NewTimer(aio.Realtime, stop)
-	hello := loop.NewBottomHalf(func() {
+	hello := func() {
 		fmt.Println("hello from the loop")
-		timer.Reset(500 * time.Microsecond)
-	})
-	go hello.Schedule() // from any goroutine
-	loop.Run(ctx)       // until stop is called
+		loop.AfterFunc(500*time.Microsecond, stop)
+	}
+	go loop.ScheduleOnce(hello) // from any goroutine
+	loop.Run(ctx)               // until stop is called
 }

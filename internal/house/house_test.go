@@ -277,3 +277,11 @@ func read(t *testing.T, name string) string {
 	}
 	return string(b)
 }
+
+// TestReadmeNamesGo checks that the README asks for the Go version that go.mod does.
+func TestReadmeNamesGo(t *testing.T) {
+	m := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))
+	if m == nil || !strings.Contains(read(t, "README.md"), "Go "+m[1]+" or newer") {
+		t.Errorf("README.md does not ask for what go.mod does: %v", m)
+	}
+}

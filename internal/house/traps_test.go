@@ -1,6 +1,7 @@
 package house
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -34,6 +35,20 @@ func TestTrapsHaveTests(t *testing.T) {
 	}
 	if next <= lastTrap {
 		t.Errorf("%s ends with row %d, want %d at least", trapsDoc, next-1, lastTrap)
+	}
+}
+
+// TestTrapsHaveRows checks that docs/traps.md has a row for each test that carries a row's number.
+func TestTrapsHaveRows(t *testing.T) {
+	numbers := regexp.MustCompile(`func (?:Test)?[Tt]rap(\d+)`).FindAllStringSubmatch(goSources(t), -1)
+	if len(numbers) < 50 {
+		t.Errorf("only %d tests carry a number", len(numbers))
+	}
+	doc := read(t, trapsDoc)
+	for _, m := range numbers {
+		if row, _ := strconv.Atoi(m[1]); !strings.Contains(doc, fmt.Sprintf("\n| %d |", row)) {
+			t.Errorf("%s has no row %d, which %s... tests", trapsDoc, row, m[0])
+		}
 	}
 }
 
