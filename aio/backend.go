@@ -130,7 +130,11 @@ func openBest(m Mode) (p backend.Poller, reason string, err error) {
 	for _, b := range m.backends() {
 		p, err := b.openIfGood(m)
 		if err == nil {
-			return p, strings.Join(append(reasons, "the best that works here"), "; "), nil
+			best := "the best that works here"
+			if m == ModePark {
+				best += " in park mode"
+			}
+			return p, strings.Join(append(reasons, best), "; "), nil
 		}
 		if !errors.Is(err, backend.ErrUnavailable) {
 			return nil, "", fmt.Errorf("aio: %w", err)

@@ -165,9 +165,9 @@ func (cb *Callbacks) keepFor(n *EventNotifier, clears, looks bool) *callbacks {
 func (cb *Callbacks) checkNotifier(op string) error {
 	switch {
 	case cb.Read == nil:
-		return fmt.Errorf("aio: %s: %w: a notifier calls Read", op, ErrNoCallback)
+		return callbackError(op + ": a notifier calls Read, and there is none")
 	case cb.Write != nil || cb.Priority != nil:
-		return fmt.Errorf("aio: %s: a notifier is always writable and has no priority events: set Read only", op)
+		return fmt.Errorf("%s: a notifier is always writable and has no priority events: set Read only", op)
 	}
 	return nil
 }

@@ -168,7 +168,7 @@ func (c *Context) Close() error {
 	c.ending.end() // the counters stay as they are
 	err := errors.Join(c.port.close(), c.waker.close())
 	if c.home.mine() {
-		err = errors.Join(err, c.home.releaseThread())
+		err = errors.Join(err, c.error(c.home.releaseThread()))
 	}
 	c.spin.abandon() // a device that is left must not stay silent
 	c.closings.abandon()

@@ -48,6 +48,12 @@ var (
 	ErrPanicked = errors.New("aio: the function panicked on the loop")
 )
 
+// callbackError is ErrNoCallback where more can be said.
+type callbackError string
+
+func (e callbackError) Error() string      { return string(e) }
+func (callbackError) Is(target error) bool { return target == ErrNoCallback }
+
 type closedError struct{}
 
 func (closedError) Error() string        { return "aio: closed" }

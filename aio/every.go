@@ -11,6 +11,9 @@ import (
 // Timer that it returns prevents that. Any goroutine may call it. It fails with ErrClosed, and
 // panics if f is nil.
 func (c *Context) AfterFunc(d time.Duration, f func()) (*Timer, error) {
+	if f == nil {
+		panic("aio: AfterFunc: the function is nil")
+	}
 	t := c.NewTimer(Realtime, f)
 	return t, t.Reset(d)
 }

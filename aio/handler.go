@@ -50,7 +50,7 @@ type Handler struct {
 // and EMFILE or ENFILE for the first descriptor that is always ready, which takes one
 // more.
 func (c *Context) Watch(fd int, cb Callbacks) (*Handler, error) {
-	if err := errors.Join(cb.check(), c.checkPriority(fd, &cb)); err != nil {
+	if err := c.check(fd, &cb); err != nil {
 		return nil, err
 	}
 	return c.watchFD(fd, cb.keep())
@@ -89,7 +89,7 @@ func (c *Context) WatchNotifier(n *EventNotifier, cb Callbacks) (*Handler, error
 		return nil, fmt.Errorf("aio: %s: %w, and a notifier", op, ErrNoCallback)
 	}
 	if err := cb.checkNotifier(op); err != nil {
-		return nil, err
+		return nil, c.error(err)
 	}
 	if !n.acquire() { // its number may be another's by now
 		return nil, fmt.Errorf("aio: %s: the notifier: %w", op, ErrClosed)
@@ -148,11 +148,11 @@ func (h *Handler) want(read, write bool) error {
 	case cb == nil:
 		return ErrClosed
 	case read && cb.read == nil:
-		return fmt.Errorf("aio: Want: %w: there is no Read", ErrNoCallback)
+		return callbackError("Want: there is no Read callback")
 	case write && cb.write == nil:
-		return fmt.Errorf("aio: Want: %w: there is no Write", ErrNoCallback)
+		return callbackError("Want: there is no Write callback")
 	case !read && !write && cb.priority == nil:
-		return fmt.Errorf("aio: Want: %w: neither is wanted: Close ends the watch", ErrNoCallback)
+		return callbackError("Want: neither Read nor Write is wanted: Close ends the watch")
 	}
 	var paused callSet
 	if !read {
@@ -172,7 +172,7 @@ func (h *Handler) want(read, write bool) error {
 // at this moment. That of a notifier stays that of a notifier. It fails like Watch.
 func (h *Handler) Change(cb Callbacks) error {
 	c := h.ctx
-	if err := errors.Join(cb.check(), c.checkPriority(h.FD(), &cb)); err != nil {
+	if err := c.check(h.FD(), &cb); err != nil {
 		return err
 	}
 	c.table.Lock()
@@ -215,11 +215,14 @@ func (h *Handler) set(cb *callbacks, paused callSet) error {
 	return nil
 }
 
-// checkPriority refuses Priority for a file that has no such events: every backend would take it,
-// and be silent.
-func (c *Context) checkPriority(fd int, cb *Callbacks) error {
+// check refuses callbacks without sense, and Priority for a file that has no such events: every
+// backend would take it, and be silent.
+func (c *Context) check(fd int, cb *Callbacks) error {
+	if err := cb.check(); err != nil {
+		return err
+	}
 	if cb.Priority != nil && errors.Is(sys.Pollable(fd), unix.EPERM) {
-		return &backend.FDError{Backend: c.port.Name(), Op: "add", FD: fd, Err: unix.EPERM}
+		return c.error(&backend.FDError{Backend: c.port.Name(), Op: "add", FD: fd, Err: unix.EPERM})
 	}
 	return nil
 }

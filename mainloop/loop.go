@@ -40,7 +40,7 @@ type Poller struct {
 }
 
 // Option configures Init.
-type Option func(*options)
+type Option func(*options) error
 
 type options struct {
 	name    string
@@ -51,12 +51,23 @@ type options struct {
 // WithAIO makes both aio.Contexts with these options: aio.WithBackend, aio.WithPolling,
 // aio.WithTrace and so on. Neither aio.WithPoller, which is for one Context, nor aio.WithName.
 func WithAIO(opts ...aio.Option) Option {
-	return func(o *options) { o.aio = append(o.aio, opts...) }
+	return func(o *options) error {
+		o.aio = append(o.aio, opts...)
+		return nil
+	}
 }
 
 // WithName names the Loop: its Contexts are called name/aio and name/iohandler, instead of aio and
 // iohandler, in errors and traces.
-func WithName(name string) Option { return func(o *options) { o.name = name } }
+func WithName(name string) Option {
+	return func(o *options) error {
+		if o.name != "" {
+			return errors.New("mainloop: WithName is given twice: leave one out")
+		}
+		o.name = name
+		return nil
+	}
+}
 
 // initialized is set while the process has a Loop: signals belong to a process.
 var initialized atomic.Bool
@@ -80,7 +91,9 @@ func Init(opts ...Option) (*Loop, error) {
 func initialize(opts []Option) (_ *Loop, err error) {
 	var o options
 	for _, opt := range opts {
-		opt(&o)
+		if err := opt(&o); err != nil {
+			return nil, err
+		}
 	}
 	l := new(Loop)
 	defer func() {

@@ -515,4 +515,10 @@ func TestOptionsOfBothContexts(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "WithName is given twice") {
 		t.Errorf("%v", err)
 	}
+	initialized.Store(false)
+	_, err = Init(WithName("a"), WithName("b"))
+	initialized.Store(true)
+	if err == nil || !strings.Contains(err.Error(), "WithName is given twice") {
+		t.Errorf("%v", err)
+	}
 }

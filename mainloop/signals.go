@@ -83,7 +83,10 @@ type SignalHandler struct {
 // signals are caught from Handle on. Init fails with a *SignalError for a signal
 // that cannot be handled.
 func WithSignals(sigs ...syscall.Signal) Option {
-	return func(o *options) { o.signals = append(o.signals, sigs...) }
+	return func(o *options) error {
+		o.signals = append(o.signals, sigs...)
+		return nil
+	}
 }
 
 // newSignals catches sigs. It is called before the loop runs.
