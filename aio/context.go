@@ -46,6 +46,7 @@ type Context struct {
 	watch      stopwatch
 	ready      readyList
 	spin       spin
+	glance     glance
 	operations operations
 	stats      counters
 }

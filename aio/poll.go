@@ -126,6 +126,9 @@ func (c *Context) wait(timeout time.Duration) error {
 	if err := c.turn.waitDirectly(false, &c.port, c.waker.fd()); err != nil {
 		return c.error(err)
 	}
+	if c.glanceFinds() {
+		return c.wait(0)
+	}
 	c.gate.Announce(c.port.sleepKind())                            // L1
 	if c.halves.gather(&c.watch) || c.busy() || c.gate.Pending() { // L2
 		c.retract()

@@ -79,7 +79,7 @@ func TestFaultsAreFound(t *testing.T) {
 		{"dropped byte", faultDroppedByte, `not what was sent, at byte \d+`},
 		{"leaked descriptor", faultLeakedFD, `\d+ descriptors are open, at first there were`},
 		{"stuck goroutine", faultStuckWorker, `there are \d+ goroutines, at first there were`},
-		{"handler left", faultLeftHandler, `Close: aio: closed with \d+ open handlers|source "guest": fd \d+: bad file descriptor`},
+		{"handler left", faultLeftHandler, `Close: aio: loop "\w+" closed with \d+ open handlers|source "guest": fd \d+: bad file descriptor`},
 		{"stale event", faultStaleEvent, `a callback of an earlier handler`},
 		{"early timer", faultEarlyTimer, `timer \d on .*: .* early`},
 		{"double delivery", faultDoubleDelivery, `number \d+ is the \d+\. to run`},
