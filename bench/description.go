@@ -37,8 +37,8 @@ func describeRow(name string) report.Row {
 	if p, ok := peerOf(name); ok {
 		return report.Row{Name: name, Kind: p.kind, Reference: p.reference, Process: true, Colour: p.colour}
 	}
-	if name == GoroutineBlocking {
-		return report.Row{Name: name, Kind: report.Peer, Colour: GoroutineChannel}
+	if name == GoroutineBlocking { // on the thread of its sender: it shows what no wake-up at all costs
+		return report.Row{Name: name, Kind: report.Floor, Reference: "blocking channel", Colour: GoroutineChannel}
 	}
 	return report.Row{Name: name, Kind: report.Peer}
 }
