@@ -127,7 +127,7 @@ func (h *Handler) Watched() bool {
 // write. At first both are. Priority is called as before. On the home goroutine what is not
 // wanted is certain not to be called, even if an event was collected for it.
 //
-// Any goroutine may call Want. It costs a system call at most, none if nothing changes. It fails
+// Any goroutine may call Want. It costs nothing if nothing changes, see docs/syscalls.md. It fails
 // with ErrNoCallback for a callback that the handler does not have, or if none is left: who wants
 // none closes the handler. For the rest it fails like Watch.
 func (h *Handler) Want(read, write bool) error {

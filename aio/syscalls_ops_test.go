@@ -41,6 +41,7 @@ var syscallOperations = []syscallOperation{
 	{name: "Watch, Close, nothing in between", run: watchAndClose},
 	{name: "Close of a handler that the loop has waited for", run: closeWatched},
 	{name: "Change to Edge and back, TryPoll after each", run: changeHere},
+	{name: "Want of Read, of the same again, and of neither, TryPoll after two", run: wantHere},
 }
 
 func check(err error) {
@@ -374,6 +375,22 @@ func changeHere(s *stage) {
 		try(c)
 		check(h.Change(Callbacks{Read: func(*Handler) {}}))
 		try(c)
+	})
+	check(h.Close())
+}
+
+func wantHere(s *stage) {
+	c := s.loop()
+	h, err := c.Watch(s.r, Callbacks{Read: func(*Handler) {}, Priority: func(*Handler) {}})
+	check(err)
+	check(h.Want(false, false))
+	try(c)
+	s.repeat(func() {
+		check(h.Want(true, false))
+		try(c)
+		check(h.Want(true, false))
+		try(c)
+		check(h.Want(false, false))
 	})
 	check(h.Close())
 }
