@@ -238,6 +238,18 @@ func (p *process) exits() {
 	}
 }
 
+// fails waits for the end, and checks that the program says why on its standard error.
+func (p *process) fails(reason string) {
+	p.Helper()
+	kill := time.AfterFunc(patience, func() { p.cmd.Process.Kill() })
+	defer kill.Stop()
+	for range p.lines {
+	}
+	if err := p.cmd.Wait(); err == nil || !strings.Contains(p.stderr.String(), reason) {
+		p.Errorf("%v; stderr: %s; want %q", err, &p.stderr, reason)
+	}
+}
+
 // peer is a client of the echo server.
 type peer struct {
 	*net.UnixConn
