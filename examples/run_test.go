@@ -25,7 +25,12 @@ import (
 // bin is where TestMain has put the programs.
 var bin string
 
-func TestMain(m *testing.M) { os.Exit(leak.Run(func() int { return buildAndRun(m) })) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(tunPrograms); dir != "" {
+		os.Exit(pingTun(dir, os.Args[1:]))
+	}
+	os.Exit(leak.Run(func() int { return buildAndRun(m) }))
+}
 
 func buildAndRun(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "aioloop-examples-")
@@ -181,14 +186,22 @@ type process struct {
 
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	p := &process{T: t, cmd: exec.Command(filepath.Join(bin, name), args...), lines: make(chan string)}
-	p.cmd.Stderr = &p.stderr
-	out, err := p.cmd.StdoutPipe()
+	p, err := startCommand(t, exec.Command(filepath.Join(bin, name), args...))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd) (*process, error) {
+	p := &process{T: t, cmd: cmd, lines: make(chan string)}
+	p.cmd.Stderr = &p.stderr
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	t.Cleanup(func() { p.cmd.Process.Kill() })
 	go func() {
@@ -197,11 +210,11 @@ func start(t *testing.T, name string, args ...string) *process {
 			p.lines <- s.Text()
 		}
 	}()
-	return p
+	return p, nil
 }
 
-// expect reads lines until one matches.
-func (p *process) expect(pattern string) {
+// expect reads lines until one matches, and returns that.
+func (p *process) expect(pattern string) string {
 	p.Helper()
 	var seen []string
 	for timeout := time.After(patience); ; {
@@ -211,7 +224,7 @@ func (p *process) expect(pattern string) {
 				p.Fatalf("no line matches %q before the end\nstdout: %q\nstderr: %s", pattern, seen, &p.stderr)
 			}
 			if regexp.MustCompile(pattern).MatchString(line) {
-				return
+				return line
 			}
 			seen = append(seen, line)
 		case <-timeout:
@@ -236,6 +249,18 @@ func (p *process) exits() {
 	}
 	if err := p.cmd.Wait(); err != nil || p.stderr.Len() > 0 {
 		p.Errorf("%v; stderr: %s", err, &p.stderr)
+	}
+}
+
+// fails waits for the end, and checks that the program says why on its standard error.
+func (p *process) fails(reason string) {
+	p.Helper()
+	kill := time.AfterFunc(patience, func() { p.cmd.Process.Kill() })
+	defer kill.Stop()
+	for range p.lines {
+	}
+	if err := p.cmd.Wait(); err == nil || !strings.Contains(p.stderr.String(), reason) {
+		p.Errorf("%v; stderr: %s; want %q", err, &p.stderr, reason)
 	}
 }
 

@@ -41,6 +41,7 @@ import (
 //
 //	perl -MPOSIX -e 'sigprocmask(SIG_SETMASK, POSIX::SigSet->new); exec @ARGV' program arguments
 //
+// (a Go program can be that program itself, as executeClean in examples/supervisor shows),
 // or let them start elsewhere (a service manager), or block only signals that
 // they have no use for, such as real-time ones. os/signal.Notify unblocks, so a Go
 // program that catches the signal in this way is not affected.
