@@ -4,6 +4,7 @@ package aio
 
 import (
 	"fmt"
+	"syscall"
 
 	"github.com/aioloop/aioloop/backend"
 )
@@ -119,6 +120,7 @@ type hooks struct {
 	pollReady, pollBegin, pollEnd func()
 
 	notifier *EventNotifier // of WatchNotifier, else nil
+	conn     syscall.Conn   // of WatchConn, else nil: kept from the garbage collector
 }
 
 // noHooks are those of most handlers.
@@ -154,11 +156,17 @@ func (cb *Callbacks) keepFor(n *EventNotifier, clears, looks bool) *callbacks {
 		}
 	}
 	k := own.keep()
-	if k.hooks == &noHooks {
-		k.hooks = &hooks{}
-	}
+	k.hooks = k.own()
 	k.notifier = n
 	return k
+}
+
+// own returns hooks that no other handler has.
+func (cb *callbacks) own() *hooks {
+	if cb.hooks == &noHooks {
+		return new(hooks)
+	}
+	return cb.hooks
 }
 
 // checkNotifier says what callbacks cannot watch a notifier.

@@ -58,14 +58,13 @@
 // iter.Pull cannot be locked.
 //
 // These may be called from any goroutine, at any time, also while the loop sleeps:
-// Notify, NewBottomHalf, NewTimer, AfterFunc, Every, Watch, WatchNotifier, ScheduleOnce,
-// Do, Call, OnHome, Now, Stats, Snapshot, and the methods of BottomHalf, Timer, Handler, EventNotifier
-// and VirtualClock. (Named and Guarded come before the first use, and Events is for
-// callbacks.) What they change is
-// visible to the iteration that follows. On the home goroutine, to cancel, stop,
-// or close something is certain: the old callback does not run any
-// more, even if its event has been collected already. Elsewhere it may be running
-// at that moment; [Context.Do] is the way to be certain there too.
+// Notify, NewBottomHalf, NewTimer, AfterFunc, Every, Watch, WatchConn, WatchNotifier,
+// ScheduleOnce, Do, Call, OnHome, Now, Stats, Snapshot, and the methods of BottomHalf, Timer,
+// Handler, EventNotifier and VirtualClock. (Named and Guarded come before the first use, and
+// Events, TryRead and TryWrite are for callbacks.) What they change is visible to the iteration
+// that follows. On the home goroutine, to cancel, stop, change or close something is certain: the
+// old callback does not run any more, even if its event has been collected already. Elsewhere it
+// may be running at that moment; [Context.Do] is the way to be certain there too.
 //
 // Poll, TryPoll, Run, RunUntilDone, Prepare, Query, Check, Dispatch, Submit, and a
 // [ReentrancyGuard] belong to the home goroutine. Close may be called on any

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
 
@@ -34,10 +35,10 @@ func ExampleContext_Watch_osFile() {
 	}
 	_, err = loop.Watch(fd, aio.Callbacks{Read: func(h *aio.Handler) {
 		var b [64]byte
-		switch n, err := unix.Read(h.FD(), b[:]); {
+		switch n, err := h.TryRead(b[:]); {
 		case n > 0:
 			fmt.Printf("%q\n", b[:n])
-		case err == nil: // the end: each descriptor of the other end is closed
+		case err == io.EOF: // each descriptor of the other end is closed
 			h.CloseThen(func() { fmt.Println("closed:", unix.Close(h.FD())) })
 		}
 	}, Name: "pipe"})

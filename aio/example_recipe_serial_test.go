@@ -36,24 +36,22 @@ func (l *line) want(h *aio.Handler) {
 
 func (l *line) read(h *aio.Handler) {
 	var b [full]byte
-	n, err := unix.Read(h.FD(), b[:])
-	switch {
-	case n > 0:
-		l.out = append(l.out, bytes.ToUpper(b[:n])...)
-		l.want(h)
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR): // called for nothing
-	default: // 0, or EIO: no carrier, or the adapter was unplugged
+	n, err := h.TryRead(b[:])
+	if err != nil { // io.EOF, or EIO: no carrier, or the adapter was unplugged
 		fmt.Println("hang-up:", h.Events().HangUp())
 		h.CloseThen(func() { unix.Close(h.FD()) })
+		return
 	}
+	l.out = append(l.out, bytes.ToUpper(b[:n])...)
+	l.want(h)
 }
 
 func (l *line) write(h *aio.Handler) {
-	n, err := unix.Write(h.FD(), l.out)
-	if n < 0 && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+	n, err := h.TryWrite(l.out)
+	if err != nil {
 		return // the line is broken, and read hears of it
 	}
-	l.out = append(l.out[:0], l.out[max(n, 0):]...)
+	l.out = append(l.out[:0], l.out[n:]...)
 	l.want(h)
 }
 

@@ -191,7 +191,12 @@ func (h *Handler) change(cb *Callbacks) error {
 	case old == nil:
 		return ErrClosed
 	case old.notifier == nil:
-		return h.set(cb.keep(), 0)
+		keep := cb.keep()
+		if old.conn != nil {
+			keep.hooks = keep.own()
+			keep.conn = old.conn
+		}
+		return h.set(keep, 0)
 	}
 	if err := cb.checkNotifier("Change"); err != nil {
 		return err

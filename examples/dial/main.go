@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"os"
@@ -48,7 +49,6 @@ func main() {
 
 // receiver prints what comes on a connection.
 type receiver struct {
-	in    input
 	idle  time.Duration
 	timer *aio.Timer
 	done  context.CancelFunc
@@ -61,18 +61,14 @@ func receive(conn syscall.Conn, idle time.Duration, backend aio.Backend) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, loop.Close()) }()
-	raw, err := conn.SyscallConn() // File would give a second descriptor for the same socket
-	if err != nil {
-		return err
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	r := &receiver{in: input{raw: raw}, idle: idle, done: stop}
+	r := &receiver{idle: idle, done: stop}
 	r.timer = loop.NewTimer(aio.Realtime, func() { r.end("it sends nothing") }).Named("idle")
 	r.timer.Reset(idle)
 	defer r.timer.Stop()
-	handler, err := watch(loop, raw, aio.Callbacks{Read: r.read, Name: "connection"})
+	handler, err := loop.WatchConn(conn, aio.Callbacks{Read: r.read, Name: "connection"})
 	if err != nil {
 		return err
 	}
@@ -81,26 +77,16 @@ func receive(conn syscall.Conn, idle time.Duration, backend aio.Backend) (err er
 	return errors.Join(loop.Run(ctx), r.err)
 }
 
-// watch is Watch for the descriptor of a net.Conn or an os.File.
-func watch(loop *aio.Context, raw syscall.RawConn, cb aio.Callbacks) (handler *aio.Handler, err error) {
-	var watchErr error
-	err = raw.Control(func(fd uintptr) { // while it runs, fd stays open
-		handler, watchErr = loop.Watch(int(fd), cb)
-	})
-	return handler, errors.Join(err, watchErr)
-}
-
-func (r *receiver) read(*aio.Handler) {
-	b, err := r.in.read()
-	switch {
-	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR): // called for nothing
+func (r *receiver) read(h *aio.Handler) {
+	var b [4096]byte
+	switch n, err := h.TryRead(b[:]); {
+	case err == io.EOF:
+		r.end("the server has closed the connection")
 	case err != nil:
 		r.err = err
 		r.end("the connection is broken")
-	case len(b) == 0:
-		r.end("the server has closed the connection")
-	default:
-		os.Stdout.Write(b)
+	case n > 0: // else it was called for nothing
+		os.Stdout.Write(b[:n])
 		r.timer.Reset(r.idle)
 	}
 }
@@ -108,28 +94,4 @@ func (r *receiver) read(*aio.Handler) {
 func (r *receiver) end(why string) {
 	fmt.Println(why)
 	r.done()
-}
-
-// input reads what there is from a connection or a file, and never waits for more. It holds the
-// RawConn, so the garbage collector does not close the descriptor, and a Close elsewhere makes
-// a read fail, instead of reading from the next file with the same number.
-type input struct {
-	raw syscall.RawConn
-	buf [4096]byte
-	n   int
-	err error
-}
-
-// read returns 0 bytes at the end, and syscall.EAGAIN if there is nothing.
-func (in *input) read() ([]byte, error) {
-	if err := in.raw.Read(in.once); err != nil {
-		return nil, err
-	}
-	return in.buf[:max(in.n, 0)], in.err
-}
-
-// once reports that it is done in any case: after false, Read would wait in Go's scheduler.
-func (in *input) once(fd uintptr) bool {
-	in.n, in.err = syscall.Read(int(fd), in.buf[:])
-	return true
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/signal"
@@ -149,19 +150,17 @@ func (c *client) want() error {
 	return c.handler.Want(!c.ended && len(c.unsent) < maxUnsent, len(c.unsent) > 0)
 }
 
-func (c *client) read(*aio.Handler) {
+func (c *client) read(h *aio.Handler) {
 	var buf [16 << 10]byte
-	n, err := unix.Read(c.fd, buf[:])
-	switch {
-	case err == unix.EAGAIN || err == unix.EINTR:
-		return
-	case err != nil: // ECONNRESET
-		c.close()
-		return
-	case n == 0: // the end; what remains is a line as well
+	n, err := h.TryRead(buf[:])
+	switch err {
+	case io.EOF: // what remains is a line as well
 		c.ended = true
 		c.unsent, c.line = append(c.unsent, c.line...), nil
-	default:
+	default: // ECONNRESET
+		c.close()
+		return
+	case nil:
 		c.line = append(c.line, buf[:n]...)
 		end := bytes.LastIndexByte(c.line, '\n') + 1
 		c.unsent = append(c.unsent, c.line[:end]...)
@@ -171,17 +170,12 @@ func (c *client) read(*aio.Handler) {
 }
 
 func (c *client) write() {
-	for len(c.unsent) > 0 {
-		n, err := unix.Write(c.fd, c.unsent)
-		if err == unix.EAGAIN {
-			break
-		}
-		if err != nil && err != unix.EINTR { // EPIPE: the client has gone
-			c.close()
-			return
-		}
-		c.unsent = c.unsent[max(n, 0):]
+	n, err := c.handler.TryWrite(c.unsent)
+	if err != nil { // EPIPE: the client has gone
+		c.close()
+		return
 	}
+	c.unsent = c.unsent[n:]
 	c.proceed()
 }
 

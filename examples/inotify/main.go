@@ -58,8 +58,8 @@ func run(backend aio.Backend, dir string) (err error) {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	handler, err := loop.Watch(fd, aio.Callbacks{Read: func(*aio.Handler) {
-		if !printEvents(fd) {
+	handler, err := loop.Watch(fd, aio.Callbacks{Read: func(h *aio.Handler) {
+		if !printEvents(h) {
 			stop()
 		}
 	}, Name: "inotify"})
@@ -73,11 +73,12 @@ func run(backend aio.Backend, dir string) (err error) {
 
 // printEvents prints one bufferful. If there are more, the loop calls again. It
 // reports false at the end of the directory.
-func printEvents(fd int) bool {
+func printEvents(h *aio.Handler) bool {
 	var buf [64 << 10]byte // a single event takes up to 16 + 256 bytes
-	n, err := unix.Read(fd, buf[:])
-	if err != nil { // EAGAIN, EINTR: nothing lost
-		return err == unix.EAGAIN || err == unix.EINTR
+	n, err := h.TryRead(buf[:])
+	if err != nil {
+		log.Print("inotify: ", err)
+		return false
 	}
 	for rest := buf[:n]; len(rest) > 0; {
 		var e event
