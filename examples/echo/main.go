@@ -154,17 +154,17 @@ func (c *client) read(h *aio.Handler) {
 	var buf [16 << 10]byte
 	n, err := h.TryRead(buf[:])
 	switch err {
+	case nil:
+		c.line = append(c.line, buf[:n]...)
+		end := bytes.LastIndexByte(c.line, '\n') + 1
+		c.unsent = append(c.unsent, c.line[:end]...)
+		c.line = append(c.line[:0], c.line[end:]...)
 	case io.EOF: // what remains is a line as well
 		c.ended = true
 		c.unsent, c.line = append(c.unsent, c.line...), nil
 	default: // ECONNRESET
 		c.close()
 		return
-	case nil:
-		c.line = append(c.line, buf[:n]...)
-		end := bytes.LastIndexByte(c.line, '\n') + 1
-		c.unsent = append(c.unsent, c.line[:end]...)
-		c.line = append(c.line[:0], c.line[end:]...)
 	}
 	c.write() // most often there is room immediately
 }
