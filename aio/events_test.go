@@ -474,3 +474,21 @@ func TestChangeOfANotifiersHandler(t *testing.T) {
 		}
 	})
 }
+
+// A handler whose Read is not wanted is not asked either: it would keep the loop awake for nothing.
+func TestWantStopsPolling(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newPolling(t, newLoop, longWindow.Max)
+		a, _ := sockets(t)
+		fill(t, a)
+		h := watch(t, c, a, Callbacks{
+			Read: func(*Handler) { t.Error("Read is not wanted") }, Write: func(*Handler) {},
+			Poll: func() bool { t.Error("Poll is asked"); return false },
+		})
+		must(t, h.Want(false, true))
+		fired := false
+		must(t, c.NewTimer(Realtime, func() { fired = true }).Reset(time.Millisecond))
+		pollUntil(t, c, func() bool { return fired })
+		must(t, h.Close())
+	})
+}
