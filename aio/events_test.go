@@ -396,6 +396,12 @@ func TestPollingSeesANotifier(t *testing.T) {
 		for range 3 {
 			turn(t, c)
 		}
+		hits, fired := c.Stats().PollHits, false
+		must(t, c.NewTimer(Realtime, func() { fired = true }).Reset(2*time.Millisecond))
+		pollUntil(t, c, func() bool { return fired })
+		if more := c.Stats().PollHits - hits; more > 5 {
+			t.Errorf("%d hits after the last set", more)
+		}
 		if ran != 3 {
 			t.Errorf("%d calls for 3 sets", ran)
 		}
