@@ -198,6 +198,10 @@ func (p *port) sleepKind() gate.Sleep {
 	return gate.Asleep
 }
 
+// sharesEvents reports whether Go's poller asks the descriptors too: that of a parked loop watches
+// the Poller's descriptor, and of epoll's it polls what is in it.
+func (p *port) sharesEvents() bool { return p.parker != nil && p.peeker == nil }
+
 // parks reports whether the loop sleeps in park mode.
 func (p *port) parks() bool { return p.parker != nil }
 

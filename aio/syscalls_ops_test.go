@@ -41,7 +41,7 @@ var syscallOperations = []syscallOperation{
 	{name: "Watch, Close, nothing in between", run: watchAndClose},
 	{name: "Close of a handler that the loop has waited for", run: closeWatched},
 	{name: "Change to Edge and back, TryPoll after each", run: changeHere},
-	{name: "Want of Read, of the same again, and of neither, TryPoll after two", run: wantHere},
+	{name: "Want of Read, of the same again, and of Write, TryPoll after two", run: wantHere},
 }
 
 func check(err error) {
@@ -381,16 +381,16 @@ func changeHere(s *stage) {
 
 func wantHere(s *stage) {
 	c := s.loop()
-	h, err := c.Watch(s.r, Callbacks{Read: func(*Handler) {}, Priority: func(*Handler) {}})
+	h, err := c.Watch(s.r, Callbacks{Read: func(*Handler) {}, Write: func(*Handler) {}})
 	check(err)
-	check(h.Want(false, false))
+	check(h.Want(false, true))
 	try(c)
 	s.repeat(func() {
 		check(h.Want(true, false))
 		try(c)
 		check(h.Want(true, false))
 		try(c)
-		check(h.Want(false, false))
+		check(h.Want(false, true))
 	})
 	check(h.Close())
 }
