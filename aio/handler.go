@@ -227,7 +227,7 @@ func (c *Context) check(fd int, cb *Callbacks) error {
 		return err
 	}
 	if cb.Priority != nil && c.port.sharesEvents() {
-		return c.error(fmt.Errorf("Priority of fd %d in park mode with %s: Go's poller may take the event before the loop does: use ModeThread, or io_uring: %w", fd, c.port.Name(), errors.ErrUnsupported))
+		return c.error(fmt.Errorf("fd %d: Priority in park mode with %s: Go's poller may take the event before the loop does: use ModeThread, or io_uring: %w", fd, c.port.Name(), errors.ErrUnsupported))
 	}
 	if cb.Priority != nil && errors.Is(sys.Pollable(fd), unix.EPERM) {
 		return c.error(&backend.FDError{Backend: c.port.Name(), Op: "add", FD: fd, Err: unix.EPERM})
