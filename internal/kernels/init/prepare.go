@@ -18,6 +18,7 @@ var mounts = []struct {
 	{"/sys", "sysfs", ""},
 	{"/sys/fs/cgroup", "tmpfs", ""},
 	{"/sys/fs/cgroup/pids", "cgroup", "pids"},
+	{"/sys/fs/cgroup/cpu", "cgroup", "cpu"},
 	{"/dev", "devtmpfs", ""},
 	{"/dev/pts", "devpts", "mode=0620,ptmxmode=0666"},
 	{"/dev/shm", "tmpfs", ""},
