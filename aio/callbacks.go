@@ -25,7 +25,7 @@ type Callbacks struct {
 	// urgent data on a TCP socket, a change of an attribute in sysfs, of /proc/self/mountinfo
 	// or of a PSI trigger. It comes before Read and Write.
 	//
-	// Some files give up the event to whoever polls them first: the mount table does, and a PSI
+	// Some files give the event to the first that polls them: the mount table does, and a PSI
 	// trigger. Open them with unix.Open, because Go's poller watches what os.Open returns. In park
 	// mode with epoll it watches what the loop does, so Watch refuses Priority there: choose
 	// ModeThread, or io_uring.

@@ -41,7 +41,7 @@ var (
 
 	// ErrDeadlock is returned by Do and Call of a loop with WithDebug if it would wait for one
 	// that waits for the caller.
-	ErrDeadlock = errors.New("loops would wait for each other for ever: let one of them schedule a bottom half instead")
+	ErrDeadlock = errors.New("loops would wait for each other without end: let one of them schedule a bottom half instead")
 
 	// ErrPanicked is returned by Do and Call when the function did not return: it
 	// panicked, which goes on to the caller of Poll, or it ended its goroutine.

@@ -41,7 +41,7 @@ func (l *hostLoop) turn(limit time.Duration) error {
 			l.ready(p.Fd)
 		}
 	}
-	found, err := l.guest.Check(l.fds[len(l.own):]) // also if nothing has happened: it ends the turn
+	found, err := l.guest.Check(l.fds[len(l.own):]) // even if nothing has happened: it ends the turn
 	if err != nil || !found {
 		return err
 	}

@@ -189,7 +189,7 @@ func ExampleHandler_Want() {
 	}
 	defer unix.Close(ends[0])
 	defer unix.Close(ends[1])
-	var pending []byte // what was read and is to be echoed
+	var pending []byte // what was read and is not echoed yet
 	handler, err := loop.Watch(ends[0], aio.Callbacks{
 		Read: func(h *aio.Handler) {
 			var b [64]byte

@@ -127,7 +127,7 @@ func (o *observer) expired(late time.Duration) {
 	o.times.late.Store(max(o.times.late.Load(), int64(late)))
 }
 
-// begin is called before a callback, end after it, also if it panics.
+// begin is called before a callback, end after it, even if that panics.
 func (o *observer) begin(kind TracePoint, name string, value int64) {
 	now := sys.Monotonic()
 	o.mu.Lock()

@@ -64,7 +64,7 @@ func TestTimings(t *testing.T) {
 			t.Errorf("%d sleeps took %v", s.Sleeps, s.Idle)
 		}
 		if plain := newLoop().Stats(); plain.Busy+plain.Idle+plain.LongestCallback+plain.LatestTimer != 0 {
-			t.Errorf("%+v of a loop that nobody observes", plain)
+			t.Errorf("%+v of a loop without an observer", plain)
 		}
 	})
 }
@@ -171,7 +171,7 @@ func TestSnapshotWithoutDebug(t *testing.T) {
 		asleep(t, c)
 		s, err := c.Snapshot()
 		must(t, err)
-		if !strings.Contains(s.String(), "WithDebug makes them known") {
+		if !strings.Contains(s.String(), "WithDebug makes them known elsewhere") {
 			t.Error(s)
 		}
 	})

@@ -67,7 +67,7 @@ func (c *Context) OnHome() bool { return c.home.mine() }
 
 // Do calls fn on the home goroutine and returns its error. Any goroutine may call
 // it; on the home goroutine fn is called directly. Two loops whose callbacks call Do of each other
-// wait for ever, unless ctx ends: with WithDebug it fails with ErrDeadlock. Before the first Poll there is no home
+// wait without end, unless ctx ends: with WithDebug it fails with ErrDeadlock. Before the first Poll there is no home
 // goroutine: Do waits for one, so the goroutine that will poll must not call it by then.
 //
 // If ctx ends before fn has begun, fn is not called and Do returns

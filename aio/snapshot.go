@@ -65,9 +65,9 @@ type TimerState struct {
 // Snapshot names every handler, timer, bottom half and operation, and what the loop does. Any
 // goroutine may call it, also while a callback hangs: it neither waits for the loop nor wakes it.
 //
-// What only the home goroutine knows, the bottom halves and the operations, Snapshot finds there,
-// while no goroutine polls, and always of a loop with WithDebug; otherwise Partial says that it
-// is missing. Running is known of a loop with WithTimings, WithSlowCallback, WithTrace or
+// The bottom halves and the operations are the home goroutine's: Snapshot names them there, as long
+// as there is none, and always of a loop with WithDebug. Otherwise Partial says that they are
+// missing. Running is known of a loop with WithTimings, WithSlowCallback, WithTrace or
 // WithDebug. It fails with ErrClosed.
 func (c *Context) Snapshot() (*Snapshot, error) {
 	if c.home.closed() {
@@ -96,7 +96,7 @@ func (c *Context) Snapshot() (*Snapshot, error) {
 	}
 	borrowed, err := c.home.hold()
 	if err != nil {
-		s.Partial = "bottom halves and operations: another goroutine polls; WithDebug makes them known"
+		s.Partial = "bottom halves and operations: they are known on the home goroutine; WithDebug makes them known elsewhere"
 		return s, nil
 	}
 	defer c.home.release(borrowed)

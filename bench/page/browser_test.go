@@ -35,7 +35,7 @@ type measured struct {
 // phone's width to a large screen's.
 func TestPageInBrowser(t *testing.T) {
 	browser := findBrowser(t)
-	r := recorded(t)
+	r := quick(t)
 	r.Run = &report.Run{Name: "the run", Quick: true, Options: []string{"-quick"}, Took: time.Minute}
 	r.Verdict.Notes = append(r.Verdict.Notes, "Not measured: one row.")
 	for _, dark := range []bool{false, true} {

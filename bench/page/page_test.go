@@ -9,7 +9,6 @@ import (
 	"html"
 	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -20,25 +19,17 @@ import (
 	"time"
 
 	"github.com/aioloop/aioloop/bench"
+	"github.com/aioloop/aioloop/bench/internal/recorded"
 	"github.com/aioloop/aioloop/bench/report"
 	"github.com/aioloop/aioloop/bench/verdict"
 )
 
-// recorded is a quick run of all scenarios, as aiobench has written it.
-func recorded(t *testing.T) *report.Report { return read(t, "../terminal/testdata/quick.json") }
+// quick is a quick run of all scenarios, as aiobench has written it.
+func quick(t *testing.T) *report.Report { return read(t, "../terminal/testdata/quick.json") }
 
 func read(t *testing.T, path string) *report.Report {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := report.ReadJSON(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Description = bench.DescriptionOn(r.Machine)
+	r := recorded.Read(t, path)
 	r.Verdict = verdict.Of(r)
 	return r
 }
@@ -92,7 +83,7 @@ func contains(t *testing.T, doc string, words ...string) {
 }
 
 func TestPage(t *testing.T) {
-	doc := pageOf(t, recorded(t))
+	doc := pageOf(t, quick(t))
 	if err := balanced(doc); err != nil {
 		t.Error(err)
 	}
@@ -121,7 +112,7 @@ func TestPagesOfMachines(t *testing.T) {
 
 // TestSelfContained: the only addresses are names of XML, and nothing runs.
 func TestSelfContained(t *testing.T) {
-	doc := strings.ReplaceAll(pageOf(t, recorded(t)), `xmlns="http://www.w3.org/2000/svg"`, "")
+	doc := strings.ReplaceAll(pageOf(t, quick(t)), `xmlns="http://www.w3.org/2000/svg"`, "")
 	doc = regexp.MustCompile(`href="data:[^"]*"`).ReplaceAllString(doc, "")
 	if m := regexp.MustCompile(`https?:|//[a-z]|<script|<link|<img|<\?xml|src=|url\(|@import|\son[a-z]+=`).FindString(doc); m != "" {
 		t.Errorf("contains %q", m)
@@ -147,7 +138,7 @@ func TestEscapes(t *testing.T) {
 }
 
 func TestAnchors(t *testing.T) {
-	doc := pageOf(t, recorded(t))
+	doc := pageOf(t, quick(t))
 	var ids []string
 	for _, m := range regexp.MustCompile(` id="([^"]*)"`).FindAllStringSubmatch(doc, -1) {
 		ids = append(ids, m[1])
@@ -165,7 +156,7 @@ func TestAnchors(t *testing.T) {
 
 // TestBeginsWithVerdict: what a reader sees first is the answer, all of it.
 func TestBeginsWithVerdict(t *testing.T) {
-	r := recorded(t)
+	r := quick(t)
 	r.Verdict = report.Verdict{Headline: "Take <this>.", Lines: []string{"Figures: 1 and 2", "a second line"}, Notes: []string{"the only note"}}
 	top, _, _ := strings.Cut(pageOf(t, r), "<main>")
 	contains(t, top, "<h1>Take &lt;this&gt;.</h1>", "<li><b>Figures:</b> 1 and 2</li>", "<li>a second line</li>", "the only note", "quick run", "AMD EPYC")
@@ -173,7 +164,7 @@ func TestBeginsWithVerdict(t *testing.T) {
 
 // TestHasItsData: the results that the page was made from are in it.
 func TestHasItsData(t *testing.T) {
-	r := recorded(t)
+	r := quick(t)
 	res := row("wake", "mine", 1)
 	res.Histogram, res.Rounds = []report.Bucket{{1, 1}}, []time.Duration{1}
 	r.Results = append(r.Results, res)
@@ -220,7 +211,7 @@ func TestMachine(t *testing.T) {
 
 // TestFewPictures: at most 20, each of them described.
 func TestFewPictures(t *testing.T) {
-	doc := pageOf(t, recorded(t))
+	doc := pageOf(t, quick(t))
 	if n := strings.Count(doc, "<svg"); n < 5 || n > mostPictures || n != strings.Count(doc, `role="img" aria-label="`) {
 		t.Errorf("%d pictures, each with a description", n)
 	}
@@ -237,7 +228,7 @@ func TestFewPictures(t *testing.T) {
 
 // TestIndependentOfOrder: the order of the results does not show.
 func TestIndependentOfOrder(t *testing.T) {
-	r := recorded(t)
+	r := quick(t)
 	first := pageOf(t, r)
 	rand.New(rand.NewPCG(3, 4)).Shuffle(len(r.Results), func(i, j int) { r.Results[i], r.Results[j] = r.Results[j], r.Results[i] })
 	if pageOf(t, r) != first {
@@ -264,7 +255,7 @@ var errDisk = errors.New("disk is full")
 func (failingWriter) Write([]byte) (int, error) { return 0, errDisk }
 
 func TestWriteFails(t *testing.T) {
-	if err := Write(failingWriter{}, recorded(t)); !errors.Is(err, errDisk) {
+	if err := Write(failingWriter{}, quick(t)); !errors.Is(err, errDisk) {
 		t.Errorf("%v", err)
 	}
 	bad := row("wake", "epoll", 1)

@@ -66,7 +66,7 @@ func (r *Recorder) Reset() {
 // rawRoom is for how many samples KeepRaw makes room, so that Record seldom allocates.
 const rawRoom = 1 << 18
 
-// KeepRaw has every duration from now on kept as it is, besides in the histogram.
+// KeepRaw has every duration from now on kept as it is, in addition to the histogram.
 func (r *Recorder) KeepRaw() { r.keep, r.raw = true, make([]time.Duration, 0, rawRoom) }
 
 // Raw are the durations since KeepRaw or Reset, in the order in which they were recorded.

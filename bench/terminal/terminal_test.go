@@ -2,7 +2,6 @@ package terminal
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,24 +10,16 @@ import (
 	"unicode/utf8"
 
 	"github.com/aioloop/aioloop/bench"
+	"github.com/aioloop/aioloop/bench/internal/recorded"
 	"github.com/aioloop/aioloop/bench/report"
 	"github.com/aioloop/aioloop/bench/verdict"
 )
 
-// recorded reads results of aiobench -quick without histograms and notes, and writes them as
+// quick reads results of aiobench -quick without histograms and notes, and writes them as
 // on a screen.
-func recorded(t *testing.T, name string) (*report.Report, string) {
+func quick(t *testing.T, name string) (*report.Report, string) {
 	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := report.ReadJSON(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Description = bench.DescriptionOn(r.Machine)
+	r := recorded.Read(t, filepath.Join("testdata", name+".json"))
 	r.Verdict = verdict.Of(r)
 	return r, screen(t, r)
 }
@@ -48,7 +39,7 @@ const maxLines = 120
 // TestItFits: a quick run with all peers, and one of a user for whom much is left out.
 func TestItFits(t *testing.T) {
 	for _, name := range []string{"quick", "not-root"} {
-		_, text := recorded(t, name)
+		_, text := quick(t, name)
 		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 		if n := len(lines) + len(bench.Scenarios()); n > maxLines {
 			t.Errorf("%s: %d lines, %d with those of the progress", name, len(lines), n)
@@ -63,7 +54,7 @@ func TestItFits(t *testing.T) {
 
 // TestVerdictIsLast: the last lines are the headline, the lines and the notes, all of them.
 func TestVerdictIsLast(t *testing.T) {
-	r, text := recorded(t, "not-root")
+	r, text := quick(t, "not-root")
 	plain := func(s string) string { return strings.Join(strings.Fields(s), " ") }
 	want := r.Verdict.Headline
 	for _, line := range r.Verdict.Lines {
@@ -80,7 +71,7 @@ func TestVerdictIsLast(t *testing.T) {
 // TestNoNameTwice: no two lines of a block have the same label, and no two columns the same
 // head, or different measurements would have one name.
 func TestNoNameTwice(t *testing.T) {
-	r, _ := recorded(t, "quick")
+	r, _ := quick(t, "quick")
 	lines, all := settings(r)
 	if all <= len(lines) {
 		t.Errorf("%d settings are shown of %d", len(lines), all)
@@ -137,7 +128,7 @@ var errBroken = errors.New("broken")
 func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
 
 func TestWriteError(t *testing.T) {
-	r, _ := recorded(t, "not-root")
+	r, _ := quick(t, "not-root")
 	if err := Write(brokenWriter{}, r, ""); !errors.Is(err, errBroken) {
 		t.Error(err)
 	}

@@ -11,26 +11,17 @@ import (
 	"time"
 
 	"github.com/aioloop/aioloop/bench"
+	"github.com/aioloop/aioloop/bench/internal/recorded"
 	"github.com/aioloop/aioloop/bench/report"
 )
 
 var update = flag.Bool("update", false, "write the verdicts of testdata again")
 
-// recorded reads results of aiobench -quick, without histograms and notes and with the rows
+// machine reads results of aiobench -quick, without histograms and notes and with the rows
 // and scenarios that a verdict needs.
-func recorded(t *testing.T, name string) *report.Report {
+func machine(t *testing.T, name string) *report.Report {
 	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := report.ReadJSON(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Description = bench.DescriptionOn(r.Machine)
-	return r
+	return recorded.Read(t, filepath.Join("testdata", name+".json"))
 }
 
 func text(v report.Verdict) string {
@@ -46,7 +37,7 @@ var machines = []string{"two-cpus", "one-cpu", "no-io_uring", "not-root", "few-d
 func TestRecordedMachines(t *testing.T) {
 	for _, name := range machines {
 		t.Run(name, func(t *testing.T) {
-			got, path := text(Of(recorded(t, name))), filepath.Join("testdata", name+".txt")
+			got, path := text(Of(machine(t, name))), filepath.Join("testdata", name+".txt")
 			if *update {
 				if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
 					t.Fatal(err)
@@ -66,7 +57,7 @@ func TestRecordedMachines(t *testing.T) {
 // TestVerdictIsShort: a headline, six lines, and a note for each thing that is missing.
 func TestVerdictIsShort(t *testing.T) {
 	for _, name := range machines {
-		r := recorded(t, name)
+		r := machine(t, name)
 		v := Of(r)
 		if v.Headline == "" || len(v.Lines) != 6 || len(v.Notes) > 3+len(r.LeftOut()) {
 			t.Errorf("%s: %d lines, %d notes: %q", name, len(v.Lines), len(v.Notes), v.Headline)
@@ -78,7 +69,7 @@ func TestVerdictIsShort(t *testing.T) {
 func TestFiguresComeFromTheResults(t *testing.T) {
 	number := regexp.MustCompile(`\d[\d.]*\x{a0}(?:ns|µs|ms|s)\b`)
 	for _, name := range machines {
-		r := recorded(t, name)
+		r := machine(t, name)
 		known := map[string]bool{}
 		for _, res := range r.Results {
 			for _, ns := range []float64{float64(res.P50), float64(res.P99), res.CPUNSPerOp} {
@@ -100,7 +91,7 @@ func TestFiguresComeFromTheResults(t *testing.T) {
 
 // TestOneCPU: where there is no other CPU, none is spoken of.
 func TestOneCPU(t *testing.T) {
-	r := recorded(t, "one-cpu")
+	r := machine(t, "one-cpu")
 	about := text(Of(r))
 	for _, s := range r.Description.Scenarios {
 		about += s.About
@@ -110,7 +101,7 @@ func TestOneCPU(t *testing.T) {
 			t.Errorf("with one CPU, the texts speak of %q", word)
 		}
 	}
-	if text := text(Of(recorded(t, "two-cpus"))); !strings.Contains(text, "another CPU") {
+	if text := text(Of(machine(t, "two-cpus"))); !strings.Contains(text, "another CPU") {
 		t.Errorf("with two CPUs, it is not said that they are two:\n%s", text)
 	}
 }
