@@ -49,15 +49,8 @@ func (a *alarm) open(c *Context) (opened bool) {
 		a.handler = nil
 		return false
 	}
+	a.handler.SetBackground(true)
 	return true
-}
-
-// handlers returns how many handlers are the alarm's.
-func (a *alarm) handlers() int32 {
-	if a.handler == nil {
-		return 0
-	}
-	return 1
 }
 
 // close is part of Close of the Context.

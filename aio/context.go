@@ -29,6 +29,7 @@ type Context struct {
 	ending   ending
 	table    handlerTable
 	closings closings
+	attached attachments
 	timers   timers
 	alarm    alarm
 
@@ -36,7 +37,8 @@ type Context struct {
 	name   string
 	reason string       // why the backend was chosen
 	drains atomic.Int32 // calls of RunUntilDone, which end when nothing is left
-	_      [unsafe.Sizeof(cacheLinePad{}) - 2*unsafe.Sizeof("") - 4]byte
+	holds  atomic.Int32 // reasons for those to go on, see Hold
+	_      [unsafe.Sizeof(cacheLinePad{}) - 2*unsafe.Sizeof("") - 8]byte
 
 	gate   gate.Gate
 	waker  waker
@@ -164,8 +166,10 @@ func (c *Context) Close() error {
 	}
 	c.virtual.leave(c)
 	c.observer.leave(c)
+	left := c.attached.end()
 	c.alarm.close()
 	leaks := c.leaks()
+	leaks.Operations = append(leaks.Operations, left...)
 	c.ending.end() // the counters stay as they are
 	err := errors.Join(c.port.close(), c.waker.close())
 	if c.home.mine() {

@@ -76,7 +76,7 @@ func (h *Handler) unwatch() (told bool) {
 		c.table.Unlock()
 		return false
 	}
-	c.table.unwatched(h)
+	c.table.mark(h, true, h.background)
 	_ = c.port.Remove(int(h.fd))
 	c.table.Unlock()
 	c.observer.emit(TraceUnwatched, cb.title(), int64(h.fd))

@@ -66,7 +66,7 @@ type LeakError struct {
 	Handlers     []string // handlers that were not closed: fd and name
 	BottomHalves []string // bottom halves that were scheduled and had not run
 	Timers       []string // timers that were pending
-	Operations   []string // native operations that were under way: what and fd
+	Operations   []string // what was under way: native operations, what and fd, and what attachments name
 }
 
 func (e *LeakError) Error() string {

@@ -21,7 +21,8 @@ type Handler struct {
 	fd     int32
 	paused atomic.Uint32 // the calls that Want has taken back, a callSet
 
-	unwatched bool // not known to the Poller, guarded by the table
+	unwatched  bool // not known to the Poller, guarded by the table
+	background bool // no reason for RunUntilDone to wait, guarded by the table
 
 	// The rest belongs to the home goroutine.
 	queued  bool       // in ctx.ready
@@ -122,6 +123,18 @@ func (h *Handler) Watched() bool {
 	return h.cb.Load() != nil && !h.unwatched
 }
 
+// SetBackground says whether RunUntilDone ends although h is watched: a handler in the background,
+// that of signals for example, is no reason to go on. Any goroutine may call it. On a closed
+// handler it does nothing.
+func (h *Handler) SetBackground(on bool) {
+	h.ctx.table.Lock()
+	if h.cb.Load() != nil {
+		h.ctx.table.mark(h, h.unwatched, on)
+	}
+	h.ctx.table.Unlock()
+	h.ctx.handlersChanged()
+}
+
 // Want chooses which of Read and Write are called from now on, without new callbacks and
 // without allocating: a program reads on when it has room, and writes when it has something to
 // write. At first both are. Priority is called as before. On the home goroutine what is not
@@ -213,7 +226,7 @@ func (h *Handler) set(cb *callbacks, paused callSet) error {
 	if err := tell(h.FD(), cb.interest(cb.calls&^paused), h.tag); err != nil {
 		return err
 	}
-	h.ctx.table.watched(h)
+	h.ctx.table.mark(h, false, h.background)
 	h.cb.Store(cb)
 	h.paused.Store(uint32(paused))
 	h.ctx.table.file(h)
@@ -272,7 +285,7 @@ func (h *Handler) close(then func()) error {
 	if !h.unwatched {
 		err = c.port.Remove(h.FD())
 	}
-	h.ctx.table.watched(h)
+	c.table.mark(h, false, false)
 	var owed *callbacks
 	if c.home.mine() {
 		owed = h.owed() // under the lock: the Context may be closed elsewhere, and takes it first

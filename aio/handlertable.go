@@ -15,7 +15,7 @@ import (
 // notifier. An index that is used again gets a new generation.
 //
 // The home goroutine finds handlers without a lock. The lock guards all else, and
-// Handler.unwatched. Lock order: the table's, then the Poller's.
+// two of a Handler's fields. Lock order: the table's, then the Poller's.
 type handlerTable struct {
 	sync.Mutex
 	changed atomic.Bool                   // since the last view
@@ -23,7 +23,7 @@ type handlerTable struct {
 	slots   atomic.Pointer[[]handlerSlot] // replaced by a longer one when all are used
 	free    uint32                        // index of the first slot that is free again, 0 if none is
 	count   int32                         // open handlers
-	hidden  int32                         // those of them that the Poller does not know
+	quiet   int32                         // those of them that cannot have an event, or are in the background
 	ended   bool                          // abandon was called: no handler is added
 	// polled are the handlers with a Poll callback; only the kernel knows about
 	// the readiness of the others.
@@ -52,11 +52,11 @@ func (t *handlerTable) view() (open int32, polled []*Handler) {
 	return t.count, slices.Clone(t.polled)
 }
 
-// watching returns the number of handlers that may have an event.
+// watching returns the number of handlers that may have an event which somebody waits for.
 func (t *handlerTable) watching() int32 {
 	t.Lock()
 	defer t.Unlock()
-	return t.count - t.hidden
+	return t.count - t.quiet
 }
 
 // stale reports whether there was a change since the last view.
@@ -170,22 +170,20 @@ func (t *handlerTable) abandon() (names []string) {
 	return names
 }
 
-// unwatched and watched record whether the Poller knows h. The caller holds the lock.
-func (t *handlerTable) unwatched(h *Handler) {
-	h.unwatched = true
-	t.hidden++
-}
-
-func (t *handlerTable) watched(h *Handler) {
-	if h.unwatched {
-		h.unwatched = false
-		t.hidden--
+// mark records whether the Poller knows h, and whether h is in the background. The caller holds
+// the lock.
+func (t *handlerTable) mark(h *Handler, unwatched, background bool) {
+	if h.unwatched || h.background {
+		t.quiet--
+	}
+	if h.unwatched, h.background = unwatched, background; unwatched || background {
+		t.quiet++
 	}
 }
 
 // unwatches reports whether fd has a handler that the Poller does not know.
 func (t *handlerTable) unwatches(fd int) bool {
-	return t.hidden > 0 && slices.ContainsFunc(t.all(), func(h *Handler) bool { return int(h.fd) == fd && h.unwatched })
+	return t.quiet > 0 && slices.ContainsFunc(t.all(), func(h *Handler) bool { return int(h.fd) == fd && h.unwatched })
 }
 
 // open returns the open handlers in the order of their descriptors.

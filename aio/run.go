@@ -16,8 +16,8 @@ func (c *Context) Run(ctx context.Context) error {
 }
 
 // RunUntilDone is Run that also returns nil when there is nothing left to wait for: no handler
-// that is watched, no pending timer, no scheduled bottom half and no operation under way. What
-// other goroutines are going to schedule does not count.
+// that is watched, but for those in the background, no pending timer, no scheduled bottom half, no
+// operation under way and no Hold. What other goroutines are going to schedule does not count.
 func (c *Context) RunUntilDone(ctx context.Context) error {
 	c.drains.Add(1)
 	defer c.drains.Add(-1)
@@ -26,7 +26,7 @@ func (c *Context) RunUntilDone(ctx context.Context) error {
 
 // done reports whether there is nothing left to wait for.
 func (c *Context) done() bool {
-	return !c.halves.any(&c.watch) && c.table.watching() == c.alarm.handlers() && c.timers.pending() == 0 &&
+	return !c.halves.any(&c.watch) && c.table.watching() == 0 && c.holds.Load() == 0 && c.timers.pending() == 0 &&
 		!c.operations.underWay() && !c.operations.busy() && c.closings.empty()
 }
 

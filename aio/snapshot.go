@@ -23,7 +23,7 @@ type Snapshot struct {
 	Handlers     []HandlerState
 	Timers       []TimerState // the earliest of each clock first
 	BottomHalves []string     // the names of those that are scheduled
-	Operations   []string     // native ones that are under way: what and fd
+	Operations   []string     // native ones that are under way, what and fd, and the work of attachments
 
 	// Partial says why BottomHalves and Operations are missing, else it is empty.
 	Partial string
@@ -90,17 +90,20 @@ func (c *Context) Snapshot() (*Snapshot, error) {
 			s.Timers = append(s.Timers, l.states()...)
 		}
 	}
+	work := c.attached.work()
 	if c.observer.debugs() {
 		s.BottomHalves, s.Operations = c.observer.debug.lists()
+		s.Operations = append(s.Operations, work...)
 		return s, nil
 	}
 	borrowed, err := c.home.hold()
 	if err != nil {
+		s.Operations = work
 		s.Partial = "bottom halves and operations: they are known on the home goroutine; WithDebug makes them known elsewhere"
 		return s, nil
 	}
 	defer c.home.release(borrowed)
-	s.BottomHalves, s.Operations = c.halves.names(), c.operations.names()
+	s.BottomHalves, s.Operations = c.halves.names(), append(c.operations.names(), work...)
 	return s, nil
 }
 
