@@ -47,6 +47,7 @@ type Context struct {
 	turn       foreignTurn
 	watch      stopwatch
 	ready      readyList
+	batch      batch
 	spin       spin
 	glance     glance
 	operations operations

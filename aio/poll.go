@@ -179,6 +179,9 @@ func (c *Context) dispatch() (progress bool) {
 	if c.halves.idling() {
 		c.halves.runIdle(progress, &c.watch, &c.stats)
 	}
+	if c.batch.pending() {
+		c.batch.run()
+	}
 	return progress
 }
 
