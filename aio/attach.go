@@ -52,7 +52,9 @@ func (c *Context) Release() {
 }
 
 // attachments are those of a loop. Few Contexts have any: the list is made for the first.
-type attachments struct{ list atomic.Pointer[attachmentList] }
+type attachments struct {
+	list atomic.Pointer[attachmentList]
+}
 
 type attachmentList struct {
 	sync.Mutex

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/feature"
 )
 
@@ -166,7 +165,7 @@ func TestWithPoller(t *testing.T) {
 				pollUntil(t, c, func() bool { return ran == i })
 			}
 			restsFor(t, c, 5*time.Millisecond)
-			wantError(t, c.Submit(backend.Operation{}, func(int, error) {}), errors.ErrUnsupported)
+			wantError(t, submit(c, Request{}, func(int, error) {}), errors.ErrUnsupported)
 			must(t, h.Close())
 			must(t, c.Close())
 			if p.closed != 1 {

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/aioloop/aioloop/backend"
 )
 
 // Callers that go on setting a closed notifier do not keep Close from ending.
@@ -303,14 +301,14 @@ func TestTrap43_WatchBesideClose(t *testing.T) {
 func TestSubmitBesideClose(t *testing.T) {
 	c, _ := newFalse(t)
 	must(t, c.home.close())
-	wantError(t, c.Submit(backend.Operation{}, func(int, error) {}), ErrClosed)
+	wantError(t, submit(c, Request{}, func(int, error) {}), ErrClosed)
 	c.home.state.Store(stateIdle)
 	for range 100 {
 		c, _ := newFalse(t)
 		var group sync.WaitGroup
 		var closed error
 		group.Go(func() { closed = c.Close() })
-		err := c.Submit(backend.Operation{}, func(int, error) {})
+		err := submit(c, Request{}, func(int, error) {})
 		group.Wait()
 		var leaks *LeakError
 		if named := errors.As(closed, &leaks); named == (err != nil) {

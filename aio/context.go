@@ -191,6 +191,6 @@ func (c *Context) leaks() *LeakError {
 		Handlers:     c.table.abandon(),
 		BottomHalves: c.halves.abandon(&c.watch),
 		Timers:       c.timers.abandon(),
-		Operations:   c.operations.abandon(),
+		Operations:   c.operations.names(&c.port),
 	}
 }

@@ -21,7 +21,7 @@ type debugger struct {
 	sync.Mutex
 	halves     map[weak.Pointer[BottomHalf]]bool // of NewBottomHalf, as long as the program has them
 	onces      map[*BottomHalf]string            // of ScheduleOnce, that have not run
-	operations map[uint32]string                 // under way, by slot
+	operations map[*Request]string               // under way, by slot
 	files      map[*Handler]file                 // what each open handler watches
 }
 
@@ -45,7 +45,7 @@ func WithDebug(report func(error)) Option {
 		}
 		o.observed = true
 		o.debug = &debugger{
-			report: report, halves: map[weak.Pointer[BottomHalf]]bool{}, onces: map[*BottomHalf]string{}, operations: map[uint32]string{}, files: map[*Handler]file{},
+			report: report, halves: map[weak.Pointer[BottomHalf]]bool{}, onces: map[*BottomHalf]string{}, operations: map[*Request]string{}, files: map[*Handler]file{},
 		}
 		return o.once("WithDebug")
 	}
@@ -79,17 +79,17 @@ func (o *observer) ranOnce(b *BottomHalf) {
 }
 
 // submitted and completed keep the list of operations.
-func (o *observer) submitted(slot uint32, what string) {
+func (o *observer) submitted(r *Request) {
 	o.debug.Lock()
 	defer o.debug.Unlock()
-	o.debug.operations[slot] = what
+	o.debug.operations[r] = r.String()
 }
 
-func (o *observer) completed(slot uint32) {
+func (o *observer) completed(r *Request) {
 	if o.debugs() {
 		o.debug.Lock()
 		defer o.debug.Unlock()
-		delete(o.debug.operations, slot)
+		delete(o.debug.operations, r)
 	}
 }
 

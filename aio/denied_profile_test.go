@@ -159,7 +159,7 @@ func underFilter(f func() error) error {
 // completeOne runs an operation, where there are any.
 func completeOne(c *Context) error {
 	done := false
-	err := c.Submit(backend.Operation{}, func(int, error) { done = true })
+	err := submit(c, Request{}, func(int, error) { done = true })
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	}

@@ -66,7 +66,7 @@
 // old callback does not run any more, even if its event has been collected already. Elsewhere it
 // may be running at that moment; [Context.Do] is the way to be certain there too.
 //
-// Poll, TryPoll, Run, RunUntilDone, Prepare, Query, Check, Dispatch, Submit, and a
+// Poll, TryPoll, Run, RunUntilDone, Prepare, Query, Check, Dispatch, Submit, Cancel, Complete, and a
 // [ReentrancyGuard] belong to the home goroutine. Close may be called on any
 // goroutine, but not while the loop runs.
 //
@@ -203,6 +203,8 @@
 //	    wait for each other
 //	ReentrancyGuard.Do from guarded code      ErrReentrant
 //	Submit, Prepare: the Poller cannot        errors.ErrUnsupported
+//	Submit, Complete: the request is under    EBUSY
+//	    way
 //	first Prepare with io_uring, operations   EBUSY
 //	    under way since an earlier Poll
 //
@@ -211,7 +213,7 @@
 //
 // What a program can know beforehand is a mistake in the program, and panics with
 // a sentence that says which: a nil function for NewBottomHalf, ScheduleOnce,
-// NewTimer, AfterFunc, Every, Do, Call, Submit, CloseThen or ReentrancyGuard.Do, and a
+// NewTimer, AfterFunc, Every, Do, Call, NewDeferred, the Done of a Request, CloseThen or ReentrancyGuard.Do, and a
 // [ClockID] that is none of the four, for NewTimer and Now.
 //
 // # QEMU's names

@@ -472,12 +472,14 @@ func ExampleContext_Submit() {
 	defer unix.Close(pipe[1])
 
 	done := false
-	op := backend.Operation{Code: backend.OpWrite, FD: pipe[1], Buf: []byte("hello"), Offset: -1}
-	err = loop.Submit(op, func(n int, err error) {
-		fmt.Println("written:", n, err)
-		done = true
-	})
-	if err != nil {
+	write := &aio.Request{
+		Code: backend.OpWrite, FD: pipe[1], Buf: []byte("hello"), Offset: -1,
+		Done: func(r *aio.Request) {
+			fmt.Println("written:", r.Result, r.Err())
+			done = true
+		},
+	}
+	if err := loop.Submit(write); err != nil {
 		log.Fatal(err)
 	}
 	for !done {

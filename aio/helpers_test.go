@@ -357,3 +357,15 @@ func ignoring(f func()) func(*Handler) {
 	}
 	return func(*Handler) { f() }
 }
+
+// submit starts a copy of r that calls done with what it has done.
+func submit(c *Context, r Request, done func(n int, err error)) error {
+	r.Done = func(r *Request) {
+		if err := r.Err(); err != nil {
+			done(0, err)
+			return
+		}
+		done(int(r.Result), nil)
+	}
+	return c.Submit(&r)
+}

@@ -13,10 +13,10 @@ import (
 // falsePoller breaks the contract once.
 type falsePoller struct {
 	backend.Poller
-	wait func(ready []backend.Ready) int
-	done []backend.Completion
-	tags []backend.Tag // of what was submitted
-	n    int           // what Completions returns if it is not 0
+	wait      func(ready []backend.Ready) int
+	submitted []*Request
+	done      []*Request // for Completions
+	returned  map[*Request]bool
 }
 
 func (p *falsePoller) Name() string { return "false" }
@@ -29,21 +29,31 @@ func (p *falsePoller) Wait(ready []backend.Ready, timeout time.Duration) (int, e
 	return p.Poller.Wait(ready, timeout)
 }
 
-func (p *falsePoller) Submit(_ backend.Operation, tag backend.Tag) error {
-	p.tags = append(p.tags, tag)
+func (p *falsePoller) Submit(r *Request) error {
+	p.submitted = append(p.submitted, r)
 	return nil
 }
 
-func (p *falsePoller) Cancel(backend.Tag) error { return nil }
+func (p *falsePoller) Supports(backend.OpCode) bool { return true }
 
-func (p *falsePoller) Completions(done []backend.Completion) int {
-	if n := p.n; n != 0 {
-		p.n = 0
-		return n
+func (p *falsePoller) Cancel(*Request) error { return nil }
+
+func (p *falsePoller) Each(f func(*Request)) {
+	for _, r := range p.submitted {
+		if !p.returned[r] {
+			f(r)
+		}
 	}
-	n := copy(done, p.done)
-	p.done = p.done[n:]
-	return n
+}
+
+func (p *falsePoller) Completions(done *backend.Requests) {
+	if p.returned == nil {
+		p.returned = map[*Request]bool{}
+	}
+	for _, r := range p.done {
+		p.returned[r] = done.Push(r)
+	}
+	p.done = nil
 }
 
 // wantLie fails unless the next iteration returns an error that names the Poller.
@@ -149,35 +159,32 @@ func TestLateEventIsNoLie(t *testing.T) {
 }
 
 func TestCompletionsThatLie(t *testing.T) {
-	for name, lie := range map[string]func(p *falsePoller){
-		"too many":         func(p *falsePoller) { p.n = 1000 },
-		"a negative count": func(p *falsePoller) { p.n = -1 },
-		"an unknown one":   func(p *falsePoller) { p.done = append(p.done, backend.Completion{Tag: backend.MakeTag(1<<31, 0)}) },
-		"a free one":       func(p *falsePoller) { p.done = append(p.done, backend.Completion{Tag: p.tags[1]}) },
-		"the same twice": func(p *falsePoller) {
-			p.done = append(p.done, backend.Completion{Tag: p.tags[2]}, backend.Completion{Tag: p.tags[2]})
-		},
-		"one of the last use": func(p *falsePoller) { p.done = append(p.done, backend.Completion{Tag: p.tags[0]}) },
+	for name, lie := range map[string]func(p *falsePoller) *Request{
+		"an unknown one":         func(*falsePoller) *Request { return new(Request) },
+		"one that was done":      func(p *falsePoller) *Request { return p.submitted[1] },
+		"one of another Context": func(*falsePoller) *Request { return ownedElsewhere() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, p := newFalse(t)
 			calls := [3]int{}
-			submit := func(i int) {
-				must(t, c.Submit(backend.Operation{}, func(int, error) { calls[i]++ }))
-			}
-			submit(0)
-			submit(1)
-			p.done = append(p.done, backend.Completion{Tag: p.tags[1]}, backend.Completion{Tag: p.tags[0]})
+			start := func(i int) { must(t, submit(c, Request{}, func(int, error) { calls[i]++ })) }
+			start(0)
+			start(1)
+			p.done = append(p.done, p.submitted...)
 			settle(t, c)
-			submit(2) // in the slot of the first
-			lie(p)
+			start(2)
+			p.done = append(p.done, lie(p))
 			wantLie(t, c)
-			if calls[2] == 0 {
-				p.done = append(p.done, backend.Completion{Tag: p.tags[2]})
-			}
+			p.done = append(p.done, p.submitted[2])
 			if settle(t, c); calls != [3]int{1, 1, 1} {
 				t.Errorf("called %v times", calls)
 			}
 		})
 	}
+}
+
+func ownedElsewhere() *Request {
+	r := new(Request)
+	r.Own(new(Context))
+	return r
 }

@@ -20,7 +20,7 @@ func eachNative(t *testing.T, test func(t *testing.T, c *Context)) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		if c.port.submitter == nil {
-			wantError(t, c.Submit(backend.Operation{}, func(int, error) {}), errors.ErrUnsupported)
+			wantError(t, submit(c, Request{}, func(int, error) {}), errors.ErrUnsupported)
 			t.Skip("this backend runs no operations, and says so")
 		}
 		test(t, c)
@@ -34,17 +34,17 @@ func TestSubmitWritesAndReadsAFile(t *testing.T) {
 		report := func(what string) func(int, error) {
 			return func(n int, err error) { ran.add(fmt.Sprint(what, " ", n, " ", err)) }
 		}
-		step := func(op backend.Operation, what string) {
+		step := func(op Request, what string) {
 			t.Helper()
-			must(t, c.Submit(op, report(what)))
+			must(t, submit(c, op, report(what)))
 			want := len(ran) + 1
 			pollUntil(t, c, func() bool { return len(ran) == want })
 		}
-		step(backend.Operation{Code: backend.OpWrite, FD: fd, Buf: []byte("hello")}, "write")
-		step(backend.Operation{Code: backend.OpFsync, FD: fd}, "fsync")
+		step(Request{Code: backend.OpWrite, FD: fd, Buf: []byte("hello")}, "write")
+		step(Request{Code: backend.OpFsync, FD: fd}, "fsync")
 		b := make([]byte, 8)
-		step(backend.Operation{Code: backend.OpRead, FD: fd, Buf: b, Offset: 1}, "read")
-		step(backend.Operation{}, "nop")
+		step(Request{Code: backend.OpRead, FD: fd, Buf: b, Offset: 1}, "read")
+		step(Request{}, "nop")
 		ran.expect(t, "write 5 <nil>", "fsync 0 <nil>", "read 4 <nil>", "nop 0 <nil>")
 		if string(b[:4]) != "ello" {
 			t.Errorf("read %q", b[:4])
@@ -59,16 +59,16 @@ func TestSubmitReportsTheErrno(t *testing.T) {
 	eachNative(t, func(t *testing.T, c *Context) {
 		var got error
 		done := false
-		op := backend.Operation{Code: backend.OpRead, FD: -1, Buf: make([]byte, 1)}
-		must(t, c.Submit(op, func(n int, err error) { done, got = n == 0, err }))
+		op := Request{Code: backend.OpRead, FD: -1, Buf: make([]byte, 1)}
+		must(t, submit(c, op, func(n int, err error) { done, got = n == 0, err }))
 		pollUntil(t, c, func() bool { return done })
 		wantError(t, got, unix.EBADF)
-		if c.Submit(backend.Operation{Code: 99}, func(int, error) { t.Error("called") }) == nil {
+		if submit(c, Request{Code: 99}, func(int, error) { t.Error("called") }) == nil {
 			t.Error("an unknown operation was taken")
 		}
-		wantPanic(t, func() { _ = c.Submit(backend.Operation{}, nil) })
+		wantPanic(t, func() { _ = c.Submit(new(Request)) })
 		elsewhere(func() {
-			wantError(t, c.Submit(backend.Operation{}, func(int, error) { t.Error("called") }), ErrWrongGoroutine)
+			wantError(t, submit(c, Request{}, func(int, error) { t.Error("called") }), ErrWrongGoroutine)
 		})
 		settle(t, c)
 	})
@@ -83,7 +83,7 @@ func TestSubmitManyOperations(t *testing.T) {
 		sum := 0
 		for i := range n {
 			for {
-				err := c.Submit(backend.Operation{}, func(int, error) { calls[i]++; sum++ })
+				err := submit(c, Request{}, func(int, error) { calls[i]++; sum++ })
 				if !errors.Is(err, unix.EAGAIN) {
 					must(t, err)
 					break
@@ -105,13 +105,13 @@ func TestSubmitManyOperations(t *testing.T) {
 func TestNestedPollRunsTheRemainingCompletions(t *testing.T) {
 	eachNative(t, func(t *testing.T, c *Context) {
 		var ran journal
-		must(t, c.Submit(backend.Operation{}, func(int, error) {
+		must(t, submit(c, Request{}, func(int, error) {
 			ran.add("outer")
 			block(t, c)
 			ran.add("end")
 		}))
 		for _, what := range []string{"a", "b"} {
-			must(t, c.Submit(backend.Operation{}, func(int, error) { ran.add(what) }))
+			must(t, submit(c, Request{}, func(int, error) { ran.add(what) }))
 		}
 		pollUntil(t, c, func() bool { return len(ran) >= 4 })
 		ran.expect(t, "outer", "a", "b", "end")
@@ -126,14 +126,11 @@ func TestSubmitFromACompletion(t *testing.T) {
 		var again func(int, error)
 		again = func(int, error) {
 			if left--; left > 0 {
-				must(t, c.Submit(backend.Operation{}, again))
+				must(t, submit(c, Request{}, again))
 			}
 		}
-		must(t, c.Submit(backend.Operation{}, again))
+		must(t, submit(c, Request{}, again))
 		pollUntil(t, c, func() bool { return left == 0 })
-		if n := len(c.operations.slots); n > 2 {
-			t.Errorf("%d places in the table for one operation at a time", n)
-		}
 	})
 }
 
@@ -149,7 +146,7 @@ func TestTrap30_BufferStaysUntilTheCompletion(t *testing.T) {
 			for j := range b {
 				b[j] = byte(i)
 			}
-			must(t, c.Submit(backend.Operation{Code: backend.OpRead, FD: fd, Buf: b}, func(n int, err error) {
+			must(t, submit(c, Request{Code: backend.OpRead, FD: fd, Buf: b}, func(n int, err error) {
 				left--
 				for _, x := range b[:n] {
 					if err != nil || x != 0 {
@@ -172,15 +169,15 @@ func TestCloseWithAnOperationUnderWay(t *testing.T) {
 	eachNative(t, func(t *testing.T, c *Context) {
 		r, _ := pipe(t)
 		must(t, unix.SetNonblock(r, false))
-		op := backend.Operation{Code: backend.OpRead, FD: r, Buf: make([]byte, 1), Offset: -1}
-		must(t, c.Submit(op, func(int, error) { t.Error("called back after Close") }))
+		op := Request{Code: backend.OpRead, FD: r, Buf: make([]byte, 1), Offset: -1}
+		must(t, submit(c, op, func(int, error) { t.Error("called back after Close") }))
 		turn(t, c)
 		var leaks *LeakError
 		err := c.Close()
 		if want := fmt.Sprintf("read of fd %d", r); !errors.As(err, &leaks) || !slices.Equal(leaks.Operations, []string{want}) || !strings.Contains(err.Error(), want) {
 			t.Errorf("Close: %v, want an error that names the %s", err, want)
 		}
-		wantError(t, c.Submit(op, func(int, error) {}), ErrClosed)
+		wantError(t, submit(c, op, func(int, error) {}), ErrClosed)
 	})
 }
 
@@ -189,7 +186,7 @@ func TestForeignLoopStartsOperationsSubmittedAfterPrepare(t *testing.T) {
 	eachNative(t, func(t *testing.T, c *Context) {
 		for _, afterQuery := range []bool{false, true} {
 			done := 0
-			submit := func() { must(t, c.Submit(backend.Operation{}, func(int, error) { done++ })) }
+			submit := func() { must(t, submit(c, Request{}, func(int, error) { done++ })) }
 			timeout, err := c.Prepare()
 			must(t, err)
 			if !afterQuery {
@@ -217,11 +214,108 @@ func TestForeignLoopBeginsWithOperations(t *testing.T) {
 	eachNative(t, func(t *testing.T, c *Context) {
 		done := 0
 		for range 3 {
-			must(t, c.Submit(backend.Operation{}, func(n int, err error) { done++; must(t, err) }))
+			must(t, submit(c, Request{}, func(n int, err error) { done++; must(t, err) }))
 		}
 		foreignUntil(t, c, func() bool { return done == 3 })
 		if settle(t, c); done != 3 {
 			t.Errorf("%d calls for 3 operations", done)
 		}
+	})
+}
+
+func TestSubmitRefusesWhatIsUnderWay(t *testing.T) {
+	eachNative(t, func(t *testing.T, c *Context) {
+		r, w := pipe(t)
+		must(t, unix.SetNonblock(r, false))
+		calls := 0
+		read := &Request{Code: backend.OpRead, FD: r, Buf: make([]byte, 1), Offset: -1, Done: func(*Request) { calls++ }}
+		must(t, c.Submit(read))
+		wantError(t, c.Submit(read), unix.EBUSY)
+		wantError(t, c.Complete(read), unix.EBUSY)
+		turn(t, c)
+		_, err := unix.Write(w, []byte("x"))
+		must(t, err)
+		pollUntil(t, c, func() bool { return calls == 1 })
+		must(t, c.Submit(read)) // again
+		_, err = unix.Write(w, []byte("x"))
+		must(t, err)
+		pollUntil(t, c, func() bool { return calls == 2 })
+	})
+}
+
+func TestCancelledOperationCallsBackOnce(t *testing.T) {
+	eachNative(t, func(t *testing.T, c *Context) {
+		for _, started := range []bool{false, true} {
+			r, _ := pipe(t)
+			must(t, unix.SetNonblock(r, false))
+			var results []error
+			read := &Request{Code: backend.OpRead, FD: r, Buf: make([]byte, 1), Offset: -1, Done: func(r *Request) { results = append(results, r.Err()) }}
+			must(t, c.Cancel(read)) // not under way
+			must(t, c.Submit(read))
+			if started {
+				turn(t, c)
+			}
+			must(t, c.Cancel(read))
+			must(t, c.Cancel(read))
+			if len(results) != 0 {
+				t.Error("Done was called inside Cancel")
+			}
+			pollUntil(t, c, func() bool { return len(results) > 0 })
+			settle(t, c)
+			if !slices.Equal(results, []error{unix.ECANCELED}) {
+				t.Errorf("called with %v", results)
+			}
+			elsewhere(func() { wantError(t, c.Cancel(read), ErrWrongGoroutine) })
+		}
+	})
+}
+
+// Trap 54: what a package has done in another way calls back in a later iteration, on all
+// backends, and behind what has completed before.
+func TestTrap54_CompleteCallsBackLater(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		var ran journal
+		request := func(what string, then func()) *Request {
+			return &Request{Result: -int32(unix.EIO), Done: func(r *Request) {
+				ran.add(fmt.Sprint(what, " ", r.Err()))
+				then()
+			}}
+		}
+		inner := request("inner", func() {})
+		outer := request("outer", func() {
+			must(t, c.Complete(inner))
+			ran.add("end")
+		})
+		must(t, c.Complete(outer))
+		wantError(t, c.Complete(outer), unix.EBUSY)
+		must(t, c.Cancel(outer)) // too late
+		ran.expect(t)
+		if s, err := c.Snapshot(); err != nil || !slices.Equal(s.Operations, []string{"nop"}) {
+			t.Errorf("the snapshot names %v, %v", s.Operations, err)
+		}
+		block(t, c) // does not sleep
+		pollUntil(t, c, func() bool { return len(ran) == 3 })
+		ran.expect(t, "outer input/output error", "end", "inner input/output error")
+		wantPanic(t, func() { _ = c.Complete(new(Request)) })
+		elsewhere(func() { wantError(t, c.Complete(outer), ErrWrongGoroutine) })
+	})
+}
+
+func TestSupports(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		if got, want := c.Supports(backend.OpNop), c.port.submitter != nil; got != want {
+			t.Errorf("nop: %v, want %v", got, want)
+		}
+		if c.Supports(200) {
+			t.Error("there is no such code")
+		}
+		turn(t, c)
+		elsewhere(func() {
+			if c.Supports(backend.OpNop) {
+				t.Error("elsewhere it is not known")
+			}
+		})
 	})
 }

@@ -95,7 +95,7 @@ func fsyncWithoutWorkers(ctx context.Context, c *Context, dir string) error {
 	fd := int(file.Fd())
 	done := make(chan error, 1)
 	err = c.Do(ctx, func() error {
-		return c.Submit(backend.Operation{Code: backend.OpFsync, FD: fd}, func(_ int, err error) { done <- err })
+		return submit(c, Request{Code: backend.OpFsync, FD: fd}, func(_ int, err error) { done <- err })
 	})
 	if err != nil {
 		return err

@@ -183,7 +183,7 @@ func TestSnapshotOfOperations(t *testing.T) {
 		r, w := pipe(t)
 		var b [1]byte
 		done := false
-		must(t, c.Submit(backend.Operation{Code: backend.OpRead, FD: r, Buf: b[:]}, func(int, error) { done = true }))
+		must(t, submit(c, Request{Code: backend.OpRead, FD: r, Buf: b[:]}, func(int, error) { done = true }))
 		s, err := c.Snapshot()
 		must(t, err)
 		if want := fmt.Sprintf("operation under way: %v of fd %d", backend.OpRead, r); !strings.Contains(s.String(), want) {

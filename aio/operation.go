@@ -6,56 +6,55 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/aioloop/aioloop/backend"
 )
 
-// operations are the native operations that the Poller runs. They belong to the home
-// goroutine.
+// Request is a native operation, such as a read: see Submit.
+type Request = backend.Request
+
+// operations are the requests that the Poller runs, and those that have completed. They belong to
+// the home goroutine.
 type operations struct {
-	slots    []operation // by the index of their tags
-	free     uint32      // 1 + the index of the first free slot, 0 if there is none
-	inFlight int32       // submitted, and not called back yet
-
-	completed []backend.Completion // [next:] have not been called back yet
-	next      int
-}
-
-// operation is one under way, and its callback.
-type operation struct {
-	done       func(n int, err error)
-	code       backend.OpCode
-	fd         int
-	generation uint32
-	nextFree   uint32 // like operations.free, while the slot is free
+	inFlight  int32            // submitted, and not taken from the Poller yet
+	reported  backend.Requests // by the Poller, and not looked at yet
+	completed backend.Requests // have not been called back yet
 }
 
 // busy reports whether there is a completion to call back for.
-func (o *operations) busy() bool { return o.next < len(o.completed) }
+func (o *operations) busy() bool { return !o.completed.Empty() }
 
 // underWay reports whether the Poller may complete something.
 func (o *operations) underWay() bool { return o.inFlight > 0 }
 
-// Submit starts a native operation of the backend and calls done on the home goroutine when
-// it has completed, with the number of bytes or the errno. The home goroutine calls Submit.
-// op.Buf belongs to the operation until then.
+// Submit starts a native operation of the backend. r.Done is called on the home goroutine when it
+// has completed: exactly once, in a later iteration. Until then r and what it points to belong to
+// the loop. The home goroutine calls Submit. It takes any number: what the kernel has no room for
+// waits in the loop, in order.
 //
-// done gets EAGAIN if the kernel cannot make a worker thread for the operation within a
-// second: raise pids.max (TasksMax= in systemd). Older kernels do not give up: there done is
-// called when the kernel can make one (tried on 5.10.223; 6.1.176 gives up).
+// r.Result is -EAGAIN if the kernel cannot make a worker thread for the operation within a
+// second: raise pids.max (TasksMax= in systemd). Older kernels do not give up: there Done is
+// called when the kernel can make one (tried on 5.10.223; 6.1.176 gives up). It is -ECANCELED only
+// after Cancel.
 //
-// It fails with errors.ErrUnsupported on a backend that only reports readiness: of the
-// three only io_uring runs operations.
-func (c *Context) Submit(op backend.Operation, done func(n int, err error)) error {
-	if done == nil {
-		panic("aio: Submit: the function is nil")
+// Submit fails with errors.ErrUnsupported on a backend that only reports readiness, of the three
+// only io_uring runs operations, and on a kernel without this one; with EBUSY if r is under way
+// already; and with EINVAL for a Code that does not exist. It panics if Done is nil.
+func (c *Context) Submit(r *Request) error {
+	if r.Done == nil {
+		panic("aio: Submit: Done is nil")
 	}
 	borrowed, err := c.home.hold()
 	if err != nil {
 		return err
 	}
 	defer c.home.release(borrowed)
-	if err := c.operations.submit(&c.port, op, done, c.observer); err != nil {
+	if err := c.operations.submit(&c.port, r, c); err != nil {
 		return c.error(err)
+	}
+	if c.observer.debugs() {
+		c.observer.submitted(r)
 	}
 	if c.turn.foreign() { // it starts with the next Wait, which the foreign loop must not put off
 		c.Notify()
@@ -63,125 +62,102 @@ func (c *Context) Submit(op backend.Operation, done func(n int, err error)) erro
 	return nil
 }
 
-func (o *operations) submit(p *port, op backend.Operation, done func(n int, err error), observer *observer) error {
-	i := o.unused()
-	slot := &o.slots[i]
-	if err := p.submit(op, backend.MakeTag(i, slot.generation)); err != nil {
+func (o *operations) submit(p *port, r *Request, owner *Context) error {
+	if !r.Own(owner) {
+		return fmt.Errorf("submit: the %v is under way: wait for its Done, or use another Request: %w", r, unix.EBUSY)
+	}
+	if err := p.submit(r); err != nil {
+		r.Disown()
 		return err
 	}
-	o.free = slot.nextFree
-	slot.done, slot.code, slot.fd = done, op.Code, op.FD
 	o.inFlight++
-	if observer.debugs() {
-		observer.submitted(i, slot.title())
+	return nil
+}
+
+// Cancel asks for an early end of r. Done is called all the same, with a Result of -ECANCELED or,
+// if that came first, what the operation has done. What is not under way is left alone. The home
+// goroutine calls Cancel.
+func (c *Context) Cancel(r *Request) error {
+	borrowed, err := c.home.hold()
+	if err != nil {
+		return err
+	}
+	defer c.home.release(borrowed)
+	if !r.Owned(c) {
+		return nil
+	}
+	return c.error(c.port.cancel(r))
+}
+
+// Complete hands r, which was not submitted, to the loop as one that has completed with its
+// Result: Done is called on the home goroutine in a later iteration, as after Submit. It is for
+// packages that do what a Request says in another way. The home goroutine calls Complete. It
+// fails with EBUSY if r is under way.
+func (c *Context) Complete(r *Request) error {
+	if r.Done == nil {
+		panic("aio: Complete: Done is nil")
+	}
+	borrowed, err := c.home.hold()
+	if err != nil {
+		return err
+	}
+	defer c.home.release(borrowed)
+	if !r.Own(c) {
+		return c.error(fmt.Errorf("complete: the %v is under way: %w", r, unix.EBUSY))
+	}
+	c.operations.completed.Push(r)
+	if c.turn.foreign() {
+		c.Notify()
 	}
 	return nil
 }
 
-// unused returns the index of the first free slot, and makes one if there is none.
-func (o *operations) unused() uint32 {
-	if o.free == 0 {
-		o.slots = append(o.slots, operation{})
-		o.free = uint32(len(o.slots))
+// Supports reports whether the loop can run requests with this code, on this backend and kernel.
+// The home goroutine calls it.
+func (c *Context) Supports(code backend.OpCode) bool {
+	borrowed, err := c.home.hold()
+	if err != nil {
+		return false
 	}
-	return o.free - 1
+	defer c.home.release(borrowed)
+	return c.port.supports(code)
 }
 
 // reap takes what has completed from the Poller; run calls back. Operations are under way. It
 // adds to err that something else has completed.
-func (o *operations) reap(p *port, err error) error {
-	if o.next == len(o.completed) {
-		o.completed, o.next = o.completed[:0], 0
-	}
-	for {
-		used := len(o.completed)
-		o.completed = append(o.completed, make([]backend.Completion, 16)...)
-		n, lie := p.completions(o.completed[used:])
-		unknown := o.claim(used, used+n)
-		if lie != nil {
-			err = errors.Join(err, lie)
-		}
-		if unknown > 0 {
-			err = errors.Join(err, p.lies("reports %d completions of operations that are not under way", unknown))
-		}
-		if n < 16 {
-			return err
-		}
-	}
-}
-
-// claim keeps those of completed[from:to] that are of operations under way. A second one of the
-// same operation comes too late: its tag is no longer the slot's.
-func (o *operations) claim(from, to int) (unknown int) {
-	done := o.completed[from:to]
-	o.completed = o.completed[:from]
-	for _, d := range done {
-		i := d.Tag.Index()
-		if int(i) >= len(o.slots) || o.slots[i].done == nil || o.slots[i].generation != d.Tag.Generation() {
-			unknown++
+func (o *operations) reap(p *port, owner *Context, err error) error {
+	p.completions(&o.reported)
+	for r := o.reported.Pop(); r != nil; r = o.reported.Pop() {
+		if !r.Owned(owner) || !o.completed.Push(r) {
+			err = errors.Join(err, p.lies("reports the completion of a %v that is not under way", r))
 			continue
 		}
-		o.slots[i].generation++
-		o.completed = append(o.completed, d)
+		o.inFlight--
 	}
-	return unknown
+	return err
 }
 
 // run calls back for each completion, in order. A nested run goes on where it stands.
 func (o *operations) run(n *counters, observer *observer) (progress bool) {
-	for o.busy() {
-		done := o.completed[o.next]
-		o.next++
-		callback := o.release(done.Tag.Index())
+	for r := o.completed.Pop(); r != nil; r = o.completed.Pop() {
+		r.Disown()
 		n.count(statCompletions)
 		if observer == nil {
-			complete(done, callback)
+			r.Done(r)
 		} else {
-			observer.completed(done.Tag.Index())
-			observer.call(TraceCompletion, "", int64(done.Result), func() { complete(done, callback) })
+			observer.completed(r)
+			observer.call(TraceCompletion, "", int64(r.Result), func() { r.Done(r) })
 		}
 		progress = true
 	}
 	return progress
 }
 
-func complete(c backend.Completion, callback func(n int, err error)) {
-	if err := c.Err(); err != nil {
-		callback(0, err)
-		return
-	}
-	callback(int(c.Result), nil)
-}
-
-// release frees a slot and returns its callback.
-func (o *operations) release(i uint32) (callback func(n int, err error)) {
-	slot := &o.slots[i]
-	callback, slot.done = slot.done, nil
-	slot.nextFree, o.free = o.free, i+1
-	o.inFlight--
-	return callback
-}
-
 // names returns what is under way. The home goroutine calls it.
-func (o *operations) names() (names []string) {
-	for i := range o.slots {
-		if op := &o.slots[i]; op.done != nil {
-			names = append(names, op.title())
-		}
-	}
-	return names
-}
-
-// title says what is under way.
-func (o *operation) title() string { return fmt.Sprintf("%v of fd %d", o.code, o.fd) }
-
-// abandon names the operations whose callbacks will not be called.
-func (o *operations) abandon() (names []string) {
-	for i := range o.slots {
-		if op := &o.slots[i]; op.done != nil {
-			names = append(names, op.title())
-			op.done = nil
-		}
+func (o *operations) names(p *port) (names []string) {
+	p.eachRequest(func(r *Request) { names = append(names, r.String()) })
+	for r := o.completed.First(); r != nil; r = r.Next() {
+		names = append(names, r.String())
 	}
 	return names
 }

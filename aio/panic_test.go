@@ -6,8 +6,6 @@ import (
 	"runtime"
 	"testing"
 	"time"
-
-	"github.com/aioloop/aioloop/backend"
 )
 
 // scene is a loop with one of everything about to happen together: the kind under
@@ -49,7 +47,7 @@ var misbehaviours = map[string]func(s *scene, bad func()){
 		}))
 	},
 	"completion": func(s *scene, bad func()) {
-		must(s.t, s.c.Submit(backend.Operation{}, func(int, error) { bad() }))
+		must(s.t, submit(s.c, Request{}, func(int, error) { bad() }))
 	},
 }
 
@@ -74,7 +72,7 @@ func (s *scene) populate(phase string) {
 	watch(s.t, s.c, a, Callbacks{Edge: true, Read: ignoring(expect("edge read")), Write: ignoring(expect("edge write"))})
 	if s.c.port.submitter != nil {
 		done := expect("completion")
-		must(s.t, s.c.Submit(backend.Operation{}, func(int, error) { done() }))
+		must(s.t, submit(s.c, Request{}, func(int, error) { done() }))
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/aioloop/aioloop/aio/internal/polling"
-	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/gate"
 	"github.com/aioloop/aioloop/internal/sys"
 )
@@ -159,7 +158,7 @@ func TestPollingSeesAnOperation(t *testing.T) {
 			t.Skip("this backend runs no operations")
 		}
 		ran := false
-		must(t, c.Submit(backend.Operation{}, func(int, error) { ran = true }))
+		must(t, submit(c, Request{}, func(int, error) { ran = true }))
 		pollUntil(t, c, func() bool { return ran })
 		if s := c.Stats(); s.Sleeps != 0 {
 			t.Errorf("it slept: %+v", s)

@@ -223,20 +223,34 @@ func (p *port) sleepUnlessReadable(deadline time.Duration) (readable bool, err e
 }
 
 // submit starts an operation.
-func (p *port) submit(op backend.Operation, tag backend.Tag) error {
+func (p *port) submit(r *backend.Request) error {
 	if p.submitter == nil {
 		return fmt.Errorf("the %s backend runs no operations: %w", p.Name(), errors.ErrUnsupported)
 	}
-	return p.submitter.Submit(op, tag)
+	return p.submitter.Submit(r)
 }
 
-// completions takes completions, of operations that submit has started.
-func (p *port) completions(done []backend.Completion) (int, error) {
-	n := p.submitter.Completions(done)
-	if uint(n) > uint(len(done)) {
-		return 0, p.lies("reports %d completions where there is room for %d", n, len(done))
+// cancel asks for an early end of what was submitted, or completed without that.
+func (p *port) cancel(r *backend.Request) error {
+	if p.submitter == nil {
+		return nil
 	}
-	return n, nil
+	return p.submitter.Cancel(r)
+}
+
+// supports reports whether the Poller runs operations with this code.
+func (p *port) supports(code backend.OpCode) bool {
+	return p.submitter != nil && p.submitter.Supports(code)
+}
+
+// completions takes what has completed. Something was submitted.
+func (p *port) completions(done *backend.Requests) { p.submitter.Completions(done) }
+
+// eachRequest calls f for what is under way.
+func (p *port) eachRequest(f func(*backend.Request)) {
+	if p.submitter != nil {
+		p.submitter.Each(f)
+	}
 }
 
 // canBeForeign returns an error if a foreign loop cannot wait for the Poller.

@@ -103,7 +103,7 @@ func (c *Context) Snapshot() (*Snapshot, error) {
 		return s, nil
 	}
 	defer c.home.release(borrowed)
-	s.BottomHalves, s.Operations = c.halves.names(), append(c.operations.names(), work...)
+	s.BottomHalves, s.Operations = c.halves.names(), append(c.operations.names(&c.port), work...)
 	return s, nil
 }
 

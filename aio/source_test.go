@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/sys"
 )
 
@@ -550,7 +549,7 @@ func TestForeignLoopWaitsForALateOperation(t *testing.T) {
 	_, err := c.Prepare()
 	must(t, err)
 	done := false
-	must(t, c.Submit(backend.Operation{}, func(int, error) { done = true }))
+	must(t, submit(c, Request{}, func(int, error) { done = true }))
 	fds := c.Query(nil)
 	if !slices.ContainsFunc(fds, func(f unix.PollFd) bool { return int(f.Fd) == c.port.pollFD() }) {
 		t.Errorf("the foreign loop would wait for %+v, not for the ring", fds)

@@ -8,7 +8,6 @@
 package backend
 
 import (
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -151,61 +150,4 @@ type Queryable interface {
 	// what Query has returned, with the revents that ppoll(2) has filled in. It clears
 	// the POLLNVAL of a descriptor that was removed, and then closed, since Query.
 	Collect(ready []Ready, fds []unix.PollFd) int
-}
-
-// Submitter is a Poller that can run operations, not only report readiness.
-// All its methods are called from the home goroutine.
-type Submitter interface {
-	// Submit queues op; it starts with the next Wait. The Poller keeps op.Buf in
-	// place until the completion; the caller leaves it alone for as long.
-	Submit(op Operation, tag Tag) error
-	// Cancel asks for an early end of the operations with this tag. Each still
-	// completes exactly once, with ECANCELED or, if that came first, a result.
-	Cancel(tag Tag) error
-	// Completions moves finished operations into done and returns how many. A
-	// Wait also ends, perhaps with 0 events, when there is a completion.
-	Completions(done []Completion) int
-}
-
-// Operation is one native operation. The zero Operation does nothing and
-// completes with 0.
-type Operation struct {
-	Code   OpCode
-	FD     int
-	Buf    []byte // what OpRead fills and OpWrite writes
-	Offset int64  // where in the file; -1: the file's own position
-}
-
-// OpCode says what an Operation does.
-type OpCode uint8
-
-// The operations, named after the system calls that they stand for.
-const (
-	OpNop   OpCode = iota
-	OpRead         // pread(2), read(2) if Offset is -1
-	OpWrite        // pwrite(2), write(2) if Offset is -1
-	OpFsync        // fsync(2)
-)
-
-// String returns the operation's name, "read" for example.
-func (c OpCode) String() string {
-	names := [...]string{OpNop: "nop", OpRead: "read", OpWrite: "write", OpFsync: "fsync"}
-	if int(c) >= len(names) {
-		return "OpCode(" + strconv.Itoa(int(c)) + ")"
-	}
-	return names[c]
-}
-
-// Completion is the end of one Operation.
-type Completion struct {
-	Tag    Tag
-	Result int32 // what the system call would have returned: a count or -errno
-}
-
-// Err returns the error that Result stands for, a unix.Errno, or nil.
-func (c Completion) Err() error {
-	if c.Result < 0 {
-		return unix.Errno(-c.Result)
-	}
-	return nil
 }

@@ -73,10 +73,10 @@ func TestUnavailableErrorWrapsEverything(t *testing.T) {
 }
 
 func TestCompletionErr(t *testing.T) {
-	if err := (backend.Completion{Result: 5}).Err(); err != nil {
+	if err := (&backend.Request{Result: 5}).Err(); err != nil {
 		t.Error(err)
 	}
-	if err := (backend.Completion{Result: -int32(unix.ECANCELED)}).Err(); err != unix.ECANCELED {
+	if err := (&backend.Request{Result: -int32(unix.ECANCELED)}).Err(); err != unix.ECANCELED {
 		t.Errorf("got %v, want ECANCELED", err)
 	}
 }

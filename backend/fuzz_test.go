@@ -33,7 +33,7 @@ func FuzzCompletion(f *testing.F) {
 		f.Add(result)
 	}
 	f.Fuzz(func(t *testing.T, result int32) {
-		err := Completion{Result: result}.Err()
+		err := (&Request{Result: result}).Err()
 		if (err != nil) != (result < 0) {
 			t.Fatalf("%d gives %v", result, err)
 		}

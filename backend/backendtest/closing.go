@@ -80,10 +80,11 @@ func (h *home) everythingFails(p backend.Poller, fd int) {
 		}
 	}
 	if s, ok := p.(backend.Submitter); ok {
-		closed("Submit", s.Submit(backend.Operation{}, 1))
-		closed("Cancel", s.Cancel(1))
-		if n := s.Completions(make([]backend.Completion, 1)); n != 0 {
-			h.Errorf("Completions after Close: %d", n)
+		closed("Submit", s.Submit(new(backend.Request)))
+		closed("Cancel", s.Cancel(new(backend.Request)))
+		var done backend.Requests
+		if s.Completions(&done); !done.Empty() {
+			h.Errorf("completions after Close")
 		}
 	}
 	h.must("Close again", p.Close())

@@ -17,6 +17,9 @@ var operationChecks = []check{
 	{name: "operations_fail_with_the_errno", run: operationsFail},
 	{name: "operations_end_a_wait", run: operationsEndAWait},
 	{name: "operations_beyond_the_queues", run: operationsBeyondTheQueues},
+	{name: "operations_start_in_order", run: operationsStartInOrder},
+	{name: "operations_of_each_kind", run: operationsOfEachKind},
+	{name: "operations_that_wait_are_cancelled", run: waitingOperationsAreCancelled},
 	{name: "trap27_operations_are_cancelled_once", run: operationsAreCancelledOnce},
 	{name: "operations_before_the_first_wait", run: operationsFirst, bare: true},
 	{name: "trap30_buffers_stay_in_place", run: buffersStayInPlace},
@@ -33,37 +36,39 @@ func (h *home) submitter() backend.Submitter {
 	return s
 }
 
-// complete waits for n completions and returns their results by tag.
-func (h *home) complete(s backend.Submitter, n int) map[backend.Tag]int32 {
+// finished waits for n completions and returns the requests in the order in which they came.
+func (h *home) finished(s backend.Submitter, n int) (all []*backend.Request) {
 	h.Helper()
-	results := make(map[backend.Tag]int32)
-	var done [7]backend.Completion
-	for start := time.Now(); len(results) < n; h.deadline(start, "completions") {
+	seen := make(map[*backend.Request]bool)
+	var done backend.Requests
+	for start := time.Now(); len(all) < n; h.deadline(start, "completions") {
 		h.wait(time.Second)
-		for k := s.Completions(done[:]); k > 0; k = s.Completions(done[:]) {
-			for _, c := range done[:k] {
-				if _, twice := results[c.Tag]; twice {
-					h.Fatalf("tag %d completed twice", c.Tag)
-				}
-				results[c.Tag] = c.Result
+		s.Completions(&done)
+		for r := done.Pop(); r != nil; r = done.Pop() {
+			if seen[r] {
+				h.Fatalf("the %v completed twice", r)
 			}
+			seen[r] = true
+			all = append(all, r)
 		}
 	}
-	return results
+	return all
 }
 
 // do runs one operation.
-func (h *home) do(s backend.Submitter, op backend.Operation) (int, error) {
+func (h *home) do(s backend.Submitter, r backend.Request) (int, error) {
 	h.Helper()
-	h.must("Submit", s.Submit(op, 1))
-	c := backend.Completion{Result: h.complete(s, 1)[1]}
-	return int(c.Result), c.Err()
+	h.must("Submit", s.Submit(&r))
+	if done := h.finished(s, 1)[0]; done != &r {
+		h.Fatalf("the %v completed instead of the %v", done, &r)
+	}
+	return int(r.Result), r.Err()
 }
 
-func (h *home) does(s backend.Submitter, op backend.Operation, want int) {
+func (h *home) does(s backend.Submitter, r backend.Request, want int) {
 	h.Helper()
-	if n, err := h.do(s, op); n != want || err != nil {
-		h.Errorf("operation %d: got %d, %v, want %d", op.Code, n, err, want)
+	if n, err := h.do(s, r); n != want || err != nil {
+		h.Errorf("the %v: got %d, %v, want %d", &r, n, err, want)
 	}
 }
 
@@ -74,20 +79,20 @@ func operationsComplete(h *home) {
 	}
 	f := h.file("0123456789")
 	buf := make([]byte, 4)
-	h.does(s, backend.Operation{}, 0)
-	h.does(s, backend.Operation{Code: backend.OpRead, FD: f.fd, Buf: buf, Offset: 3}, 4)
+	h.does(s, backend.Request{}, 0)
+	h.does(s, backend.Request{Code: backend.OpRead, FD: f.fd, Buf: buf, Offset: 3}, 4)
 	if string(buf) != "3456" {
 		h.Errorf("read %q at 3", buf)
 	}
-	h.does(s, backend.Operation{Code: backend.OpRead, FD: f.fd, Buf: buf, Offset: -1}, 4)
-	h.does(s, backend.Operation{Code: backend.OpRead, FD: f.fd, Buf: buf, Offset: -1}, 4)
+	h.does(s, backend.Request{Code: backend.OpRead, FD: f.fd, Buf: buf, Offset: -1}, 4)
+	h.does(s, backend.Request{Code: backend.OpRead, FD: f.fd, Buf: buf, Offset: -1}, 4)
 	if string(buf) != "4567" {
 		h.Errorf("read %q at the file's own position", buf)
 	}
-	h.does(s, backend.Operation{Code: backend.OpRead, FD: f.fd, Buf: buf, Offset: 100}, 0)
-	h.does(s, backend.Operation{Code: backend.OpRead, FD: f.fd, Offset: 0}, 0)
-	h.does(s, backend.Operation{Code: backend.OpWrite, FD: f.fd, Buf: []byte("abc"), Offset: 5}, 3)
-	h.does(s, backend.Operation{Code: backend.OpFsync, FD: f.fd, Offset: 77}, 0)
+	h.does(s, backend.Request{Code: backend.OpRead, FD: f.fd, Buf: buf, Offset: 100}, 0)
+	h.does(s, backend.Request{Code: backend.OpRead, FD: f.fd, Offset: 0}, 0)
+	h.does(s, backend.Request{Code: backend.OpWrite, FD: f.fd, Buf: []byte("abc"), Offset: 5}, 3)
+	h.does(s, backend.Request{Code: backend.OpFsync, FD: f.fd, Offset: 77}, 0)
 	all := make([]byte, 20)
 	n, err := unix.Pread(f.fd, all, 0)
 	h.must("pread", err)
@@ -103,7 +108,7 @@ func operationsFail(h *home) {
 	}
 	closed := h.eventfd(0)
 	closed.close()
-	for _, op := range []backend.Operation{
+	for _, op := range []backend.Request{
 		{Code: backend.OpRead, FD: closed.fd, Buf: make([]byte, 1)},
 		{Code: backend.OpWrite, FD: -1, Buf: make([]byte, 1)},
 		{Code: backend.OpFsync, FD: closed.fd},
@@ -112,10 +117,10 @@ func operationsFail(h *home) {
 			h.Errorf("operation %d on a closed descriptor: %v, want EBADF", op.Code, err)
 		}
 	}
-	if _, err := h.do(s, backend.Operation{Code: backend.OpRead, FD: h.opens("/", unix.O_RDONLY).fd, Buf: make([]byte, 1)}); !errors.Is(err, unix.EISDIR) {
+	if _, err := h.do(s, backend.Request{Code: backend.OpRead, FD: h.opens("/", unix.O_RDONLY).fd, Buf: make([]byte, 1)}); !errors.Is(err, unix.EISDIR) {
 		h.Errorf("reading a directory: %v, want EISDIR", err)
 	}
-	if err := s.Submit(backend.Operation{Code: 250}, 1); !errors.Is(err, unix.EINVAL) {
+	if err := s.Submit(&backend.Request{Code: 250}); !errors.Is(err, unix.EINVAL) {
 		h.Errorf("an unknown operation: %v, want EINVAL", err)
 	}
 	h.quiet()
@@ -128,54 +133,65 @@ func operationsEndAWait(h *home) {
 		return
 	}
 	h.add(h.eventfd(0).fd, backend.In, 1)
-	h.must("Submit", s.Submit(backend.Operation{}, 2))
+	r := new(backend.Request)
+	h.must("Submit", s.Submit(r))
 	if got := h.wait(backend.Forever); len(got) != 0 {
 		h.Errorf("unexpected %v", got)
 	}
-	var done [2]backend.Completion
-	if n := s.Completions(done[:]); n != 1 || done[0] != (backend.Completion{Tag: 2}) {
-		h.Errorf("got %v, want the completion of tag 2", done[:n])
+	var done backend.Requests
+	if s.Completions(&done); done.Pop() != r || !done.Empty() {
+		h.Errorf("the completion did not come")
 	}
 	h.quiet()
 }
 
+// operationsBeyondTheQueues: all are accepted, and none is lost.
 func operationsBeyondTheQueues(h *home) {
 	s := h.submitter()
 	if s == nil {
 		return
 	}
 	const count = 3000
-	for i := range count {
-		err := s.Submit(backend.Operation{}, backend.Tag(i))
-		for errors.Is(err, unix.EAGAIN) {
-			h.wait(0)
-			err = s.Submit(backend.Operation{}, backend.Tag(i))
-		}
-		h.must("Submit", err)
+	for range count {
+		h.must("Submit", s.Submit(new(backend.Request)))
 	}
-	h.completeWithoutSleep(s, count)
+	h.finished(s, count)
 	h.quiet()
 }
 
-// completeWithoutSleep gets completions by Waits that do not sleep.
-func (h *home) completeWithoutSleep(s backend.Submitter, n int) {
-	h.Helper()
-	done := make([]backend.Completion, 64)
-	for start := time.Now(); n > 0; h.deadline(start, "completions") {
-		h.wait(0)
-		for k := s.Completions(done); k > 0; k = s.Completions(done) {
-			n -= k
+// operationsStartInOrder: also those that have waited for room.
+func operationsStartInOrder(h *home) {
+	s := h.submitter()
+	if s == nil {
+		return
+	}
+	const count = 1000
+	var all []*backend.Request
+	for i := range count {
+		r := &backend.Request{Data: i}
+		all = append(all, r)
+		h.must("Submit", s.Submit(r))
+	}
+	for i, r := range h.finished(s, count) {
+		if r != all[i] {
+			h.Fatalf("completion %d is of request %d", i, r.Data)
 		}
 	}
 }
 
+// under returns how many requests are under way.
+func under(s backend.Submitter) (n int) {
+	s.Each(func(*backend.Request) { n++ })
+	return n
+}
+
 // pendingRead reads from a blocking pipe: it completes when the pipe is written to.
-func (h *home) pendingRead(s backend.Submitter, n int, tag backend.Tag) (buf []byte, w *descriptor) {
+func (h *home) pendingRead(s backend.Submitter, n int) (r *backend.Request, w *descriptor) {
 	h.Helper()
-	r, w := h.pipeWith(0)
-	buf = make([]byte, n)
-	h.must("Submit", s.Submit(backend.Operation{Code: backend.OpRead, FD: r.fd, Buf: buf, Offset: -1}, tag))
-	return buf, w
+	from, w := h.pipeWith(0)
+	r = &backend.Request{Code: backend.OpRead, FD: from.fd, Buf: make([]byte, n), Offset: -1}
+	h.must("Submit", s.Submit(r))
+	return r, w
 }
 
 func operationsAreCancelledOnce(h *home) {
@@ -183,44 +199,56 @@ func operationsAreCancelledOnce(h *home) {
 	if s == nil {
 		return
 	}
-	h.must("Cancel of nothing", s.Cancel(5))
+	h.must("Cancel of nothing", s.Cancel(new(backend.Request)))
 	for _, early := range []bool{true, false} { // before and after the kernel has seen it
-		_, w := h.pendingRead(s, 10, 2)
-		h.pendingRead(s, 10, 2)
-		_, other := h.pendingRead(s, 10, 3)
+		r, w := h.pendingRead(s, 10)
+		stays, other := h.pendingRead(s, 10)
+		if n := under(s); n != 2 {
+			h.Errorf("%d requests are said to be under way, 2 are", n)
+		}
 		if !early {
 			h.wait(0)
 		}
-		h.must("Cancel", s.Cancel(2))
-		h.must("Cancel again", s.Cancel(2))
-		if got := h.completeTwice(s, 2); got != [2]unix.Errno{unix.ECANCELED, unix.ECANCELED} {
-			h.Errorf("got %v, want ECANCELED twice", got)
+		h.must("Cancel", s.Cancel(r))
+		h.must("Cancel again", s.Cancel(r))
+		if got := h.finished(s, 1)[0]; got != r || r.Err() != unix.ECANCELED {
+			h.Errorf("got the %v with %v, want ECANCELED of the first", got, got.Err())
 		}
-		h.must("Cancel of what is done", s.Cancel(2))
+		h.must("Cancel of what is done", s.Cancel(r))
 		w.write("late")
 		h.quiet()
 		other.write("x")
-		if got := h.complete(s, 1)[3]; got != 1 {
-			h.Errorf("the other read: %d, want 1", got)
+		if got := h.finished(s, 1)[0]; got != stays || got.Result != 1 {
+			h.Errorf("the other read: %d, want 1", got.Result)
 		}
 	}
 }
 
-// completeTwice waits for two completions with the same tag.
-func (h *home) completeTwice(s backend.Submitter, tag backend.Tag) (errnos [2]unix.Errno) {
-	h.Helper()
-	var done [1]backend.Completion
-	for start, i := time.Now(), 0; i < 2; h.deadline(start, "two completions") {
-		h.wait(time.Second)
-		for i < 2 && s.Completions(done[:]) == 1 {
-			if done[0].Tag != tag {
-				h.Fatalf("tag %d completed, want %d", done[0].Tag, tag)
-			}
-			errnos[i] = unix.Errno(-done[0].Result)
-			i++
+// waitingOperationsAreCancelled: those behind a full queue, too, whatever their place.
+func waitingOperationsAreCancelled(h *home) {
+	s := h.submitter()
+	if s == nil {
+		return
+	}
+	const count = 500
+	var all []*backend.Request
+	for range count {
+		r := new(backend.Request)
+		h.must("Submit", s.Submit(r))
+		all = append(all, r)
+	}
+	for i := 1; i < count; i += 2 {
+		h.must("Cancel", s.Cancel(all[i]))
+	}
+	h.finished(s, count)
+	if last := all[count-1]; last.Err() != unix.ECANCELED {
+		h.Errorf("the last one, which waited, ended with %v, want ECANCELED", last.Err())
+	}
+	for i := 0; i < count; i += 2 {
+		if all[i].Result != 0 {
+			h.Errorf("number %d, which nobody cancelled, ended with %v", i, all[i].Err())
 		}
 	}
-	return errnos
 }
 
 func operationsFirst(h *home) {
@@ -230,19 +258,14 @@ func operationsFirst(h *home) {
 	if s == nil {
 		return
 	}
-	count := 0
-	var err error
-	for ; count < 300 && err == nil; count++ {
-		err = s.Submit(backend.Operation{}, backend.Tag(count))
+	const count = 300
+	var last *backend.Request
+	for range count {
+		last = new(backend.Request)
+		h.must("Submit", s.Submit(last))
 	}
-	if err != nil { // nothing can be handed to the kernel yet
-		count--
-		if !errors.Is(err, unix.EAGAIN) || count == 0 {
-			h.Fatalf("Submit %d: %v, want EAGAIN at most", count, err)
-		}
-	}
-	h.must("Cancel", s.Cancel(1000))
-	h.complete(s, count)
+	h.must("Cancel", s.Cancel(last))
+	h.finished(s, count)
 }
 
 // buffersStayInPlace: the only reference to a buffer is the Poller's, from a stack
@@ -256,19 +279,19 @@ func buffersStayInPlace(h *home) {
 	const reads = 32
 	for round := range byte(4) {
 		var writers [reads]*descriptor
-		var buffers [reads][]byte
 		for i := range writers {
-			buffers[i], writers[i] = h.pendingRead(s, 512, backend.Tag(i))
+			var r *backend.Request
+			r, writers[i] = h.pendingRead(s, 512)
+			r.Data = i
 		}
 		h.wait(0)
 		collectGarbage(10)
 		for i, w := range writers {
 			w.write(string(pattern(round + byte(i))))
 		}
-		results := h.complete(s, reads)
-		for i, buf := range buffers {
-			if n := results[backend.Tag(i)]; n != 512 || !bytes.Equal(buf, pattern(round+byte(i))) {
-				h.Errorf("round %d: read %d returned %d, and got something else than was written", round, i, n)
+		for _, r := range h.finished(s, reads) {
+			if i := r.Data.(int); r.Result != 512 || !bytes.Equal(r.Buf, pattern(round+byte(i))) {
+				h.Errorf("round %d: read %d returned %d, and got something else than was written", round, i, r.Result)
 			}
 		}
 		h.writesPattern(s, round)
@@ -288,10 +311,10 @@ func (h *home) writesPattern(s backend.Submitter, seed byte) {
 	h.Helper()
 	f := h.file("")
 	for i := range 64 {
-		h.must("Submit", s.Submit(backend.Operation{Code: backend.OpWrite, FD: f.fd, Buf: pattern(seed + byte(i)), Offset: int64(i) * 512}, backend.Tag(i)))
+		h.must("Submit", s.Submit(&backend.Request{Code: backend.OpWrite, FD: f.fd, Buf: pattern(seed + byte(i)), Offset: int64(i) * 512}))
 	}
 	collectGarbage(2)
-	h.complete(s, 64)
+	h.finished(s, 64)
 	got := make([]byte, 512)
 	for i := range 64 {
 		_, err := unix.Pread(f.fd, got, int64(i)*512)
@@ -337,13 +360,13 @@ func closeWithOperations(h *home) {
 			return
 		}
 		h.bind(h.p)
-		buf, w := h.pendingRead(s, 512, 1)
+		r, w := h.pendingRead(s, 512)
 		h.wait(0)
-		h.pendingRead(s, 512, 2) // queued only
+		h.pendingRead(s, 512) // queued only
 		h.must("Close", h.p.Close())
 		_, _ = unix.Write(w.fd, pattern(1)) // the kernel may have let go of it
 		collectGarbage(1)
-		runtime.KeepAlive(buf)
+		runtime.KeepAlive(r.Buf)
 	}
 }
 
@@ -359,7 +382,7 @@ func (h *home) idleRead() idle {
 	if s == nil {
 		return idle{h: h}
 	}
-	_, w := h.pendingRead(s, 8, 1<<32)
+	_, w := h.pendingRead(s, 8)
 	return idle{h, s, w}
 }
 
@@ -369,12 +392,12 @@ func (o idle) ends() {
 		return
 	}
 	o.h.Helper()
-	var done [1]backend.Completion
-	if o.s.Completions(done[:]) != 0 {
-		o.h.Fatalf("an idle read has completed: %v", done[0].Err())
+	var done backend.Requests
+	if o.s.Completions(&done); !done.Empty() {
+		o.h.Fatalf("an idle read has completed: %v", done.First().Err())
 	}
 	o.w.write("x")
-	if got := o.h.complete(o.s, 1)[1<<32]; got != 1 {
-		o.h.Errorf("an idle read ended with %d, want 1", got)
+	if got := o.h.finished(o.s, 1)[0]; got.Result != 1 {
+		o.h.Errorf("an idle read ended with %d, want 1", got.Result)
 	}
 }

@@ -49,7 +49,7 @@ func TestBufferOfMoreThanTwoGiB(t *testing.T) {
 		defer unix.Munmap(buf)
 		for _, code := range []backend.OpCode{backend.OpRead, backend.OpWrite} {
 			var e uring.SQE
-			prepareOperation(&e, backend.Operation{Code: code, Buf: buf})
+			prepareRequest(&e, &backend.Request{Code: code, Buf: buf})
 			if got := *(*uint32)(unsafe.Add(unsafe.Pointer(&e), lengthAt)); got != 1<<31-1 {
 				t.Errorf("%v of %d bytes asks for %d", code, length, got)
 			}

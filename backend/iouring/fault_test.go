@@ -3,7 +3,6 @@ package iouring
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"strconv"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/backend/backendtest"
-	"github.com/aioloop/aioloop/backend/internal/fdtable"
 	"github.com/aioloop/aioloop/internal/sys"
 	"github.com/aioloop/aioloop/internal/uring"
 )
@@ -148,8 +146,7 @@ func openFailing(name sys.Call, n int, errno unix.Errno) (p *Poller, calls int, 
 	return p, calls, err
 }
 
-// Only io_uring has a queue in front of the kernel. What it has no room for is
-// refused, what it has taken happens once.
+// Only io_uring has a queue in front of the kernel. What it has no room for waits, and happens once.
 func TestOperationsWhileTheKernelTakesNone(t *testing.T) {
 	p := openVariant(t, func(c *config) { c.sq, c.cq = 4, 8 })
 	must(t, p.Bind())
@@ -160,38 +157,53 @@ func TestOperationsWhileTheKernelTakesNone(t *testing.T) {
 			}
 			return f
 		})
-		for tag := range backend.Tag(4) {
-			must(t, p.Submit(backend.Operation{}, tag))
-		}
-		if err := p.Submit(backend.Operation{}, 9); !errors.Is(err, unix.EAGAIN) {
-			t.Errorf("Submit to a full queue: %v, want EAGAIN", err)
+		nops(t, p, 9)
+		for range 3 {
+			wait(t, p, 0)
 		}
 		restore()
-		onceEach(t, p, 4)
+		onceEach(t, p, 9)
 	}
 }
 
-// onceEach waits for the operations 0 to n-1.
+// nops submits n operations.
+func nops(t *testing.T, p *Poller, n int) {
+	t.Helper()
+	for i := range n {
+		must(t, p.Submit(&backend.Request{Data: i}))
+	}
+}
+
+func completions(p *Poller) (all []*backend.Request) {
+	var done backend.Requests
+	p.Completions(&done)
+	for r := done.Pop(); r != nil; r = done.Pop() {
+		all = append(all, r)
+	}
+	return all
+}
+
+// onceEach waits for the operations of nops.
 func onceEach(t *testing.T, p *Poller, n int) {
 	t.Helper()
-	seen := make(map[backend.Tag]int)
-	done := make([]backend.Completion, 16)
+	seen := make(map[any]int)
+	take := func() {
+		for _, r := range completions(p) {
+			seen[r.Data]++
+		}
+	}
 	for waits := 0; len(seen) < n; waits++ {
 		if waits > 100 {
 			t.Fatalf("%d of %d operations have completed", len(seen), n)
 		}
 		wait(t, p, time.Second)
-		for _, c := range done[:p.Completions(done)] {
-			seen[c.Tag]++
-		}
+		take()
 	}
 	wait(t, p, 0)
-	for _, c := range done[:p.Completions(done)] {
-		seen[c.Tag]++
-	}
-	for tag, times := range seen {
+	take()
+	for i, times := range seen {
 		if times != 1 {
-			t.Errorf("operation %d has completed %d times", tag, times)
+			t.Errorf("operation %d has completed %d times", i, times)
 		}
 	}
 	if p.ops.live != 0 {
@@ -229,9 +241,7 @@ func late() func(*uring.CQE) int {
 
 func TestLateCompletions(t *testing.T) {
 	p, calls := tampered(t, late())
-	for tag := range backend.Tag(4) {
-		must(t, p.Submit(backend.Operation{}, tag))
-	}
+	nops(t, p, 4)
 	onceEach(t, p, 4)
 	var fds []int
 	for i := range 8 {
@@ -296,9 +306,7 @@ func TestTrap12_LateCompletionOfAReusedNumber(t *testing.T) {
 func TestDuplicatedCompletions(t *testing.T) {
 	p, _ := tampered(t, func(*uring.CQE) int { return 2 })
 	for range 3 {
-		for tag := range backend.Tag(4) {
-			must(t, p.Submit(backend.Operation{}, tag))
-		}
+		nops(t, p, 4)
 		onceEach(t, p, 4)
 	}
 	fd := eventfd(t, 1)
@@ -364,19 +372,23 @@ func TestFlushWhileTheKernelTakesNothing(t *testing.T) {
 	}
 }
 
+// loses has the kernel cancel a new request.
+func loses(p *Poller, r *backend.Request) {
+	p.ops.complete(userData(kindOperation, p.ops.begin(r)), -int32(unix.ECANCELED), 0)
+}
+
 // What the kernel has cancelled by itself is submitted again.
 func TestWhatTheKernelCancelsIsSubmittedAgain(t *testing.T) {
 	p := openVariant(t, func(*config) {})
-	p.ops.begin(backend.Operation{}, 1)
-	p.ops.complete(userData(kindOperation, fdtable.Key{Generation: p.ops.slots[0].generation}), -int32(unix.ECANCELED))
-	if len(p.ops.lost) != 1 || len(p.ops.done) != 0 {
-		t.Fatalf("%d to be submitted again, %d done", len(p.ops.lost), len(p.ops.done))
+	r := new(backend.Request)
+	loses(p, r)
+	if len(p.ops.lost) != 1 || !p.ops.done.Empty() {
+		t.Fatalf("%d to be submitted again; done: %v", len(p.ops.lost), p.ops.done.First())
 	}
 	must(t, p.Bind())
 	wait(t, p, 0)
-	done := make([]backend.Completion, 2)
-	if n := p.Completions(done); n != 1 || done[0] != (backend.Completion{Tag: 1}) {
-		t.Errorf("completed as %v", done[:n])
+	if done := completions(p); len(done) != 1 || done[0] != r || r.Result != 0 {
+		t.Errorf("completed as %v", done)
 	}
 }
 
@@ -384,22 +396,18 @@ func TestWhatTheKernelCancelsIsSubmittedAgain(t *testing.T) {
 func TestWhatIsLostCanBeCancelled(t *testing.T) {
 	p := openVariant(t, func(*config) {})
 	must(t, p.Bind())
-	for tag := range backend.Tag(3) {
-		key := p.ops.begin(backend.Operation{}, tag)
-		p.ops.complete(userData(kindOperation, key), -int32(unix.ECANCELED))
+	var all [3]backend.Request
+	for i := range all {
+		loses(p, &all[i])
 	}
-	must(t, p.Cancel(1))
-	results := make(map[backend.Tag]int32)
-	done := make([]backend.Completion, 4)
+	must(t, p.Cancel(&all[1]))
+	count := 0
 	for range 3 {
 		wait(t, p, 0)
-		for _, c := range done[:p.Completions(done)] {
-			results[c.Tag] = c.Result
-		}
+		count += len(completions(p))
 	}
-	want := map[backend.Tag]int32{0: 0, 1: -int32(unix.ECANCELED), 2: 0}
-	if !maps.Equal(results, want) || len(p.ops.lost) != 0 || p.ops.live != 0 {
-		t.Errorf("completed as %v, want %v; %d are lost, %d under way", results, want, len(p.ops.lost), p.ops.live)
+	if all[0].Result != 0 || all[1].Err() != unix.ECANCELED || all[2].Result != 0 || count != 3 || len(p.ops.lost) != 0 || p.ops.live != 0 {
+		t.Errorf("%d have completed, as %v, %v, %v; %d are lost, %d under way", count, all[0].Err(), all[1].Err(), all[2].Err(), len(p.ops.lost), p.ops.live)
 	}
 }
 
@@ -425,27 +433,27 @@ func TestTrap38_OperationThatIsLostAgainAndAgain(t *testing.T) {
 				}
 				return f
 			})()
-			key := p.ops.begin(backend.Operation{}, 2)
-			op := &p.ops.slots[key.Index]
+			key := p.ops.begin(new(backend.Request))
 			losses := 0
-			for op.live && losses < 1000 {
+			for p.ops.live > 0 && losses < 1000 {
 				losses++
-				p.ops.complete(userData(kindOperation, key), -int32(unix.ECANCELED))
+				p.ops.complete(userData(kindOperation, key), -int32(unix.ECANCELED), 0)
 				p.ops.lost = nil // submitted again
-				op.submitted, op.thread = sys.Monotonic(), c.thread
-				if c.thread == 0 {
-					op.thread = sys.Gettid()
+				if l := p.ops.losses[key.Index]; l != nil {
+					l.submitted, l.thread = sys.Monotonic(), c.thread
+					if c.thread == 0 {
+						l.thread = sys.Gettid()
+					}
 				}
 				now += c.every
 			}
-			done := make([]backend.Completion, 2)
-			switch n := p.Completions(done); {
-			case !c.ends && n != 0:
-				t.Errorf("it has completed as %v after %d losses", done[:n], losses)
-			case c.ends && (n != 1 || done[0].Err() != unix.EAGAIN || now < giveUpAfter || now > 2*giveUpAfter):
-				t.Errorf("%v after %v, want EAGAIN after %v", done[:n], now, giveUpAfter)
+			switch done := completions(p); {
+			case !c.ends && len(done) != 0:
+				t.Errorf("it has completed as %v after %d losses", done[0].Err(), losses)
+			case c.ends && (len(done) != 1 || done[0].Err() != unix.EAGAIN || now < giveUpAfter || now > 2*giveUpAfter):
+				t.Errorf("%v after %v, want EAGAIN after %v", done, now, giveUpAfter)
 			}
-			op.live, p.ops.live = false, 0
+			p.ops.slots[key.Index].request, p.ops.live = nil, 0
 		})
 	}
 }

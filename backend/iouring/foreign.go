@@ -88,32 +88,14 @@ func (p *Poller) exchange() error {
 		s.X.armed = false
 		p.note(key.Index, s)
 	})
-	return p.requeue()
+	p.requeue()
+	return nil
 }
 
-// requeue queues the operations of a ring that was not used with the one in its place.
-func (p *Poller) requeue() error {
-	for i := range p.ops.slots {
-		op := &p.ops.slots[i]
-		if !op.live {
-			continue
-		}
-		e, err := p.next()
-		if err != nil {
-			return err
-		}
-		if e == nil { // prepare tries again
-			p.ops.lost = append(p.ops.lost, uint32(i))
-			continue
-		}
-		key := fdtable.Key{Index: uint32(i), Generation: op.generation}
-		prepareOperation(e, op.what)
-		e.SetUserData(userData(kindOperation, key))
-		if op.cancelled {
-			if err := p.cancel(key); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// requeue has the operations of a ring that was not used wait for the one in its place.
+func (p *Poller) requeue() {
+	waited := p.ops.waiting
+	p.ops.waiting = backend.Requests{}
+	p.Each(func(r *backend.Request) { p.ops.waiting.Push(r) }) // but for those of waited
+	p.ops.waiting.Append(&waited)
 }

@@ -107,7 +107,7 @@ func takeTheRest(t *testing.T, p *Poller, ready []backend.Ready) {
 func TestFlushWithOperationsUnderWay(t *testing.T) {
 	p := onThread(t)
 	r, w := blockingPipe(t)
-	if err := p.Submit(backend.Operation{Code: backend.OpRead, FD: r, Buf: make([]byte, 1), Offset: -1}, 1); err != nil {
+	if err := p.Submit(&backend.Request{Code: backend.OpRead, FD: r, Buf: make([]byte, 1), Offset: -1}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Wait(make([]backend.Ready, 1), 0); err != nil {
@@ -122,7 +122,7 @@ func TestFlushWithOperationsUnderWay(t *testing.T) {
 	if _, err := p.Wait(make([]backend.Ready, 1), time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if n := p.Completions(make([]backend.Completion, 2)); n != 1 {
+	if n := len(completions(p)); n != 1 {
 		t.Errorf("%d completions", n)
 	}
 	if err := p.Flush(); err != nil {
@@ -134,15 +134,16 @@ func TestFlushWithOperationsUnderWay(t *testing.T) {
 func TestFlushBeforeOperationsAreUnderWay(t *testing.T) {
 	p := onThread(t)
 	r, _ := blockingPipe(t)
-	for tag, op := range []backend.Operation{{}, {Code: backend.OpRead, FD: r, Buf: make([]byte, 1), Offset: -1}, {}} {
-		if err := p.Submit(op, backend.Tag(tag)); err != nil {
+	all := []backend.Request{{}, {Code: backend.OpRead, FD: r, Buf: make([]byte, 1), Offset: -1}, {}}
+	for i := range all {
+		if err := p.Submit(&all[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := p.Cancel(1); err != nil {
+	if err := p.Cancel(&all[1]); err != nil {
 		t.Fatal(err)
 	}
-	results, done := make(map[backend.Tag]int32), make([]backend.Completion, 4)
+	results := make(map[*backend.Request]int32)
 	for begin := time.Now(); len(results) < 3; {
 		if err := p.Flush(); err != nil {
 			t.Fatal(err)
@@ -153,17 +154,17 @@ func TestFlushBeforeOperationsAreUnderWay(t *testing.T) {
 		if _, err := p.Wait(make([]backend.Ready, 1), 0); err != nil {
 			t.Fatal(err)
 		}
-		for _, c := range done[:p.Completions(done)] {
-			if _, twice := results[c.Tag]; twice {
-				t.Errorf("operation %d has completed twice", c.Tag)
+		for _, r := range completions(p) {
+			if _, twice := results[r]; twice {
+				t.Errorf("the %v has completed twice", r)
 			}
-			results[c.Tag] = c.Result
+			results[r] = r.Result
 		}
 		if time.Since(begin) > 20*time.Second {
 			t.Fatalf("completed: %v", results)
 		}
 	}
-	if results[0] != 0 || results[1] != -int32(unix.ECANCELED) || results[2] != 0 {
+	if results[&all[0]] != 0 || results[&all[1]] != -int32(unix.ECANCELED) || results[&all[2]] != 0 {
 		t.Errorf("completed: %v", results)
 	}
 }

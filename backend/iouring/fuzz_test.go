@@ -55,7 +55,7 @@ func fuzzPoller(t *testing.T, fds [fuzzSlots]int) *Poller {
 		key, s, err := p.table.Add(fd, backend.In, backend.MakeTag(uint32(i), 7))
 		must(t, err)
 		s.X.armed, s.X.generation = true, key.Generation
-		p.ops.begin(backend.Operation{Buf: make([]byte, 8)}, backend.MakeTag(uint32(i), 8))
+		p.ops.begin(&backend.Request{Data: uint32(i)})
 		p.ops.slots[i].cancelled = true // so that ECANCELED ends it, too
 	}
 	// The second one was changed, the third removed, after their requests.
@@ -92,16 +92,32 @@ func FuzzCompletions(f *testing.F) {
 			order := binary.LittleEndian
 			model.feed(t, p, order.Uint64(entries), int32(order.Uint32(entries[8:])), order.Uint32(entries[12:]))
 		}
-		if p.ops.live != model.live() || len(p.ops.done) != fuzzSlots-p.ops.live {
-			t.Errorf("%d operations live and %d done, want %d live", p.ops.live, len(p.ops.done), model.live())
+		if p.ops.live != model.live() || count(p) != fuzzSlots-p.ops.live {
+			t.Errorf("%d operations live and %d done, want %d live", p.ops.live, count(p), model.live())
 		}
-		for i := range uint32(fuzzSlots) { // what is left still ends, which unpins its buffer
+		for i := range uint32(fuzzSlots) { // what is left still ends, which lets go of its request
 			model.feed(t, p, userData(kindOperation, fdtable.Key{Index: i, Generation: 1}), 0, 0)
 		}
-		if p.ops.live != 0 || len(p.ops.done) != fuzzSlots {
-			t.Errorf("in the end %d operations are live and %d done", p.ops.live, len(p.ops.done))
+		if p.ops.live != 0 || count(p) != fuzzSlots {
+			t.Errorf("in the end %d operations are live and %d done", p.ops.live, count(p))
 		}
 	})
+}
+
+// count returns how many requests are done, and last the last of them.
+func count(p *Poller) (n int) {
+	for r := p.ops.done.First(); r != nil; r = r.Next() {
+		n++
+	}
+	return n
+}
+
+func last(p *Poller) (last *backend.Request) {
+	last = new(backend.Request)
+	for r := p.ops.done.First(); r != nil; r = r.Next() {
+		last = r
+	}
+	return last
 }
 
 // fuzzModel is what may be expected: the first generation of each slot.
@@ -133,11 +149,11 @@ func (m *fuzzModel) feed(t *testing.T, p *Poller, data uint64, result int32, fla
 			t.Errorf("slot %d: armed is %v, want %v", i, p.table.At(i).X.armed, m.polling[i])
 		}
 	case kindOperation:
-		before := len(p.ops.done)
-		p.ops.complete(data, result)
+		before := count(p)
+		p.ops.complete(data, result, flags)
 		ends := mine && m.running[i]
-		if (len(p.ops.done) > before) != ends || ends && p.ops.done[before] != (backend.Completion{Tag: backend.MakeTag(i, 8), Result: result}) {
-			t.Errorf("%#x: done is %v", data, p.ops.done)
+		if last := last(p); (count(p) > before) != ends || ends && (last.Data != i || last.Result != result) {
+			t.Errorf("%#x: the last one done is %v of %v", data, last, last.Data)
 		}
 		if ends {
 			m.running[i] = false

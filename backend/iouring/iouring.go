@@ -3,8 +3,8 @@
 // that a look at it costs no system call.
 //
 // Files: iouring.go is the Poller and its registrations, wait.go the Wait,
-// setup.go how a ring is made and why it may be refused, operations.go native
-// operations. The ring itself is in internal/uring.
+// setup.go how a ring is made and why it may be refused, operations.go requests and prepare.go
+// what the kernel is told of each. The ring itself is in internal/uring.
 package iouring
 
 import (
@@ -51,7 +51,7 @@ type Poller struct {
 	extArg    bool         // its wait takes a timeout
 	home      atomic.Int64 // what self was for Bind, 0 before
 
-	table   *fdtable.Table[request] // its mutex guards table, changed and the submission queue
+	table   *fdtable.Table[request] // its mutex guards table and changed
 	changed []uint32                // slots whose request differs from what is wanted
 	ended   []uint32                // slots whose multishot request an overflow has ended, the oldest first
 
@@ -61,8 +61,10 @@ type Poller struct {
 	vain     int    // enters in a row that have left the flag of deferred work, and no completion
 	stale    uint32 // SQTaskrun, if that flag is not believed any more
 
-	ops   operations // used by the home goroutine alone
-	timer timer      // the same
+	ops         operations // used by the home goroutine alone
+	probed      bool       // the same: unsupported is known
+	unsupported uint32     // a set of 1 << OpCode
+	timer       timer      // the same
 }
 
 // self is the number of who submits: of the thread or, if that changes, of the
@@ -259,6 +261,12 @@ func (p *Poller) prepare() (complete bool, err error) {
 	if complete, err = p.revive(); !complete || err != nil {
 		return false, err
 	}
+	if complete, err = p.cancel(); !complete || err != nil {
+		return false, err
+	}
+	if complete, err = p.start(); !complete || err != nil {
+		return false, err
+	}
 	p.table.Untouch()
 	return true, nil
 }
@@ -335,7 +343,7 @@ func (p *Poller) preparePoll(e *uring.SQE, s *fdtable.Slot[request]) {
 		// IO_ASYNC_POLL_COMMON). Sockets send POLLRDBAND along with it.
 		events |= pollRdBand
 	}
-	e.SetOpFlags(uint32(events))
+	e.SetOpFlags(uring.PollEvents(uint32(events)))
 }
 
 // next returns a submission entry, making room if there is none. It returns nil

@@ -180,7 +180,7 @@ func TestBuffersAreKeptOnlyWhileTheKernelHasThem(t *testing.T) {
 	kept := func() int {
 		abandoned.Lock()
 		defer abandoned.Unlock()
-		return len(abandoned.ops)
+		return len(abandoned.requests)
 	}
 	for _, c := range []struct{ pending, elsewhere, kept bool }{
 		{false, false, false},
@@ -191,11 +191,11 @@ func TestBuffersAreKeptOnlyWhileTheKernelHasThem(t *testing.T) {
 		before := kept()
 		p := openVariant(t, func(*config) {})
 		must(t, p.Bind())
-		op := backend.Operation{}
+		op := backend.Request{}
 		if c.pending {
-			op = backend.Operation{Code: backend.OpRead, FD: pipe[0], Buf: make([]byte, 8), Offset: -1}
+			op = backend.Request{Code: backend.OpRead, FD: pipe[0], Buf: make([]byte, 8), Offset: -1}
 		}
-		must(t, p.Submit(op, 1))
+		must(t, p.Submit(&op))
 		wait(t, p, 0)
 		if c.elsewhere {
 			elsewhere(func() { must(t, p.Close()) })

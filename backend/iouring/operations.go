@@ -1,13 +1,11 @@
 package iouring
 
 import (
+	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"time"
-	"unsafe"
 
-	abi "github.com/iceber/iouring-go/syscall"
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
@@ -16,28 +14,39 @@ import (
 	"github.com/aioloop/aioloop/internal/uring"
 )
 
-// operations are the native operations under way, and those that have completed.
+// operations are the requests under way, and those that have completed. The table keeps what the
+// kernel may still read or write in memory: nothing that the heap refers to moves.
+//
+//	Submit ──▶ waiting ──▶ in the kernel ──▶ done ──▶ Completions
+//	              │           │     ▲         ▲
+//	              │           └─▶ lost        │
+//	              └────── cancelled ──────────┘
 type operations struct {
-	slots []operation
-	free  []uint32
-	live  int
-	done  []backend.Completion
+	slots []slot
+	free  uint32 // 1 + the index of the first free slot, 0 if there is none
+	live  int    // in the kernel, waiting or lost
 
-	lost []uint32 // slots of those that the kernel has cancelled by itself, see lose
-	slow bool     // the last of them has been lost many times in a row
+	waiting backend.Requests // for room in the submission queue, in order
+	cancels []fdtable.Key    // the same, of those that are to be cancelled
+	done    backend.Requests // for Completions
+
+	lost   []uint32         // slots of those that the kernel has cancelled by itself, see lose
+	losses map[uint32]*loss // of slots that were lost
+	slow   bool             // the last of them has been lost many times in a row
 }
 
-// operation holds on to what the kernel may still read or write.
-type operation struct {
-	what       backend.Operation
-	tag        backend.Tag
-	pin        runtime.Pinner
+// slot is a place in the table. Its index and generation are what the kernel gives back.
+type slot struct {
+	request    *backend.Request // nil if it is free
 	generation uint32
-	live       bool
-	cancelled  bool // by the caller
+	nextFree   uint32 // like operations.free, while the slot is free
+	cancelled  bool   // by the caller
+}
 
-	losses    int           // in a row
-	lostSince time.Duration // when the first of them was
+// loss is how often an operation was lost.
+type loss struct {
+	times     int           // in a row
+	since     time.Duration // when the first of them was
 	submitted time.Duration // when it was submitted again
 	thread    int           // by which thread
 }
@@ -52,93 +61,124 @@ const (
 	giveUpAfter = time.Second
 )
 
-var opcodes = [...]uint8{
-	backend.OpNop:   abi.IORING_OP_NOP,
-	backend.OpRead:  abi.IORING_OP_READ,  // 5.6
-	backend.OpWrite: abi.IORING_OP_WRITE, // 5.6
-	backend.OpFsync: abi.IORING_OP_FSYNC,
+// Supports implements backend.Submitter: the kernel is asked once, by IORING_REGISTER_PROBE
+// (Linux 5.6).
+func (p *Poller) Supports(code backend.OpCode) bool {
+	switch {
+	case code == backend.OpRaw:
+		return true // it has a code of its own
+	case !code.Valid():
+		return false
+	}
+	return p.supports(opcodes[code])
 }
 
 // Submit implements backend.Submitter.
-func (p *Poller) Submit(op backend.Operation, tag backend.Tag) error {
-	if int(op.Code) >= len(opcodes) {
-		return fmt.Errorf("%s: submit: unknown operation %d: %w", Name, op.Code, unix.EINVAL)
+func (p *Poller) Submit(r *backend.Request) error {
+	if !p.probed { // otherwise its codes were seen to be supported
+		if err := p.probe(); err != nil {
+			return err
+		}
 	}
-	p.table.Lock()
-	defer p.table.Unlock()
-	if p.table.Closed() {
+	switch {
+	case !r.Code.Valid():
+		return fmt.Errorf("%s: submit: unknown operation %d: %w", Name, r.Code, unix.EINVAL)
+	case p.table.Closed():
 		return backend.ErrClosed
+	case p.unsupported&(1<<r.Code) != 0:
+		return fmt.Errorf("%s: submit: this kernel has no %v: %w", Name, r.Code, errors.ErrUnsupported)
 	}
-	e, err := p.next()
-	if err != nil {
-		return err
+	key := p.ops.begin(r)
+	if p.ops.waiting.Empty() {
+		if e := p.ring.Next(); e != nil {
+			prepareRequest(e, r)
+			e.SetUserData(userData(kindOperation, key))
+			return nil
+		}
 	}
-	if e == nil { // the caller sees completions, with Wait, and tries again
-		return fmt.Errorf("%s: submit: the completion queue is full: %w", Name, unix.EAGAIN)
-	}
-	prepareOperation(e, op)
-	e.SetUserData(userData(kindOperation, p.ops.begin(op, tag)))
+	p.ops.waiting.Push(r)
 	return nil
 }
 
-func prepareOperation(e *uring.SQE, op backend.Operation) {
-	code, addr, length := opcodes[op.Code], uint64(0), uint32(0)
-	if op.Code == backend.OpRead || op.Code == backend.OpWrite {
-		addr = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(op.Buf))))
-		length = uint32(min(len(op.Buf), 1<<31-1)) // like read(2), less than asked for
-	}
-	offset := uint64(op.Offset)
-	if op.Code == backend.OpFsync || op.Code == backend.OpNop {
-		offset = 0
-	}
-	e.PrepOperation(code, int32(op.FD), addr, length, offset)
-}
-
-// begin remembers an operation and pins its buffer.
-func (o *operations) begin(what backend.Operation, tag backend.Tag) fdtable.Key {
+// begin gives a request a place in the table.
+func (o *operations) begin(r *backend.Request) fdtable.Key {
 	i := o.unused()
-	op := &o.slots[i]
-	op.what, op.tag, op.live, op.cancelled, op.losses = what, tag, true, false, 0
-	op.generation++
-	if len(what.Buf) > 0 {
-		op.pin.Pin(unsafe.SliceData(what.Buf))
-	}
+	s := &o.slots[i]
+	o.free = s.nextFree
+	s.request, s.cancelled = r, false
+	s.generation++
+	r.Place = i
 	o.live++
-	return fdtable.Key{Index: i, Generation: op.generation}
+	return fdtable.Key{Index: i, Generation: s.generation}
 }
 
+// unused returns the index of the first free slot, and makes one if there is none.
 func (o *operations) unused() uint32 {
-	if n := len(o.free); n > 0 {
-		i := o.free[n-1]
-		o.free = o.free[:n-1]
-		return i
+	if o.free == 0 {
+		o.slots = append(o.slots, slot{})
+		o.free = uint32(len(o.slots))
 	}
-	o.slots = append(o.slots, operation{})
-	return uint32(len(o.slots) - 1)
+	return o.free - 1
 }
 
-// complete releases the buffer and queues the result for Completions. A completion
-// that belongs to no operation under way is dropped.
-func (o *operations) complete(data uint64, result int32) {
+// key is what the kernel is given for a slot that is taken.
+func (o *operations) key(i uint32) fdtable.Key {
+	return fdtable.Key{Index: i, Generation: o.slots[i].generation}
+}
+
+// start gives the kernel those that wait, in order. It reports false like align.
+func (p *Poller) start() (complete bool, err error) {
+	for o := &p.ops; !o.waiting.Empty(); {
+		r := o.waiting.First()
+		if o.slots[r.Place].cancelled { // in the meantime
+			o.waiting.Pop()
+			o.end(r.Place, -int32(unix.ECANCELED), 0)
+			continue
+		}
+		e, err := p.next()
+		if e == nil {
+			return false, err
+		}
+		o.waiting.Pop()
+		prepareRequest(e, r)
+		e.SetUserData(userData(kindOperation, o.key(r.Place)))
+	}
+	return true, nil
+}
+
+// complete ends an operation. A completion that belongs to none that is under way is dropped.
+func (o *operations) complete(data uint64, result int32, flags uint32) {
 	i := uint32(data)
 	if int(i) >= len(o.slots) {
 		return
 	}
-	op := &o.slots[i]
-	if !op.live || data != userData(kindOperation, fdtable.Key{Index: i, Generation: op.generation}) {
+	s := &o.slots[i]
+	if s.request == nil || data != userData(kindOperation, o.key(i)) {
 		return
 	}
-	if result == -int32(unix.ECANCELED) && !op.cancelled {
-		if o.lose(i, op) {
+	if result == -int32(unix.ECANCELED) && !s.cancelled {
+		if o.lose(i) {
 			return
 		}
 		result = -int32(unix.EAGAIN)
 	}
-	op.pin.Unpin()
-	op.what, op.live = backend.Operation{}, false
+	o.end(i, result, flags)
+}
+
+// end frees the slot and queues the request for Completions.
+func (o *operations) end(i uint32, result int32, flags uint32) {
+	s := &o.slots[i]
+	r := s.request
+	if r.Code == backend.OpTimeout && result == -int32(unix.ETIME) {
+		result = 0
+	}
+	r.Result, r.More = result, flags
+	s.request, s.nextFree, o.free = nil, o.free, i+1
+	if o.losses != nil {
+		delete(o.losses, i)
+	}
 	o.live--
-	o.free = append(o.free, i)
-	o.done = append(o.done, backend.Completion{Tag: op.tag, Result: result})
+	o.done.Push(r)
 }
 
 // lose lists an operation that the kernel has cancelled by itself, to be submitted again.
@@ -146,14 +186,19 @@ func (o *operations) complete(data uint64, result int32) {
 // submitted it has ended; the home goroutine of an unbound ring moves between threads. A
 // signal, such as the Go scheduler's, came while the kernel made the first of its worker
 // threads. Or it can make none, because of pids.max for example.
-func (o *operations) lose(i uint32, op *operation) bool {
+func (o *operations) lose(i uint32) bool {
 	now := sys.Monotonic()
-	if op.losses == 0 || now-op.submitted > shortLife || !sys.ThreadExists(op.thread) {
-		op.losses, op.lostSince = 0, now
+	l := o.losses[i]
+	if l == nil || now-l.submitted > shortLife || !sys.ThreadExists(l.thread) {
+		l = &loss{since: now}
 	}
-	op.losses++
-	o.slow = op.losses > quickLosses
-	if o.slow && now-op.lostSince > giveUpAfter {
+	if o.losses == nil {
+		o.losses = make(map[uint32]*loss)
+	}
+	o.losses[i] = l
+	l.times++
+	o.slow = l.times > quickLosses
+	if o.slow && now-l.since > giveUpAfter {
 		return false
 	}
 	o.lost = append(o.lost, i)
@@ -167,24 +212,21 @@ func (o *operations) pause() {
 	}
 }
 
-// resubmit submits what the kernel has cancelled on its own. The caller holds the
-// lock; it reports false like align.
+// resubmit submits what the kernel has cancelled on its own. It reports false like align.
 func (p *Poller) resubmit() (complete bool, err error) {
 	for o := &p.ops; len(o.lost) > 0; {
 		last := len(o.lost) - 1
 		i := o.lost[last]
-		op := &o.slots[i]
-		data := userData(kindOperation, fdtable.Key{Index: i, Generation: op.generation})
-		if op.cancelled { // in the meantime
-			o.complete(data, -int32(unix.ECANCELED))
+		if s := &o.slots[i]; s.cancelled { // in the meantime
+			o.end(i, -int32(unix.ECANCELED), 0)
 		} else {
 			e, err := p.next()
 			if e == nil {
 				return false, err
 			}
-			prepareOperation(e, op.what)
-			e.SetUserData(data)
-			op.submitted, op.thread = sys.Monotonic(), sys.Gettid()
+			prepareRequest(e, s.request)
+			e.SetUserData(userData(kindOperation, o.key(i)))
+			o.losses[i].submitted, o.losses[i].thread = sys.Monotonic(), sys.Gettid()
 		}
 		o.lost = o.lost[:last]
 	}
@@ -192,77 +234,119 @@ func (p *Poller) resubmit() (complete bool, err error) {
 }
 
 // Cancel implements backend.Submitter.
-func (p *Poller) Cancel(tag backend.Tag) error {
-	p.table.Lock()
-	defer p.table.Unlock()
+func (p *Poller) Cancel(r *backend.Request) error {
 	if p.table.Closed() {
 		return backend.ErrClosed
 	}
-	for i := range p.ops.slots {
-		if op := &p.ops.slots[i]; op.live && op.tag == tag {
-			op.cancelled = true
-			if err := p.cancel(fdtable.Key{Index: uint32(i), Generation: op.generation}); err != nil {
-				return err
-			}
-		}
+	if i := r.Place; int(i) < len(p.ops.slots) && p.ops.slots[i].request == r {
+		p.ops.cancel(i)
 	}
-	if p.home.Load() == 0 {
-		return nil // it is queued behind what it cancels
-	}
-	return p.submit()
-}
-
-func (p *Poller) cancel(k fdtable.Key) error {
-	e, err := p.next()
-	if err != nil {
-		return err
-	}
-	if e == nil {
-		return fmt.Errorf("%s: cancel: the completion queue is full: %w", Name, unix.EAGAIN)
-	}
-	e.PrepOperation(abi.IORING_OP_ASYNC_CANCEL, -1, userData(kindOperation, k), 0, 0)
-	e.SetUserData(userDataIgnored)
 	return nil
 }
 
+// cancel lists an operation to be cancelled.
+func (o *operations) cancel(i uint32) {
+	if s := &o.slots[i]; !s.cancelled {
+		s.cancelled = true
+		o.cancels = append(o.cancels, o.key(i))
+	}
+}
+
+// cancel has the kernel cancel what it was given. It reports false like align. What still waits is
+// unknown to it, and ended by start.
+func (p *Poller) cancel() (complete bool, err error) {
+	for o := &p.ops; len(o.cancels) > 0; o.cancels = o.cancels[1:] {
+		e, err := p.next()
+		if e == nil {
+			return false, err
+		}
+		prepareCancel(e, userData(kindOperation, o.cancels[0]))
+	}
+	p.ops.cancels = nil
+	return true, nil
+}
+
+// idle reports whether the next Wait has nothing to give to the kernel.
+func (o *operations) idle() bool {
+	return len(o.lost) == 0 && o.waiting.Empty() && len(o.cancels) == 0
+}
+
 // Completions implements backend.Submitter.
-func (p *Poller) Completions(done []backend.Completion) int {
-	n := copy(done, p.ops.done)
-	p.ops.done = append(p.ops.done[:0], p.ops.done[n:]...)
-	return n
+func (p *Poller) Completions(done *backend.Requests) { done.Append(&p.ops.done) }
+
+// Each implements backend.Submitter.
+func (p *Poller) Each(f func(r *backend.Request)) {
+	for i := range p.ops.slots {
+		if r := p.ops.slots[i].request; r != nil {
+			f(r)
+		}
+	}
 }
 
 // cancelOperations cancels all and waits for those that end immediately: everything
 // but a read or write of a disk that is being done at this moment.
 func (p *Poller) cancelOperations() {
-	for i := range p.ops.slots {
-		if op := &p.ops.slots[i]; op.live {
-			op.cancelled = true
-			_ = p.cancel(fdtable.Key{Index: uint32(i), Generation: op.generation})
-		}
-	}
+	p.Each(func(r *backend.Request) { p.ops.cancel(r.Place) })
+	_, _ = p.cancel()
+	_, _ = p.start()
 	for before := -1; p.ops.live > 0 && p.ops.live != before; {
 		before = p.ops.live
 		_ = p.submit()
 		for c := p.ring.Peek(); c != nil; c = p.ring.Peek() {
 			if data := c.UserData(); data&kindMask == kindOperation {
-				p.ops.complete(data, c.Result())
+				p.ops.complete(data, c.Result(), c.Flags())
 			}
 			p.ring.Seen()
 		}
 	}
-	p.ops.done = nil // no caller may ask any more
+	p.ops.done = backend.Requests{} // no caller may ask any more
 }
 
-// abandoned keeps the buffers of operations that were under way when their ring
-// was closed: no Poller is left to hear when the kernel has let go of them.
+// abandoned keeps the requests that were under way when their ring was closed: no Poller is left
+// to hear when the kernel has let go of their buffers.
 var abandoned struct {
 	sync.Mutex
-	ops [][]operation
+	requests [][]slot
 }
 
 func (p *Poller) abandonOperations() {
 	abandoned.Lock()
 	defer abandoned.Unlock()
-	abandoned.ops = append(abandoned.ops, p.ops.slots)
+	abandoned.requests = append(abandoned.requests, p.ops.slots)
+}
+
+// supported is what the kernel has said that it can do, nil before it was asked.
+var supported struct {
+	sync.Mutex
+	codes *uring.Codes
+}
+
+// probe finds out which codes are not supported.
+func (p *Poller) probe() error {
+	if p.table.Closed() {
+		return backend.ErrClosed
+	}
+	supported.Lock()
+	defer supported.Unlock()
+	if supported.codes == nil {
+		codes, err := p.ring.Probe()
+		if err != nil {
+			return fmt.Errorf("%s: %w", Name, err)
+		}
+		supported.codes = codes
+	}
+	for code, opcode := range opcodes {
+		if !supported.codes.Has(opcode) {
+			p.unsupported |= 1 << code
+		}
+	}
+	p.probed = true
+	return nil
+}
+
+func (p *Poller) supports(opcode uint8) bool {
+	if !p.probed && p.probe() != nil {
+		return false
+	}
+	return supported.codes.Has(opcode)
 }

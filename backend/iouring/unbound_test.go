@@ -47,7 +47,7 @@ func TestTrap02_RequestsSurviveTheirThread(t *testing.T) {
 	must(t, unix.SetNonblock(read[0], false))
 	must(t, p.Add(level[0], backend.In, 1))
 	must(t, p.Add(edge[0], backend.In|backend.Edge, 2))
-	must(t, p.Submit(backend.Operation{Code: backend.OpRead, FD: read[0], Buf: make([]byte, 8), Offset: -1}, 3))
+	must(t, p.Submit(&backend.Request{Code: backend.OpRead, FD: read[0], Buf: make([]byte, 8), Offset: -1}))
 	onDyingThread(func() { wait(t, p, 0) })
 	for range 3 {
 		wait(t, p, 10*time.Millisecond)
@@ -57,12 +57,11 @@ func TestTrap02_RequestsSurviveTheirThread(t *testing.T) {
 		_, err := unix.Write(ends[1], []byte("x"))
 		must(t, err)
 	}
-	var done [1]backend.Completion
 	for deadline := time.Now().Add(10 * time.Second); len(seen) < 3; {
 		for _, r := range wait(t, p, 10*time.Millisecond) {
 			seen[r.Tag] = true
 		}
-		if p.Completions(done[:]) == 1 {
+		if done := completions(p); len(done) == 1 {
 			if done[0].Result != 1 {
 				t.Fatalf("the read ends with %v", done[0].Err())
 			}

@@ -29,7 +29,7 @@ func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error)
 			return 0, err
 		}
 		n := p.collect(ready)
-		if n > 0 || len(p.ops.done) > 0 {
+		if n > 0 || !p.ops.done.Empty() {
 			p.refusals = 0
 			return n, nil
 		}
@@ -74,7 +74,7 @@ func (p *Poller) enter(timeout time.Duration) error {
 	switch {
 	case err != nil:
 		return err
-	case timeout != 0 && complete && !p.Peek() && len(p.ops.done) == 0:
+	case timeout != 0 && complete && !p.Peek() && p.ops.done.Empty():
 		return p.sleep(timeout)
 	case p.ring.Queued() > 0 || p.ring.Pending():
 		return p.submit()
@@ -85,7 +85,7 @@ func (p *Poller) enter(timeout time.Duration) error {
 // prepareTouched is prepare for a caller who does not hold the lock, which is taken only if
 // there is something to prepare.
 func (p *Poller) prepareTouched() (complete bool, err error) {
-	if !p.table.Touched() && len(p.ops.lost) == 0 {
+	if !p.table.Touched() && p.ops.idle() {
 		return true, nil
 	}
 	p.table.Lock()
@@ -144,7 +144,7 @@ func (p *Poller) collect(ready []backend.Ready) int {
 				n++
 			}
 		case kindOperation:
-			p.ops.complete(data, result)
+			p.ops.complete(data, result, flags)
 		case kindOther:
 			if data == userDataTimer {
 				p.timer.armed = false

@@ -4,11 +4,8 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"math/rand/v2"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/backend"
@@ -48,7 +45,7 @@ func (b *block) write() {
 	buf := make([]byte, blockSize)
 	expected := b.pattern
 	b.pattern.fill(buf)
-	b.submit(backend.Operation{Code: backend.OpWrite, FD: b.fd, Buf: buf, Offset: b.offset}, blockSize, func() {
+	b.submit(aio.Request{Code: backend.OpWrite, FD: b.fd, Buf: buf, Offset: b.offset}, blockSize, func() {
 		b.sync(expected)
 	})
 }
@@ -58,12 +55,12 @@ func (b *block) sync(expected pattern) {
 		b.read(expected)
 		return
 	}
-	b.submit(backend.Operation{Code: backend.OpFsync, FD: b.fd}, 0, func() { b.read(expected) })
+	b.submit(aio.Request{Code: backend.OpFsync, FD: b.fd}, 0, func() { b.read(expected) })
 }
 
 func (b *block) read(expected pattern) {
 	buf := bytes.Repeat([]byte{0xaa}, blockSize)
-	b.submit(backend.Operation{Code: backend.OpRead, FD: b.fd, Buf: buf, Offset: b.offset}, blockSize, func() {
+	b.submit(aio.Request{Code: backend.OpRead, FD: b.fd, Buf: buf, Offset: b.offset}, blockSize, func() {
 		if !expected.check(buf) {
 			b.rep.fail("%s: %s: what is read is not what was written", b.name, b.debt.name)
 		}
@@ -74,59 +71,39 @@ func (b *block) read(expected pattern) {
 }
 
 // submit goes on with then when the operation has completed with want.
-func (b *block) submit(op backend.Operation, want int, then func()) {
+func (b *block) submit(r aio.Request, want int, then func()) {
 	b.debt.publish()
-	err := b.loop.Submit(op, func(n int, err error) {
+	r.Done = func(r *aio.Request) {
 		b.called(b.debt.name)
 		defer b.debt.pay(1) // after the next one was published: the account is not even in between
 		b.rep.counts.natives.Add(1)
-		if err != nil || n != want {
-			b.rep.fail("%s: %s: %d bytes, %v", b.name, b.debt.name, n, err)
+		if r.Result != int32(want) {
+			b.rep.fail("%s: %s: %d bytes, %v", b.name, b.debt.name, r.Result, r.Err())
 			return
 		}
 		then()
 		b.pollInside()
-	})
-	if errors.Is(err, unix.EAGAIN) { // a flood
-		b.debt.sent.Add(^uint64(0))
-		b.later(func() { b.submit(op, want, then) })
-		return
 	}
-	b.rep.must(b.debt.name, err)
-}
-
-// later is for a queue that is full: once the loop has seen what is in it.
-func (b *block) later(f func()) {
-	b.rep.counts.floods.Add(1)
-	b.debt.publish()
-	b.once(b.debt.name, func() {
-		f()
-		b.debt.pay(1)
-	})
+	b.rep.must(b.debt.name, b.loop.Submit(&r))
 }
 
 // flood submits more operations than the completion queue has entries.
 func (s *station) flood() {
 	d := s.newDebt("native operations in a flood")
-	submit := func() bool {
+	submit := func() {
 		d.publish()
-		err := s.loop.Submit(backend.Operation{}, func(int, error) {
+		s.rep.must(d.name, s.loop.Submit(&aio.Request{Done: func(*aio.Request) {
 			s.called(d.name)
 			d.pay(1)
 			s.rep.counts.natives.Add(1)
-		})
-		if err != nil {
-			d.sent.Add(^uint64(0))
-		}
-		if !errors.Is(err, unix.EAGAIN) {
-			s.rep.must(d.name, err)
-		}
-		return err == nil
+		}}))
 	}
 	s.producer(func(r *rand.Rand) {
 		s.do(d.name, func() {
-			for n := 1 << r.IntN(12); n > 0 && submit(); n-- {
+			for range 1 << r.IntN(12) {
+				submit()
 			}
+			s.rep.counts.floods.Add(1)
 		})
 		time.Sleep(10 * time.Millisecond)
 	})

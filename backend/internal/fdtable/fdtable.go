@@ -41,7 +41,7 @@ func (s *Slot[X]) Key(index uint32) Key { return Key{index, s.generation} }
 type Table[X any] struct {
 	sync.Mutex
 	name    string
-	closed  bool
+	closed  atomic.Bool      // written under the mutex
 	byFD    map[int32]uint32 // half the size of one by int
 	slots   []Slot[X]
 	free    []uint32
@@ -104,7 +104,7 @@ func (t *Table[X]) Restore(before Slot[X]) { t.slots[t.byFD[before.FD]] = before
 // Remove makes the slot dead: Get does not find it and fd can be added again. The
 // caller calls Free when nothing refers to the slot any more.
 func (t *Table[X]) Remove(fd int) (Key, *Slot[X], error) {
-	if t.closed {
+	if t.closed.Load() {
 		return Key{}, nil, backend.ErrClosed
 	}
 	i, exists := t.slot(fd)
@@ -157,14 +157,13 @@ func (t *Table[X]) All(f func(Key, *Slot[X])) {
 func (t *Table[X]) Close() bool {
 	t.Lock()
 	defer t.Unlock()
-	first := !t.closed
-	t.closed = true
+	first := !t.closed.Swap(true)
 	t.Touch()
 	return first
 }
 
 // Closed reports whether Close was called.
-func (t *Table[X]) Closed() bool { return t.closed }
+func (t *Table[X]) Closed() bool { return t.closed.Load() }
 
 // Touched reports whether there is anything that the Wait to come has to look at under
 // the lock: a change, or Close. Any goroutine may call it, so that a Wait for which
@@ -196,7 +195,7 @@ func (t *Table[X]) NoRoom() error {
 }
 
 func (t *Table[X]) check(fd int, events backend.Events) (failing bool, err error) {
-	if t.closed {
+	if t.closed.Load() {
 		return false, backend.ErrClosed
 	}
 	if err := events.Check(); err != nil {
