@@ -59,7 +59,8 @@
 //
 // These may be called from any goroutine, at any time, also while the loop sleeps:
 // Notify, NewBottomHalf, NewTimer, AfterFunc, Every, Watch, WatchConn, WatchNotifier,
-// ScheduleOnce, Do, Call, OnHome, Now, Stats, Snapshot, and the methods of BottomHalf, Timer,
+// ScheduleOnce, Do, Call, OnHome, CheckHome, Now, Stats, Snapshot, Attach, Hold, Release, NewDeferred, and
+// the methods of BottomHalf, Timer,
 // Handler, EventNotifier and VirtualClock. (Named and Guarded come before the first use, and
 // Events, TryRead and TryWrite are for callbacks.) What they change is visible to the iteration
 // that follows. On the home goroutine, to cancel, stop, change or close something is certain: the

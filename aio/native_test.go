@@ -319,3 +319,13 @@ func TestSupports(t *testing.T) {
 		})
 	})
 }
+
+func TestCheckHome(t *testing.T) {
+	c := newLoopOn(t, Epoll)
+	elsewhere(func() { must(t, c.CheckHome()) }) // there is no home goroutine yet
+	turn(t, c)
+	must(t, c.CheckHome())
+	elsewhere(func() { wantError(t, c.CheckHome(), ErrWrongGoroutine) })
+	closeLoop(t, c)
+	wantError(t, c.CheckHome(), ErrClosed)
+}

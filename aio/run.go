@@ -65,6 +65,19 @@ func (c *Context) run(ctx context.Context, done func() bool) (err error) {
 // Poll there is none.
 func (c *Context) OnHome() bool { return c.home.mine() }
 
+// CheckHome returns nil if the caller may use what belongs to the home goroutine: it is that one,
+// or there is none yet. Else it returns ErrWrongGoroutine or ErrClosed. It is for packages whose
+// own things belong to the home goroutine.
+func (c *Context) CheckHome() error {
+	switch {
+	case c.home.closed():
+		return ErrClosed
+	case c.home.taken() && !c.home.mine():
+		return ErrWrongGoroutine
+	}
+	return nil
+}
+
 // Do calls fn on the home goroutine and returns its error. Any goroutine may call
 // it; on the home goroutine fn is called directly. Two loops whose callbacks call Do of each other
 // wait without end, unless ctx ends: with WithDebug it fails with ErrDeadlock. Before the first Poll there is no home
