@@ -302,6 +302,28 @@ func TestTrap54_CompleteCallsBackLater(t *testing.T) {
 	})
 }
 
+// A request that is made again in its own Done, and is done at once, starves nobody.
+func TestChainOfCompletionsLetsOthersRun(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		calls, ran, ended := 0, 0, false
+		chain := &Request{}
+		chain.Done = func(r *Request) {
+			if calls++; ran == 0 && calls < 1000 {
+				must(t, c.Complete(r))
+			} else {
+				ended = true
+			}
+		}
+		must(t, c.Complete(chain))
+		must(t, c.ScheduleOnce(func() { ran = calls }))
+		pollUntil(t, c, func() bool { return ended })
+		if ran == 0 || ran > 2 {
+			t.Errorf("the bottom half ran after %d completions", ran)
+		}
+	})
+}
+
 func TestSupports(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()

@@ -19,11 +19,12 @@ type Request = backend.Request
 type operations struct {
 	inFlight  int32            // submitted, and not taken from the Poller yet
 	reported  backend.Requests // by the Poller, and not looked at yet
-	completed backend.Requests // have not been called back yet
+	completed backend.Requests // wait for the next iteration
+	batch     backend.Requests // are called back in this one
 }
 
 // busy reports whether there is a completion to call back for.
-func (o *operations) busy() bool { return !o.completed.Empty() }
+func (o *operations) busy() bool { return !o.completed.Empty() || !o.batch.Empty() }
 
 // underWay reports whether the Poller may complete something.
 func (o *operations) underWay() bool { return o.inFlight > 0 }
@@ -137,9 +138,11 @@ func (o *operations) reap(p *port, owner *Context, err error) error {
 	return err
 }
 
-// run calls back for each completion, in order. A nested run goes on where it stands.
+// run calls back for each completion, in order. A nested run goes on where it stands. What completes
+// within a callback waits, or a chain of them would keep everything else from running.
 func (o *operations) run(n *counters, observer *observer) (progress bool) {
-	for r := o.completed.Pop(); r != nil; r = o.completed.Pop() {
+	o.batch.Append(&o.completed)
+	for r := o.batch.Pop(); r != nil; r = o.batch.Pop() {
 		r.Disown()
 		n.count(statCompletions)
 		if observer == nil {
@@ -156,8 +159,10 @@ func (o *operations) run(n *counters, observer *observer) (progress bool) {
 // names returns what is under way. The home goroutine calls it.
 func (o *operations) names(p *port) (names []string) {
 	p.eachRequest(func(r *Request) { names = append(names, r.String()) })
-	for r := o.completed.First(); r != nil; r = r.Next() {
-		names = append(names, r.String())
+	for _, list := range []*backend.Requests{&o.batch, &o.completed} {
+		for r := list.First(); r != nil; r = r.Next() {
+			names = append(names, r.String())
+		}
 	}
 	return names
 }
