@@ -13,6 +13,9 @@
  *                  timers that are far from due
  *   rearm-timer    one thread moves one of many timers; no loop runs
  *
+ *   file-read      one thread reads blocks of a file
+ *   file-write     one thread writes them
+ *
  * A scenario ends after so many samples, or after a time.
  */
 #ifndef PEER_H
@@ -22,6 +25,7 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -54,6 +58,10 @@ struct bench {
 	int cpu[2];         /* CPU of each thread, -1 = not pinned */
 	int gap_us;         /* wake: how long the producer computes before each event */
 	int idle, timers;   /* what else is registered with the loop, and never happens */
+	const char *file;   /* of file-read and file-write, like the following */
+	int depth;          /* requests under way at a time */
+	long block, span;   /* bytes of a request, and of the file that they are in */
+	bool direct, sequential;
 	double idle_bytes;  /* of this process, not of the kernel, for the idle descriptors */
 	pthread_barrier_t ready;
 
@@ -260,7 +268,8 @@ static inline void usage(const char *program, const char *modes)
 {
 	fprintf(stderr, "usage: %s %s [-scenario NAME] [-n OPERATIONS] [-warmup N]\n"
 		"\t[-time_us N -warm_us N] [-batch N] [-cpu CPU|none] [-cpus LOOP,OTHER]\n"
-		"\t[-gap_us N] [-idle FDS] [-timers N] [-raw]\n", program, modes);
+		"\t[-gap_us N] [-idle FDS] [-timers N] [-raw]\n"
+		"\t[-file NAME -span BYTES -block BYTES -depth N -direct -sequential]\n", program, modes);
 	exit(1);
 }
 
@@ -307,6 +316,10 @@ static inline bool parse_option(struct bench *b, const char *option, const char 
 		return b->scenario = value, true;
 	if (!strcmp(option, "-cpu") || !strcmp(option, "-cpus"))
 		return parse_cpus(b, option, value);
+	if (!strcmp(option, "-file"))
+		return b->file = value, true;
+	if (!strcmp(option, "-span"))
+		return parse_number(value, 1, LONG_MAX, &b->span);
 	if (!parse_number(value, 0, MANY, &v))
 		return false;
 	if (!strcmp(option, "-n") && v > 0)
@@ -323,11 +336,25 @@ static inline bool parse_option(struct bench *b, const char *option, const char 
 		b->gap_us = (int)v;
 	else if (!strcmp(option, "-idle"))
 		b->idle = (int)v;
+	else if (!strcmp(option, "-depth") && v > 0)
+		b->depth = (int)v;
+	else if (!strcmp(option, "-block") && v > 0)
+		b->block = v;
 	else if (!strcmp(option, "-timers"))
 		b->timers = (int)v;
 	else
 		return false;
 	return true;
+}
+
+/* The flag that an option without a value sets, NULL if it has one. */
+static inline bool *parse_flag(struct bench *b, const char *option)
+{
+	if (!strcmp(option, "-raw"))
+		return &b->raw;
+	if (!strcmp(option, "-direct"))
+		return &b->direct;
+	return strcmp(option, "-sequential") ? NULL : &b->sequential;
 }
 
 /* Fills b from the command line; argv[1] is the mode. modes is for the usage line. */
@@ -342,8 +369,9 @@ static inline void bench_parse(struct bench *b, int argc, char **argv, const cha
 	b->warmup = WARMUP;
 
 	for (int i = 2; i < argc; i += 2) {
-		if (!strcmp(argv[i], "-raw")) {
-			b->raw = true;
+		bool *flag = parse_flag(b, argv[i]);
+		if (flag) {
+			*flag = true;
 			i--;
 		} else if (!argv[i + 1] || !parse_option(b, argv[i], argv[i + 1])) {
 			usage(argv[0], modes);
