@@ -17,6 +17,7 @@ import (
 
 func BenchmarkWake(b *testing.B)         { benchmark(b, "wake") }
 func BenchmarkOpenLoop(b *testing.B)     { benchmark(b, "open-loop") }
+func BenchmarkLateness(b *testing.B)     { benchmark(b, "lateness") }
 func BenchmarkPingpong(b *testing.B)     { benchmark(b, "pingpong") }
 func BenchmarkMainloop(b *testing.B)     { benchmark(b, "mainloop") }
 func BenchmarkSelfBH(b *testing.B)       { benchmark(b, "self-bh") }

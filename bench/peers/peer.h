@@ -52,7 +52,8 @@ struct bench {
 	bool raw;           /* the samples follow the line of JSON, 8 bytes each */
 	int batch;          /* operations behind one sample; 1 = every one is timed */
 	int cpu[2];         /* CPU of each thread, -1 = not pinned */
-	int gap_us;         /* wake: how long the producer computes before each event */
+	int gap_us;         /* wake: how long the producer computes before each event;
+	                     * lateness: what the timer is set for */
 	int idle, timers;   /* what else is registered with the loop, and never happens */
 	double idle_bytes;  /* of this process, not of the kernel, for the idle descriptors */
 	pthread_barrier_t ready;
@@ -63,6 +64,7 @@ struct bench {
 	int taken, warmed;
 	bool measuring, begun;
 	uint64_t last, start, cpu_start, cpu_used;
+	uint64_t due;       /* lateness: when the timer is */
 
 	/* On lines of their own: the threads poll them. */
 	_Alignas(128) _Atomic uint64_t heard; /* wake: when the callback ran, 0 = not yet */
@@ -349,7 +351,7 @@ static inline void bench_parse(struct bench *b, int argc, char **argv, const cha
 			usage(argv[0], modes);
 		}
 	}
-	bool alone = bench_is(b, "pingpong") || bench_is(b, "wake");
+	bool alone = bench_is(b, "pingpong") || bench_is(b, "wake") || bench_is(b, "lateness");
 	if (alone || !b->batch)
 		b->batch = alone ? 1 : SELF_BATCH;
 }
