@@ -152,7 +152,7 @@ bench: ## compare the backends on this machine: table, JSON and HTML in OUT
 performance: ## make bench, and write docs/performance.md from it (RUN=results.json: from that)
 	$(if $(RUN),,@$(MAKE) bench)
 	$(GO) run ./bench/cmd/performance -from $(or $(RUN),$(OUT)/results.json) $(if $(NAME),-name '$(NAME)')
-	$(GO) test ./internal/house -run TestPicture -update # the README's
+	$(GO) test ./internal/house -run 'TestPicture$$|TestTuningTable$$' -update # the README's, docs/tuning.md
 
 # go test's own -timeout does not hold for benchmarks.
 bench-smoke: ## run each benchmark for a moment, to see that it works

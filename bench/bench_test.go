@@ -149,6 +149,27 @@ func TestBrokenSiteIsAnError(t *testing.T) {
 	}
 }
 
+// A timer that comes before it is due would make its row too good.
+func TestEarlyTimerIsAnError(t *testing.T) {
+	for _, early := range []bool{true, false} {
+		c := testCase{row: "test", setup: func(s *fixture) (runFunc, error) {
+			l := &latenessRun{fixture: s, after: time.Hour, over: make(chan struct{}, 1)}
+			l.reset = func(time.Duration) error {
+				if !early {
+					l.due = now()
+				}
+				l.fired()
+				return nil
+			}
+			return l.run, nil
+		}}
+		err := newTally(&c).round(&c, cpus{-1, -1}, phase{ops: 1}, report.NewRecorder())
+		if early != (err != nil) {
+			t.Errorf("early is %v, and the error %v", early, err)
+		}
+	}
+}
+
 // A callback that does not run once per operation makes the figures worthless.
 func TestBatchesCountTheirRuns(t *testing.T) {
 	var runs int64

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "draw docs/wake.svg again, and say in the README what it shows")
+var update = flag.Bool("update", false, "write what follows from docs/performance: docs/wake.svg, the README's words below it, round trips in docs/tuning.md")
 
 const (
 	pictureFile = "docs/wake.svg"
