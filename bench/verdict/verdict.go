@@ -123,8 +123,14 @@ func (j judge) choose() (best, why string) {
 		}
 		rows = equals
 	}
+	if rows[0] == ppoll && len(rows) > 1 {
+		rows, reasons = rows[1:], append(reasons, "ppoll comes last because its costs grow with the descriptors")
+	}
 	return rows[0], reason(reasons)
 }
+
+// ppoll is the backend that is taken of equals only if there is no other.
+const ppoll = "ppoll"
 
 func reason(parts []string) string { return "Why: " + strings.Join(parts, "; of these, ") + "." }
 
@@ -242,7 +248,7 @@ func figure(res *report.Result) string {
 
 // parkLine says what the other mode is better and worse at.
 func (j judge) parkLine(best string) string {
-	backend, _, _ := strings.Cut(best, " ")
+	backend := j.parkedBackend(best)
 	var parts []string
 	for _, s := range []setting{together, asleep} {
 		parked, thread := j.find(backend+park, s), j.find(backend, s)
@@ -254,6 +260,21 @@ func (j judge) parkLine(best string) string {
 		return ""
 	}
 	return "Park mode beside thread mode, on " + backend + ": " + strings.Join(parts, "; ") + "."
+}
+
+// parkedBackend is the backend that was chosen or, if that has no park mode, the one whose
+// round trip in park mode is the shortest.
+func (j judge) parkedBackend(best string) string {
+	backend, _, _ := strings.Cut(best, " ")
+	if j.find(backend+park, together) != nil || j.find(backend+park, asleep) != nil {
+		return backend
+	}
+	rows := slices.DeleteFunc(j.candidates(together), func(row string) bool { return mode(row) != "park" })
+	if len(rows) == 0 {
+		return backend
+	}
+	parked := slices.MinFunc(rows, func(a, b string) int { return cmp.Compare(j.find(a, together).P50, j.find(b, together).P50) })
+	return strings.TrimSuffix(parked, park)
 }
 
 // price compares polling on with off where events are frequent and where they are rare.
