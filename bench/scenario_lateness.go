@@ -204,10 +204,16 @@ func (l *latenessRun) useTimerfd() error {
 	if err != nil {
 		return os.NewSyscallError("timerfd_create", err)
 	}
+	// The timerfd orders the two goroutines; armed lets the race detector know.
+	var armed atomic.Int64
 	l.reset = func(d time.Duration) error {
+		armed.Store(int64(l.due))
 		spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
 		return os.NewSyscallError("timerfd_settime", unix.TimerfdSettime(fd, 0, &spec, nil))
 	}
-	l.fixture.readApart(os.NewFile(uintptr(fd), "timerfd"), l.fired)
+	l.fixture.readApart(os.NewFile(uintptr(fd), "timerfd"), func() {
+		l.due = time.Duration(armed.Load())
+		l.fired()
+	})
 	return nil
 }
