@@ -136,15 +136,16 @@ cross: ## build and vet for other CPUs, and see that other systems are refused
 
 # The peers are rows of the comparison. Those that cannot be built are left out, and the
 # report says why. A user whose home or whose checkout cannot be written gets temporary
-# folders for what Go builds and for the results.
+# folders for what Go builds and for the results. (With MAKE instead of MAKE_COMMAND, make -n
+# would run all of it.)
 bench: ## compare the backends on this machine: table, JSON and HTML in OUT
-	-@if [ -w bench/peers ]; then $(MAKE) -s -C bench/peers; fi
 	@there=; trap 'rm -rf "$$there"' EXIT; \
 	for name in GOCACHE GOMODCACHE; do folder=$$($(GO) env $$name) || exit; \
 		mkdir -p "$$folder" 2>/dev/null; \
 		if [ ! -w "$$folder" ] && [ $$name = GOCACHE -o ! -d "$$folder" ]; then \
 			there=$${there:-$$(mktemp -d)} || exit; \
 			export $$name="$$there/$$name" GOFLAGS="$$GOFLAGS -modcacherw"; fi; done; \
+	if [ -w bench/peers ]; then $(MAKE_COMMAND) -s -C bench/peers; fi; \
 	out='-out $(OUT)'; \
 	if [ '$(origin OUT)' = file ] && ! { mkdir -p '$(OUT)' && test -w '$(OUT)'; } 2>/dev/null; then out=; fi; \
 	$(GO) run ./bench/cmd/aiobench $(if $(QUICK),-quick) $(if $(BACKEND),-backend '$(BACKEND)') $(if $(SCENARIO),-scenario '$(SCENARIO)') $(if $(NAME),-name '$(NAME)') $(if $(RAW),-raw '$(RAW)') -version "$$(git describe --always --dirty 2>/dev/null)" $$out
@@ -152,7 +153,7 @@ bench: ## compare the backends on this machine: table, JSON and HTML in OUT
 performance: ## make bench, and write docs/performance.md from it (RUN=results.json: from that)
 	$(if $(RUN),,@$(MAKE) bench)
 	$(GO) run ./bench/cmd/performance -from $(or $(RUN),$(OUT)/results.json) $(if $(NAME),-name '$(NAME)')
-	$(GO) test ./internal/house -run TestPicture -update # the README's
+	$(GO) test ./internal/house -run 'TestPicture$$|TestTuningTable$$' -update # the README's, docs/tuning.md
 
 # go test's own -timeout does not hold for benchmarks.
 bench-smoke: ## run each benchmark for a moment, to see that it works

@@ -17,6 +17,7 @@ import (
 
 func BenchmarkWake(b *testing.B)         { benchmark(b, "wake") }
 func BenchmarkOpenLoop(b *testing.B)     { benchmark(b, "open-loop") }
+func BenchmarkLateness(b *testing.B)     { benchmark(b, "lateness") }
 func BenchmarkPingpong(b *testing.B)     { benchmark(b, "pingpong") }
 func BenchmarkMainloop(b *testing.B)     { benchmark(b, "mainloop") }
 func BenchmarkSelfBH(b *testing.B)       { benchmark(b, "self-bh") }
@@ -144,6 +145,27 @@ func TestBrokenSiteIsAnError(t *testing.T) {
 		err := newTally(&c).round(&c, cpus{-1, -1}, phase{ops: 1}, report.NewRecorder())
 		if !errors.Is(err, boom) {
 			t.Error(err)
+		}
+	}
+}
+
+// A timer that comes before it is due would make its row too good.
+func TestEarlyTimerIsAnError(t *testing.T) {
+	for _, early := range []bool{true, false} {
+		c := testCase{row: "test", setup: func(s *fixture) (runFunc, error) {
+			l := &latenessRun{fixture: s, after: time.Hour, over: make(chan struct{}, 1)}
+			l.reset = func(time.Duration) error {
+				if !early {
+					l.due = now()
+				}
+				l.fired()
+				return nil
+			}
+			return l.run, nil
+		}}
+		err := newTally(&c).round(&c, cpus{-1, -1}, phase{ops: 1}, report.NewRecorder())
+		if early != (err != nil) {
+			t.Errorf("early is %v, and the error %v", early, err)
 		}
 	}
 }

@@ -57,6 +57,7 @@ func floorOf(b aio.Backend) string {
 var words = map[string]string{
 	"period_us":    "one event every %s µs",
 	"mean_of":      "means of %s operations",
+	"after_us":     "in %s µs",
 	"gap_us=0":     "without a gap",
 	"gap_us":       "%s µs apart",
 	"polling":      "polling %s",
@@ -82,11 +83,12 @@ var words = map[string]string{
 
 // chart shows the question on the cover: the backends beside what a Go program would use.
 var chart = report.Chart{
-	Title: "From notify to callback",
-	Rows:  []string{"ppoll", "epoll", "io_uring", "epoll park", "io_uring park", GoroutineChannel, GoroutineBlocking, Netpoller},
+	Title: "From event to callback",
+	Rows:  []string{"ppoll", "epoll", "io_uring", "epoll park", "io_uring park", "epoll exact", GoroutineChannel, GoroutineBlocking, Netpoller},
 	Bands: []report.Band{
 		{Label: "Asleep: the notifier is on another CPU (only a sender that blocks is not), 20 µs between events, no polling", Scenario: "wake", Params: map[string]string{"polling": "off", "gap_us": "20"}},
 		{Label: "Polling: the same with 32 µs of adaptive polling", Scenario: "wake", Params: map[string]string{"polling": "on", "gap_us": "20"}},
 		{Label: "In the same process, on one CPU: a round trip of two loops, two notifications", Scenario: "pingpong", Params: map[string]string{"pinned": "yes"}},
+		{Label: "A timer, set for 50 µs from now, no polling: how late its callback is (exact: with a TimerSlack of 1 ns; netpoller: a timerfd)", Scenario: "lateness", Params: map[string]string{"polling": "off", "after_us": "50"}},
 	},
 }

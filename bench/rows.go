@@ -48,6 +48,7 @@ var variants = []variant{
 	{mode: aio.ModeThread, backends: allBackends},
 	{name: "park", mode: aio.ModePark, backends: []aio.Backend{aio.Epoll, aio.IOUring}, unlocked: true},
 	{name: "exclusive", mode: aio.ModeThread, thread: aio.Thread{Exclusive: true}, atHome: true, backends: []aio.Backend{aio.Epoll, aio.IOUring}, scenarios: []string{"pingpong", "wake"}},
+	{name: exact, mode: aio.ModeThread, thread: aio.Thread{TimerSlack: 1}, backends: []aio.Backend{aio.Ppoll, aio.Epoll}, scenarios: []string{"lateness"}},
 	{name: "nice", mode: aio.ModeThread, thread: aio.Thread{Nice: -20}, atHome: true, backends: []aio.Backend{aio.Epoll, aio.IOUring}, scenarios: []string{"busy"}},
 }
 
@@ -204,6 +205,12 @@ func (s *fixture) loopWaker(row string, at pinning, n int, handle func(int), opt
 	for i := range slots {
 		slots[i] = loop.NewBottomHalf(func() { handle(i) })
 	}
+	s.runApart(row, at, loop)
+	return func(slot int) { _ = slots[slot].Schedule() }, nil // it fails only on a closed loop, which s.broken tells
+}
+
+// runApart runs the loop of a row on a goroutine of its own until the fixture is left.
+func (s *fixture) runApart(row string, at pinning, loop *aio.Context) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	if !isLocked(row) {
@@ -211,7 +218,6 @@ func (s *fixture) loopWaker(row string, at pinning, n int, handle func(int), opt
 	}
 	s.start(at, func() { ended <- s.runLoop(ctx, loop) })
 	s.atExit(func() error { cancel(); return <-ended })
-	return func(slot int) { _ = slots[slot].Schedule() }, nil // it fails only on a closed loop, which s.broken tells
 }
 
 // runLoop runs and closes a loop on the calling goroutine.
@@ -266,10 +272,16 @@ func (s *fixture) reader(handle func()) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
+	s.readApart(file, handle)
+	return fd, nil
+}
+
+// readApart calls handle each time that it could read from the file, on a goroutine of its
+// own, until the fixture is left.
+func (s *fixture) readApart(file *os.File, handle func()) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.readAll(file, handle) }()
 	s.atExit(func() error { return errors.Join(file.Close(), <-ended) })
-	return fd, nil
 }
 
 func (s *fixture) readAll(file *os.File, handle func()) error {

@@ -20,7 +20,7 @@ type Scenario struct {
 // Scenarios returns all scenarios in the order of the report.
 func Scenarios() []Scenario {
 	return []Scenario{
-		wakeScenario, openLoopScenario, pingpongScenario, mainloopScenario, selfBHScenario, selfNotifierScenario, selfTimerScenario,
+		wakeScenario, openLoopScenario, latenessScenario, pingpongScenario, mainloopScenario, selfBHScenario, selfNotifierScenario, selfTimerScenario,
 		idleFDsScenario, producersScenario, timersScenario, contextsScenario, busyScenario,
 	}
 }

@@ -88,7 +88,7 @@ func TestPage(t *testing.T) {
 		t.Error(err)
 	}
 	contains(t, doc, "<!DOCTYPE html>\n", `<html lang="en">`, `<meta charset="utf-8">`, `<meta name="viewport"`, "<title>aioloop benchmark",
-		"prefers-color-scheme:dark", "Linux 6.18", "one clock read, 30 ns", `<h2>self-notifier</h2>`, "From notify to callback")
+		"prefers-color-scheme:dark", "Linux 6.18", "one clock read, 30 ns", `<h2>self-notifier</h2>`, "From event to callback")
 }
 
 // TestPagesOfMachines: one CPU, no io_uring, not root, few descriptors.

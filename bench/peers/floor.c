@@ -6,7 +6,8 @@
  * here; how near it comes is its own quality. Prints one JSON object.
  *
  * Scenario "self-notifier" does both halves on one thread: make an eventfd readable, wait
- * for it; with -idle, beside eventfds that nobody writes.
+ * for it; with -idle, beside eventfds that nobody writes. Scenario "lateness" sleeps until a
+ * time and looks how late it is.
  *
  * io_uring is driven by raw system calls, so only libc is needed.
  */
@@ -17,6 +18,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 
@@ -411,9 +413,33 @@ static void *self(void *arg)
 	return NULL;
 }
 
+/* A thread that sleeps until the time of its timer, and is told of it as soon as the kernel
+ * can: with the usual slack it may be 50 us late. */
+static void *lateness(void *arg)
+{
+	(void)arg;
+	const struct timespec after = { .tv_nsec = bench.gap_us * 1000L };
+	pin(bench.cpu[0]);
+	if (prctl(PR_SET_TIMERSLACK, 1UL))
+		die("PR_SET_TIMERSLACK");
+	bench_start(&bench);
+	uint64_t due, now;
+	do {
+		due = clock_ns(CLOCK_MONOTONIC) + (uint64_t)after.tv_nsec;
+		while ((now = clock_ns(CLOCK_MONOTONIC)) < due) {
+			struct timespec left = { .tv_nsec = (long)(due - now) };
+			if (ppoll(NULL, 0, &left, NULL) < 0 && errno != EINTR)
+				die("ppoll");
+		}
+	} while (bench_take(&bench, now, now - due));
+	return NULL;
+}
+
 static void run(struct side side[2])
 {
-	if (bench_is(&bench, "self-notifier"))
+	if (bench_is(&bench, "lateness"))
+		bench_one_thread(lateness, &side[0]);
+	else if (bench_is(&bench, "self-notifier"))
 		bench_one_thread(self, &side[0]);
 	else
 		bench_two_threads(bench_is(&bench, "wake") ? wake : pingpong, &side[0], &side[1]);
@@ -429,9 +455,11 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
 		if (!strcmp(bench.mode, modes[i].name))
 			mode = &modes[i];
-	bool on_self = bench_is(&bench, "self-notifier");
-	if (!mode || (!on_self && !bench_is(&bench, "pingpong") && !bench_is(&bench, "wake")))
+	bool on_self = bench_is(&bench, "self-notifier"), timer = bench_is(&bench, "lateness");
+	if (!mode || (!on_self && !timer && !bench_is(&bench, "pingpong") && !bench_is(&bench, "wake")))
 		usage(argv[0], names);
+	if (timer && (mode->wait != wait_ppoll || bench.gap_us >= 1000000))
+		unavailable("scenario lateness is for ppoll, and for less than a second");
 	if (on_self && !mode->idle)
 		unavailable("%s has no scenario %s: nothing stays behind to be waited for",
 			    mode->name, bench.scenario);

@@ -59,10 +59,29 @@ static inline void heard(struct side *me, int fd)
 	woken(me);
 }
 
+/* lateness: sets the timer, and counts how late it is. Loops that set timers from the
+ * begin of their iteration are early by what has passed of it: that is no lateness. */
+static inline void set_timer(struct side *me)
+{
+	bench.due = clock_ns(CLOCK_MONOTONIC) + (uint64_t)bench.gap_us * 1000;
+	ops->rearm(me, 0, bench.gap_us / 1e6);
+}
+
+static inline void timer_due(struct side *me)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	if (bench_take(&bench, now, now > bench.due ? now - bench.due : 0))
+		set_timer(me);
+	else
+		ops->stop(me);
+}
+
 static inline void fired(struct side *me)
 {
-	(void)me;
-	runs++;
+	if (bench_is(&bench, "lateness"))
+		timer_due(me);
+	else
+		runs++;
 }
 
 static inline void *loop_pingpong(void *arg)
@@ -195,6 +214,18 @@ static inline void *loop_rearm(void *arg)
 	return NULL;
 }
 
+static inline void *loop_lateness(void *arg)
+{
+	struct side *me = arg;
+	pin(bench.cpu[0]);
+	ops->open(me);
+	ops->timers(me, 1);
+	bench_start(&bench);
+	set_timer(me);
+	ops->run(me);
+	return NULL;
+}
+
 /* The rest of main: side[0] and side[1] are as large as the library says. */
 static inline void loop_main(struct side *side0, struct side *side1, const struct ops *o)
 {
@@ -211,6 +242,8 @@ static inline void loop_main(struct side *side0, struct side *side1, const struc
 		one = loop_timer;
 	else if (bench_is(&bench, "rearm-timer"))
 		one = loop_rearm;
+	else if (bench_is(&bench, "lateness"))
+		one = loop_lateness;
 	else
 		unavailable("%s %s has no scenario %s", bench.peer, bench.mode, bench.scenario);
 

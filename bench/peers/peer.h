@@ -56,7 +56,8 @@ struct bench {
 	bool raw;           /* the samples follow the line of JSON, 8 bytes each */
 	int batch;          /* operations behind one sample; 1 = every one is timed */
 	int cpu[2];         /* CPU of each thread, -1 = not pinned */
-	int gap_us;         /* wake: how long the producer computes before each event */
+	int gap_us;         /* wake: how long the producer computes before each event;
+	                     * lateness: what the timer is set for */
 	int idle, timers;   /* what else is registered with the loop, and never happens */
 	const char *file;   /* of file-read and file-write, like the following */
 	int depth;          /* requests under way at a time */
@@ -71,6 +72,7 @@ struct bench {
 	int taken, warmed;
 	bool measuring, begun;
 	uint64_t last, start, cpu_start, cpu_used;
+	uint64_t due;       /* lateness: when the timer is */
 
 	/* On lines of their own: the threads poll them. */
 	_Alignas(128) _Atomic uint64_t heard; /* wake: when the callback ran, 0 = not yet */
@@ -377,7 +379,7 @@ static inline void bench_parse(struct bench *b, int argc, char **argv, const cha
 			usage(argv[0], modes);
 		}
 	}
-	bool alone = bench_is(b, "pingpong") || bench_is(b, "wake");
+	bool alone = bench_is(b, "pingpong") || bench_is(b, "wake") || bench_is(b, "lateness");
 	if (alone || !b->batch)
 		b->batch = alone ? 1 : SELF_BATCH;
 }

@@ -108,36 +108,31 @@ func (g Group) ratioCell(res *Result, to string) string {
 	return notMeasured
 }
 
-// Outcome says how a row does beside another.
+// Outcome says how a row does beside another. It is the one definition of faster, equal and
+// slower: the page, the verdict and the score of docs/performance.md all use it.
 type Outcome int
 
 const (
 	Unknown Outcome = iota // one of them took no time
 	Faster
-	Equal
+	Equal // another round, or another run, would turn it round
 	Slower
 )
 
 func (o Outcome) String() string { return [...]string{"", "faster", "equal", "slower"}[o] }
 
-// Against compares a result with another one of its group.
+// Against compares a result with another one of its group. They are equal if their medians
+// are within Parity, which is how much one run differs from the next, if each was ahead in
+// some round, and if the run as a whole contradicts the median of the rounds.
 func (res *Result) Against(other *Result) (Ratio, Outcome) {
 	r, ok := res.RatioTo(other)
-	if !ok {
+	switch {
+	case !ok:
 		return r, Unknown
+	case r.Median < 1/Parity && r.High < 1 && res.P50 < other.P50:
+		return r, Faster
+	case r.Median > Parity && r.Low > 1 && res.P50 > other.P50:
+		return r, Slower
 	}
-	return r, r.outcome(res.P50 <= other.P50)
-}
-
-// outcome is Equal if the rounds disagree, and the difference is small or the run as a
-// whole says the opposite of their median.
-func (r Ratio) outcome(faster bool) Outcome {
-	small := r.Median <= Parity && r.Median >= 1/Parity
-	switch disagree := r.Low <= 1 && r.High >= 1; {
-	case disagree && (small || faster != (r.Median <= 1)), small && r.Rounds < 2: // one has no spread
-		return Equal
-	case r.Median > 1:
-		return Slower
-	}
-	return Faster
+	return r, Equal
 }

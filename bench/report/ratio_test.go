@@ -87,28 +87,35 @@ func TestFiguresAreColumns(t *testing.T) {
 	}
 }
 
-// TestOutcome: who is faster depends on the rounds and on the run as a whole.
+// TestOutcome: faster and slower take a difference that neither a round nor another run turns
+// round. Beside the other, res gives the negative of what the other gives beside it.
 func TestOutcome(t *testing.T) {
+	took := func(p50 time.Duration, rounds ...time.Duration) *Result { return &Result{P50: p50, Rounds: rounds} }
+	other := took(100, 100, 100, 100)
 	for _, c := range []struct {
-		Ratio
-		ours, theirs time.Duration
-		want         Outcome
+		res, other *Result
+		want       Outcome
 	}{
-		{Ratio{1.03, 0.9, 1.2, 5}, 103, 100, Equal},
-		{Ratio{1.03, 1.01, 1.04, 5}, 103, 100, Slower}, // little, but each time
-		{Ratio{0.97, 0.96, 0.99, 5}, 97, 100, Faster},
-		{Ratio{1.3, 0.9, 1.5, 5}, 130, 100, Slower},
-		{Ratio{1.3, 0.9, 1.5, 5}, 90, 100, Equal}, // the whole run contradicts
-		{Ratio{0.5, 0.4, 1.1, 5}, 50, 100, Faster},
-		{Ratio{1, 1, 1, 1}, 100, 100, Equal},
-		{Ratio{2, 2, 2, 1}, 200, 100, Slower},
-		{Ratio{1.04, 1.04, 1.04, 1}, 104, 100, Equal}, // one round has no spread
+		{took(200, 200, 180, 220), other, Slower},
+		{took(106, 106, 106, 106), other, Slower},
+		{took(50, 50, 40, 60), other, Faster},
+		{took(103, 101, 103, 104), other, Equal}, // in each round, but less than from one run to the next
+		{took(97, 96, 97, 99), other, Equal},
+		{took(130, 90, 130, 150), other, Equal}, // a round says the opposite
+		{took(130, 100, 130, 150), other, Equal},
+		{took(50, 40, 50, 110), other, Equal},
+		{took(90, 120, 130, 150), other, Equal}, // the run as a whole says the opposite
+		{took(100, 120, 130, 150), other, Equal},
+		{took(200), took(100), Slower}, // no rounds
+		{took(104), took(100), Equal},
+		{took(1, 1), took(0, 0), Unknown},
+		{took(1), took(0), Unknown},
 	} {
-		if got := c.outcome(c.ours <= c.theirs); got != c.want {
-			t.Errorf("%+v: %v, want %v", c.Ratio, got, c.want)
+		if _, got := c.res.Against(c.other); got != c.want {
+			t.Errorf("%v beside %v: %v, want %v", *c.res, *c.other, got, c.want)
 		}
-	}
-	if _, got := (&Result{P50: 1}).Against(&Result{}); got != Unknown {
-		t.Errorf("beside something that took no time: %v", got)
+		if _, back := c.other.Against(c.res); c.want != Unknown && back != Faster+Slower-c.want {
+			t.Errorf("%v beside %v: %v, the other way round %v", *c.res, *c.other, c.want, back)
+		}
 	}
 }

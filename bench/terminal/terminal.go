@@ -230,7 +230,7 @@ func (all chunk) write(b *bytes.Buffer, lines []setting) {
 
 // line writes cells beside a label, which may take several lines.
 func (all chunk) line(b *bytes.Buffer, label string, cells []string) {
-	parts := wrap(label, labelWidth-1)
+	parts := wrap(label, labelWidth)
 	for _, part := range parts[:len(parts)-1] {
 		fmt.Fprintln(b, part)
 	}

@@ -123,8 +123,14 @@ func (j judge) choose() (best, why string) {
 		}
 		rows = equals
 	}
+	if rows[0] == ppoll && len(rows) > 1 {
+		rows, reasons = rows[1:], append(reasons, "ppoll comes last because its costs grow with the descriptors")
+	}
 	return rows[0], reason(reasons)
 }
+
+// ppoll is the backend that is taken of equals only if there is no other.
+const ppoll = "ppoll"
 
 func reason(parts []string) string { return "Why: " + strings.Join(parts, "; of these, ") + "." }
 
@@ -141,24 +147,11 @@ func (j judge) fastest(rows []string, s setting) (list []string) {
 	}
 	best := slices.MinFunc(results, func(a, b *report.Result) int { return cmp.Compare(a.P50, b.P50) })
 	for _, res := range results {
-		if res == best || compare(res, best) == 0 {
+		if _, outcome := res.Against(best); res == best || outcome != report.Slower {
 			list = append(list, res.Backend)
 		}
 	}
 	return list
-}
-
-// compare is negative if a is faster than b. Rows are equal if they differ by less than
-// one run does from the next, or if each was ahead in some round.
-func compare(a, b *report.Result) int {
-	r, ok := a.RatioTo(b)
-	switch {
-	case !ok || r.Median <= report.Parity && r.Median >= 1/report.Parity || r.Low <= 1 && r.High >= 1:
-		return 0
-	case r.Median < 1:
-		return -1
-	}
-	return 1
 }
 
 // unsteady is from which spread on rounds that disagree are not called equal.
@@ -167,17 +160,17 @@ const unsteady = 4
 // inWords is how a compares with b: "equal", "faster (2.1×)" or "slower (3.5×)". The number
 // is that of the two p50s, which a reader sees beside it.
 func inWords(a, b *report.Result) string {
-	r, ok := a.RatioTo(b)
+	ratio, outcome := a.Against(b)
 	factor := float64(a.P50) / float64(b.P50)
-	switch order := compare(a, b); {
-	case order < 0 && factor < 1:
+	switch {
+	case outcome == report.Faster:
 		return "faster (" + times(1/factor) + ")"
-	case order > 0 && factor > 1:
+	case outcome == report.Slower:
 		return "slower (" + times(factor) + ")"
-	case order == 0 && (!ok || r.High <= unsteady*r.Low):
-		return "equal"
+	case ratio.High > unsteady*ratio.Low:
+		return "faster in some rounds and slower in others"
 	}
-	return "faster in some rounds and slower in others"
+	return "equal"
 }
 
 func times(v float64) string {
@@ -255,7 +248,7 @@ func figure(res *report.Result) string {
 
 // parkLine says what the other mode is better and worse at.
 func (j judge) parkLine(best string) string {
-	backend, _, _ := strings.Cut(best, " ")
+	backend := j.parkedBackend(best)
 	var parts []string
 	for _, s := range []setting{together, asleep} {
 		parked, thread := j.find(backend+park, s), j.find(backend, s)
@@ -267,6 +260,21 @@ func (j judge) parkLine(best string) string {
 		return ""
 	}
 	return "Park mode beside thread mode, on " + backend + ": " + strings.Join(parts, "; ") + "."
+}
+
+// parkedBackend is the backend that was chosen or, if that has no park mode, the one whose
+// round trip in park mode is the shortest.
+func (j judge) parkedBackend(best string) string {
+	backend, _, _ := strings.Cut(best, " ")
+	if j.find(backend+park, together) != nil || j.find(backend+park, asleep) != nil {
+		return backend
+	}
+	rows := slices.DeleteFunc(j.candidates(together), func(row string) bool { return mode(row) != "park" })
+	if len(rows) == 0 {
+		return backend
+	}
+	parked := slices.MinFunc(rows, func(a, b string) int { return cmp.Compare(j.find(a, together).P50, j.find(b, together).P50) })
+	return strings.TrimSuffix(parked, park)
 }
 
 // price compares polling on with off where events are frequent and where they are rare.
@@ -319,7 +327,11 @@ func (j judge) notes() (notes []string) {
 
 func (j judge) channelIsSlow() bool {
 	channel, blocking := j.find(bench.GoroutineChannel, asleep), j.find(bench.GoroutineBlocking, asleep)
-	return channel != nil && blocking != nil && !j.oneCPU() && compare(channel, blocking) > 0
+	if channel == nil || blocking == nil || j.oneCPU() {
+		return false
+	}
+	_, outcome := channel.Against(blocking)
+	return outcome == report.Slower
 }
 
 func and(names []string) string {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -32,5 +33,17 @@ func TestUserGetsFewModules(t *testing.T) {
 	want := []string{"user", module, library, unix}
 	if got := strings.Fields(string(out)); !slices.Equal(got, want) {
 		t.Errorf("a user's module graph is %v, want %v", got, want)
+	}
+}
+
+// TestNoModuleNeedsNewerGo: make bench builds these, and with an older Go than a module asks for
+// it would download a toolchain, many times as much as all modules together.
+func TestNoModuleNeedsNewerGo(t *testing.T) {
+	version := regexp.MustCompile(`(?m)^go \S+$`)
+	want := version.FindString(read(t, "go.mod"))
+	for _, file := range []string{"go.work", "bench/go.mod", "bench/peers/gnet/go.mod"} {
+		if got := version.FindString(read(t, file)); got != want || want == "" {
+			t.Errorf("%s says %q, and go.mod %q", file, got, want)
+		}
 	}
 }

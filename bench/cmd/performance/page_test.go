@@ -53,7 +53,7 @@ func syntheticReport() *report.Report {
 				params[key] = fmt.Sprint(1 + 9*setting)
 			}
 			for i, row := range r.Description.Rows {
-				p50 := time.Duration(1000 + 700*((i*7+setting+len(s.Name))%11))
+				p50 := time.Duration(1000 + 300*((i*7+setting+len(s.Name))%13))
 				res := report.Result{
 					Scenario: s.Name, Backend: row.Name, Params: params, CPUNSPerOp: float64(p50 / 2), N: 1000,
 					P50: p50, P90: p50 * 2, P99: p50 * 3, P999: p50 * 40, Max: p50 * 500, Rounds: []time.Duration{p50, p50 + 100, p50 - 100},
