@@ -115,6 +115,7 @@ type callbacks struct {
 	read, write func(*Handler)
 	name        string
 	edge        bool
+	plain       bool    // a Read is a call and nothing else
 	calls       callSet // those that there are
 	*hooks
 }
@@ -140,6 +141,7 @@ func (cb *Callbacks) keep() *callbacks {
 		}
 	}
 	k.calls = cb.calls()
+	k.plain = cb.Read != nil && cb.Poll == nil
 	return k
 }
 
@@ -150,8 +152,9 @@ func (cb *Callbacks) keepFor(n *EventNotifier, clears, looks bool) *callbacks {
 	own := *cb
 	own.Edge, own.Name = true, nameOf(cb.Name, cb.Read)
 	if looks && cb.Poll == nil {
-		n.looked.Store(true)
-		own.Poll, own.PollReady, clears = n.shows, nil, true
+		s := n.visible()
+		s.looked.Store(true)
+		own.Poll, own.PollReady, clears = s.shows, nil, true
 	}
 	if clears {
 		own.Read = func(h *Handler) {

@@ -11,6 +11,17 @@ import (
 // nested Poll perhaps, even if this one panics. Any of them may close or change the handler, or
 // poll; so each looks again at what there is to call.
 func (h *Handler) dispatch() (progress bool) {
+	cb := h.cb.Load()
+	if h.todo == 0 && h.pending == eventSet(backend.In) && cb != nil && cb.plain && h.paused.Load() == 0 { // most often
+		h.pending, h.events = 0, eventSet(backend.In)
+		h.ctx.stats.count(statReads)
+		cb.read(h)
+		return true
+	}
+	return h.dispatchFirst(cb)
+}
+
+func (h *Handler) dispatchFirst(cb *callbacks) (progress bool) {
 	if h.todo&^callPollReady == 0 { // nothing is left of earlier events
 		h.events = 0
 	}
@@ -20,7 +31,6 @@ func (h *Handler) dispatch() (progress bool) {
 	if todo&callRead != 0 { // one call for what Poll and the kernel have both found
 		todo &^= callPollReady
 	}
-	cb := h.cb.Load()
 	if todo &= h.wanted(cb); todo == 0 {
 		return Events(h.events)&unasked != 0 && h.unwatch()
 	}
@@ -28,11 +38,6 @@ func (h *Handler) dispatch() (progress bool) {
 	if todo != first {
 		h.todo = todo &^ first
 		h.ctx.ready.prepend(h)
-	}
-	if first == callRead && cb.poll == nil {
-		h.ctx.stats.count(statReads)
-		cb.read(h)
-		return true
 	}
 	h.callFirst(first, cb)
 	return true

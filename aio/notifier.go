@@ -23,10 +23,24 @@ type EventNotifier struct {
 	// new calls, and waits for the others: the number may belong to another file
 	// a moment later.
 	users atomic.Int64
-	// parked is the Context in park mode that watches it, else nil.
+	// sight is how loops see Set in user space, nil if none does.
+	sight atomic.Pointer[sight]
+}
+
+// sight is what Set does for loops besides its write.
+type sight struct {
+	// parked is the Context in park mode that watches the notifier, else nil.
 	parked atomic.Pointer[Context]
-	// looked means that a loop looks at seen for what Set has written, in user space.
+	// looked means that a loop looks at seen for what Set has written.
 	looked, seen atomic.Bool
+}
+
+// visible returns the sight of n, and makes it if there is none.
+func (n *EventNotifier) visible() *sight {
+	if n.sight.Load() == nil {
+		n.sight.CompareAndSwap(nil, new(sight))
+	}
+	return n.sight.Load()
 }
 
 const closing = 1 << 32
@@ -69,29 +83,36 @@ func (n *EventNotifier) Set() error {
 	}
 	err := n.write()
 	n.release()
-	if n.looked.Load() {
-		n.seen.Store(true) // last: a loop that sees it finds the counter set
-	}
-	if c := n.parked.Load(); c != nil {
-		n.tell(c)
+	if s := n.sight.Load(); s != nil {
+		s.show()
 	}
 	return os.NewSyscallError("write", err)
 }
 
+// show is done last: a loop that sees it finds the counter set.
+func (s *sight) show() {
+	if s.looked.Load() {
+		s.seen.Store(true)
+	}
+	if c := s.parked.Load(); c != nil {
+		s.tell(c)
+	}
+}
+
 // tell spares a loop that sets what it watches itself a sleep: it would wait until the Go
 // runtime's poller has seen the event.
-func (n *EventNotifier) tell(c *Context) {
+func (s *sight) tell(c *Context) {
 	switch {
 	case !c.home.mine():
 	case c.home.closed():
-		n.parked.CompareAndSwap(c, nil)
+		s.parked.CompareAndSwap(c, nil)
 	default:
 		c.port.mustAskAgain()
 	}
 }
 
 // shows reports whether Set was called since the last TestAndClear, if looked is set.
-func (n *EventNotifier) shows() bool { return n.seen.Load() }
+func (s *sight) shows() bool { return s.seen.Load() }
 
 func (n *EventNotifier) write() error {
 	err := sys.WriteEventfd(n.fd) // W2
@@ -112,8 +133,8 @@ func (n *EventNotifier) TestAndClear() (bool, error) {
 		return false, ErrClosed
 	}
 	defer n.release()
-	if n.looked.Load() {
-		n.seen.Store(false) // first: a Set beside it is seen once more
+	if s := n.sight.Load(); s != nil {
+		s.seen.Store(false) // first: a Set beside it is seen once more
 	}
 	_, err := sys.ReadEventfd(n.fd)
 	if err == unix.EAGAIN {

@@ -255,16 +255,12 @@ func (p *Poller) prepare() (complete bool, err error) {
 		}
 		p.changed = p.changed[:last]
 	}
-	if complete, err = p.resubmit(); !complete || err != nil {
-		return false, err
+	if !p.ops.idle() {
+		if complete, err = p.prepareOperations(); !complete || err != nil {
+			return false, err
+		}
 	}
 	if complete, err = p.revive(); !complete || err != nil {
-		return false, err
-	}
-	if complete, err = p.cancel(); !complete || err != nil {
-		return false, err
-	}
-	if complete, err = p.start(); !complete || err != nil {
 		return false, err
 	}
 	p.table.Untouch()

@@ -126,6 +126,17 @@ func (o *operations) key(i uint32) fdtable.Key {
 	return fdtable.Key{Index: i, Generation: o.slots[i].generation}
 }
 
+// prepareOperations is the part of prepare that operations have. It reports false like align.
+func (p *Poller) prepareOperations() (complete bool, err error) {
+	if complete, err = p.resubmit(); !complete || err != nil {
+		return false, err
+	}
+	if complete, err = p.cancel(); !complete || err != nil {
+		return false, err
+	}
+	return p.start()
+}
+
 // start gives the kernel those that wait, in order. It reports false like align.
 func (p *Poller) start() (complete bool, err error) {
 	for o := &p.ops; !o.waiting.Empty(); {
