@@ -23,6 +23,13 @@ const (
 	CallIoUringSetup Call = "io_uring_setup"
 	CallIoUringEnter Call = "io_uring_enter"
 	CallMmap         Call = "mmap"
+	CallPreadv2      Call = "preadv2"
+	CallPwritev2     Call = "pwritev2"
+	CallPreadv       Call = "preadv"
+	CallPwritev      Call = "pwritev"
+	CallFsync        Call = "fsync"
+	CallFallocate    Call = "fallocate"
+	CallLseek        Call = "lseek"
 	CallMonotonic    Call = "monotonic"
 	CallWallClock    Call = "wall clock"
 	CallBoottime     Call = "boot time"
@@ -31,7 +38,7 @@ const (
 // Fault is what a test wants of one call. The zero Fault lets it be.
 type Fault struct {
 	Errno unix.Errno    // not 0: the call is not made, and fails with this
-	Room  int           // above 0: no more events are asked for, no more requests handed over
+	Room  int           // above 0: no more events are asked for, requests handed over or bytes moved
 	Skew  time.Duration // added to what a clock says
 	Then  func()        // if not nil, called when the kernel has returned; of io_uring_enter only
 }
