@@ -2,6 +2,7 @@ package linuxaio
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -226,8 +227,8 @@ func TestTrap52_BadRequestsInTheMiddle(t *testing.T) {
 		all[60].Offset, want[60] = -block, -int64(unix.EINVAL)
 		all[70].Buffer, want[70] = all[70].Buffer[1:], -int64(unix.EINVAL)
 		if unsafe.Sizeof(0) == 8 { // half of the number is an open descriptor's
-			big := 1 << 31
-			all[80].FD, want[80] = all[79].FD+2*big, -int64(unix.EBADF)
+			big := math.MaxInt32
+			all[80].FD, want[80] = all[79].FD+2*(big+1), -int64(unix.EBADF)
 		}
 		r.finish(all...)
 		for i, request := range all {
