@@ -144,6 +144,22 @@ func TestCloseWithRequestsUnderWay(t *testing.T) {
 	_ = writeEnd
 }
 
+// Neither the bottom half nor the timer of a closed Engine is left in the loop.
+func TestCloseLeavesNothingInTheLoop(t *testing.T) {
+	r := epoll(t, 3)
+	all := reads(t, patterns(t), 3)
+	failing(t, sys.CallIoSubmit, 1<<30, unix.EAGAIN)
+	for _, request := range all {
+		request.Done = func(*Request) { t.Error("Done after Close") }
+		must(t, r.engine.Submit(request))
+	}
+	r.engine.Cancel(all[1])
+	if left := r.engine.Close(); len(left) != 3 || !r.engine.completed.empty() || !r.engine.waiting.empty() {
+		t.Errorf("%q", left)
+	}
+	must(t, r.loop.Close())
+}
+
 // Close inside a Done leaves nothing behind that would be called.
 func TestCloseInDone(t *testing.T) {
 	r := epoll(t, 64)
