@@ -107,6 +107,11 @@ func TestInject(t *testing.T) {
 		CallEventfdRead:  func() error { _, err := ReadEventfd(fd); return err },
 		CallEventfdWrite: func() error { return WriteEventfd(fd) },
 		CallIoUringEnter: func() error { _, err := IoUringEnter(-1, 0, 0, 0, nil, 0); return err },
+		CallIoSetup:      func() error { _, err := IoSetup(-1); return err },
+		CallIoSubmit:     func() error { _, err := IoSubmit(nil, nil); return err },
+		CallIoGetevents:  func() error { _, err := IoGetevents(nil, nil, 0); return err },
+		CallIoCancel:     func() error { return IoCancel(nil, nil) },
+		CallIoDestroy:    func() error { return IoDestroy(nil) },
 	}
 	for name, call := range calls {
 		asked := 0
