@@ -52,8 +52,8 @@ func (s State) String() string {
 	return stateNames[s]
 }
 
-// State returns how far the job has come. Any goroutine may call it. Anywhere but on the home
-// goroutine the answer may be an old one by then, and Queued may be Active on any.
+// State returns how far the job has come. Any goroutine may call it. A worker may have gone on when
+// the answer arrives.
 func (j *Job) State() State { return State(j.state.Load()) }
 
 // Cancel takes a job back whose Work has not begun. It reports whether it has: Work is certain

@@ -81,9 +81,9 @@ func (p *Pool) Run(work func() error, done func(err error)) error {
 }
 
 // Submit queues j. Its Work begins on a worker when the loop has called back for everything in
-// this iteration, outside of Poll at the end of the outermost aio.Context.Batch or now; or before,
-// if a worker has nothing else to do. Its Done is called in a later iteration. The queue has
-// no limit.
+// this iteration, and outside of Poll at the end of the outermost aio.Context.Batch or inside Submit;
+// or before, if a worker ends another job. Its Done is called in a later iteration. The queue
+// has no limit.
 //
 // The home goroutine calls Submit; before the first Poll, one goroutine at a time. It fails with
 // aio.ErrWrongGoroutine, aio.ErrClosed and ErrUnderWay, and Done is not called then. It panics if
@@ -229,8 +229,10 @@ func (p *Pool) call(j *Job) {
 // returns an error that names the jobs that are left and wraps context.Cause(ctx); Work goes on
 // then, and Done is called when the loop is polled.
 //
-// The home goroutine calls Close, from a callback too; elsewhere aio.Context.Do can. It fails with
-// aio.ErrWrongGoroutine, with the errors of Poll, and with aio.ErrClosed the second time.
+// The home goroutine calls Close, from a callback too; on another one aio.Context.Do can call it.
+// Before the first Poll, the caller becomes the home goroutine, if there is something to wait for.
+// Close fails with aio.ErrWrongGoroutine, with the errors of Poll, and with aio.ErrClosed the
+// second time.
 func (p *Pool) Close(ctx context.Context) error {
 	if err := p.check(); err != nil {
 		return err

@@ -133,6 +133,23 @@ func TestDoneMayPoll(t *testing.T) {
 	})
 }
 
+// What a Done that polls or panics would need is taken back if none does.
+func TestDoneOfABatchTakesOneIteration(t *testing.T) {
+	loop := newLoop(t)
+	p := newPoolOf(t, loop)
+	done := 0
+	loop.Batch(func() {
+		for range 5 {
+			must(t, p.Run(nothing, func(error) { done++ }))
+		}
+	})
+	eventually(t, "all are done", func() bool { return p.finished() == 5 && p.telling.Load() == 0 })
+	must2(t)(loop.Poll())
+	if progress, err := loop.TryPoll(); progress || err != nil || done != 5 {
+		t.Errorf("%d Dones in the first iteration, and more to do: %v, %v", done, progress, err)
+	}
+}
+
 func TestSubmitRefuses(t *testing.T) {
 	loop := newLoop(t)
 	p, first := occupy(t, loop)

@@ -44,6 +44,26 @@ func TestABatchOfJobsThatBlockGetsAWorkerEach(t *testing.T) {
 	}
 }
 
+// The woken one wakes the next when it has found its job, and not before.
+func TestOneWorkerIsWokenForABatch(t *testing.T) {
+	loop := newLoop(t)
+	p := newPoolOf(t, loop)
+	fill(t, p, 4)
+	loop.Batch(func() {
+		for range 16 {
+			must(t, p.Run(nothing, ignore))
+		}
+		p.mu.Lock()
+		w, other := p.summon(), p.summon()
+		p.mu.Unlock()
+		if w == nil || other != nil {
+			t.Errorf("woken: %v and %v", w, other)
+		}
+		w.begin()
+	})
+	must(t, loop.RunUntilDone(t.Context()))
+}
+
 // One that submits to an idle worker finds the one that has worked last.
 func TestTheLastWorkerGetsTheNextJob(t *testing.T) {
 	loop := newLoop(t)
