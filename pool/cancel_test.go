@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -191,6 +192,7 @@ func TestCancelWhileAJobGoesRound(t *testing.T) {
 				if job.Cancel() {
 					n++
 				}
+				runtime.Gosched()
 			}
 		}
 	}()

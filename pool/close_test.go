@@ -138,6 +138,7 @@ func TestNothingIsLeftAfterTheLastDone(t *testing.T) {
 		})
 		for done < 4 {
 			must2(t)(loop.TryPoll())
+			runtime.Gosched()
 		}
 		if i%2 == 0 {
 			must(t, p.Close(t.Context()))

@@ -205,6 +205,7 @@ func wantErrorElsewhere(t *testing.T, err, want error) {
 func TestSubmitIsUndoneIfTheLoopWasClosedMeanwhile(t *testing.T) {
 	loop := newLoop(t)
 	p := newPool(loop, new(pools), options{max: 1})
+	must2(t)(loop.TryPoll())
 	must(t, loop.Close())
 	job := Job{Work: nothing, Done: ignore}
 	wantError(t, p.Submit(&job), aio.ErrClosed)
