@@ -56,6 +56,7 @@ var rooms = []room{
 	{path: "aio/internal/park", imports: []string{"backend", "backend/epoll", "internal"}, modules: []string{unix}}, // epoll in tests
 	{path: "aio", imports: []string{"aio/internal", "aio/internal/park", "backend", "backend/ppoll", "backend/epoll", "backend/iouring", "internal"}, modules: []string{unix}},
 	{path: "coroutine", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
+	{path: "pool", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
 	{path: "file", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
 	{path: "mainloop", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
 	{path: "bench", imports: []string{"aio", "backend", "coroutine", "file", "mainloop", "internal"},
