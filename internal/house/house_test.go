@@ -57,7 +57,7 @@ var rooms = []room{
 	{path: "aio", imports: []string{"aio/internal", "aio/internal/park", "backend", "backend/ppoll", "backend/epoll", "backend/iouring", "internal"}, modules: []string{unix}},
 	{path: "coroutine", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
 	{path: "pool", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
-	{path: "file", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
+	{path: "file", imports: []string{"pool", "aio", "backend", "backend/ppoll", "internal"}, modules: []string{unix}}, // ppoll in tests
 	{path: "mainloop", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
 	{path: "bench", imports: []string{"aio", "backend", "coroutine", "file", "mainloop", "internal"},
 		modules: []string{unix, "golang.org/x/term", "github.com/HdrHistogram/hdrhistogram-go"}},

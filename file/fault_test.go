@@ -1,0 +1,164 @@
+//go:build linux
+
+package file
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// failing has some calls fail with errno, or move at most room bytes, and counts them.
+func failing(t *testing.T, errno unix.Errno, room int, calls ...sys.Call) *atomic.Int32 {
+	n := new(atomic.Int32)
+	restore := sys.Inject(func(c sys.Call) (f sys.Fault) {
+		for _, call := range calls {
+			if c == call {
+				n.Add(1)
+				f.Errno, f.Room = errno, room
+			}
+		}
+		return f
+	})
+	t.Cleanup(restore)
+	return n
+}
+
+var (
+	reads  = []sys.Call{sys.CallPreadv2, sys.CallPreadv}
+	writes = []sys.Call{sys.CallPwritev2, sys.CallPwritev}
+)
+
+// Short transfers go on where they have ended, also in the middle of a vector.
+func TestTrap49_ShortTransfersGoOn(t *testing.T) {
+	for _, engine := range []Engine{EngineAuto, EngineThreads} {
+		t.Run(engine.String(), func(t *testing.T) {
+			for _, room := range []int{1, 7, 512, 4095} {
+				s := newSetup(t, variant{backend: aio.Epoll, mode: aio.ModeThread, engine: engine})
+				f := s.open(s.create(make([]byte, 10000)), os.O_RDWR)
+				restore := sys.Inject(func(c sys.Call) (f sys.Fault) { f.Room = room; return f })
+				data := patterned(6000, 100, 5)
+				n, err := s.do(f.Write, &Request{Buffers: [][]byte{data[:10], data[10:5000], data[5000:]}, Offset: 100})
+				if n != 6000 || err != nil {
+					t.Errorf("write: %d, %v", n, err)
+				}
+				a, b := make([]byte, 1000), make([]byte, 5000)
+				n, err = s.do(f.Read, &Request{Buffers: [][]byte{a, b}, Offset: 100})
+				if restore(); n != 6000 || err != nil || !bytes.Equal(append(a, b...), data) {
+					t.Errorf("read: %d, %v", n, err)
+				}
+				s.close(f)
+			}
+		})
+	}
+}
+
+// Each errno comes back with all that helps; nothing is tried for ever.
+func TestEachErrnoIsReported(t *testing.T) {
+	s := newSetup(t, variant{backend: aio.Epoll, mode: aio.ModeThread, engine: EngineThreads})
+	f := s.open(s.create(patterned(8192, 0, 1)), os.O_RDWR)
+	for _, errno := range []unix.Errno{unix.EIO, unix.ENOSPC, unix.EDQUOT, unix.EFBIG, unix.EROFS, unix.EBADF, unix.EFAULT, unix.EINVAL, unix.ENOMEM, unix.ENXIO, unix.EPERM, unix.EAGAIN, unix.ENODEV, unix.ETIMEDOUT, unix.EREMOTEIO} {
+		for what, c := range map[string]struct {
+			calls []sys.Call
+			call  func(*Request) error
+			r     *Request
+		}{
+			"read":    {reads, f.Read, &Request{Buf: make([]byte, 100), Offset: 50}},
+			"write":   {writes, f.Write, &Request{Buf: make([]byte, 100), Offset: 50}},
+			"zero":    {[]sys.Call{sys.CallFallocate}, f.Zero, &Request{Offset: 50, Length: 100}},
+			"discard": {[]sys.Call{sys.CallFallocate}, f.Discard, &Request{Offset: 50, Length: 100}},
+		} {
+			failing(t, errno, 0, c.calls...)
+			n, err := s.do(c.call, c.r)
+			sys.Inject(nil)()
+			var e *Error
+			if !errors.As(err, &e) || !errors.Is(err, errno) || e.Op != what || e.Name != f.Name() || e.Offset != 50 || e.Length != 100 || n != 0 {
+				t.Errorf("%s with %v: %d, %v", what, errno, n, err)
+			}
+		}
+	}
+	if got, err := os.ReadFile(f.Name()); err != nil || !bytes.Equal(got, patterned(8192, 0, 1)) {
+		t.Errorf("something was written: %v", err)
+	}
+}
+
+// A signal, data that is not in memory and a filesystem that cannot tell are no errors.
+func TestWhatCannotBeDoneInTheLoopIsDoneElsewhere(t *testing.T) {
+	for _, b := range []aio.Backend{aio.Epoll, aio.IOUring} {
+		for _, errno := range []unix.Errno{unix.EAGAIN, unix.EOPNOTSUPP, unix.EINTR} {
+			s := newSetup(t, variant{backend: b, mode: aio.ModeThread, engine: EngineAuto})
+			f := s.open(s.create(make([]byte, 8192)), os.O_RDWR)
+			calls := failing(t, errno, 0, sys.CallPreadv2, sys.CallPwritev2)
+			for i := range int64(200) {
+				data, got := patterned(100, i, byte(i)), make([]byte, 100)
+				if n, err := s.do(f.Write, &Request{Buf: data, Offset: i}); n != 100 || err != nil {
+					t.Fatalf("%v: write %d: %d, %v", errno, i, n, err)
+				}
+				if n, err := s.do(f.Read, &Request{Buf: got, Offset: i}); n != 100 || err != nil || !bytes.Equal(got, data) {
+					t.Fatalf("%v: read %d: %d, %v", errno, i, n, err)
+				}
+			}
+			if n := calls.Load(); n == 0 || errno == unix.EOPNOTSUPP && n != 2 || n > 40 {
+				t.Errorf("%v on %v: tried %d times in 400 requests", errno, b, n)
+			}
+			s.close(f)
+		}
+	}
+}
+
+// Trap 50: what a Sync has lost is lost for all that follow.
+func TestTrap50_FailedSyncIsRemembered(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.EIO, unix.ENOSPC, unix.EDQUOT} {
+		s := newSetup(t, variant{backend: aio.Epoll, mode: aio.ModeThread})
+		f := s.open(s.create(nil), os.O_RDWR)
+		restore := sys.Inject(func(c sys.Call) (f sys.Fault) {
+			if c == sys.CallFsync {
+				f.Errno = errno
+			}
+			return f
+		})
+		_, err := s.do(f.Sync, &Request{})
+		if restore(); !errors.Is(err, errno) {
+			t.Fatalf("sync: %v", err)
+		}
+		for _, sync := range []func(*Request) error{f.Sync, f.SyncData} {
+			if _, err := s.do(sync, &Request{}); !errors.Is(err, errno) || !strings.Contains(err.Error(), "earlier sync") {
+				t.Errorf("the next sync: %v", err)
+			}
+		}
+		if n, err := s.do(f.Write, &Request{Buf: []byte("x")}); n != 1 || err != nil { // writing goes on
+			t.Errorf("write: %d, %v", n, err)
+		}
+		s.close(f)
+	}
+}
+
+// Where nothing can zero, zeros are written, however long that is.
+func TestZeroWithoutFallocate(t *testing.T) {
+	for _, direct := range []bool{false, true} {
+		s := newSetup(t, variant{backend: aio.Epoll, mode: aio.ModeThread, direct: direct})
+		f := s.open(s.create(bytes.Repeat([]byte{1}, 3<<20)), os.O_RDWR)
+		failing(t, unix.EOPNOTSUPP, 0, sys.CallFallocate)
+		if _, err := s.do(f.Zero, &Request{Offset: 4096, Length: 5 << 19}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.do(f.Discard, &Request{Offset: 0, Length: 4096}); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("discard: %v", err)
+		}
+		sys.Inject(nil)()
+		want := bytes.Repeat([]byte{1}, 3<<20)
+		clear(want[4096 : 4096+5<<19])
+		if got, err := os.ReadFile(f.Name()); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("direct %v: the file is not as it should be: %v", direct, err)
+		}
+		s.close(f)
+	}
+}

@@ -1,0 +1,162 @@
+//go:build linux
+
+package file
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// variant is one way to run a File.
+type variant struct {
+	backend aio.Backend
+	mode    aio.Mode
+	engine  Engine
+	direct  bool
+}
+
+func (v variant) String() string {
+	s := fmt.Sprintf("%v,%v,%v", v.backend, v.mode, v.engine)
+	if v.direct {
+		s += ",O_DIRECT"
+	}
+	return s
+}
+
+// variants are all that can be combined.
+func variants() (all []variant) {
+	for _, b := range []aio.Backend{aio.Ppoll, aio.Epoll, aio.IOUring} {
+		for _, m := range []aio.Mode{aio.ModeThread, aio.ModePark} {
+			if b == aio.Ppoll && m == aio.ModePark {
+				continue
+			}
+			for _, e := range []Engine{EngineAuto, EngineIOUring, EngineLinuxAIO, EngineThreads} {
+				for _, direct := range []bool{false, true} {
+					if e == EngineIOUring && b != aio.IOUring || e == EngineLinuxAIO && !direct {
+						continue
+					}
+					all = append(all, variant{b, m, e, direct})
+				}
+			}
+		}
+	}
+	return all
+}
+
+func eachVariant(t *testing.T, test func(t *testing.T, s *setup)) {
+	for _, v := range variants() {
+		t.Run(v.String(), func(t *testing.T) { test(t, newSetup(t, v)) })
+	}
+}
+
+// setup is a loop and what a test does on it.
+type setup struct {
+	*testing.T
+	variant
+	loop *aio.Context
+	dir  string
+}
+
+func newSetup(t *testing.T, v variant) *setup {
+	loop, err := aio.New(aio.WithBackend(v.backend), aio.WithMode(v.mode))
+	if errors.Is(err, backend.ErrUnavailable) {
+		t.Skip("skipped:", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := loop.Close(); err != nil && !errors.Is(err, aio.ErrClosed) {
+			t.Errorf("Close of the loop: %v", err)
+		}
+	})
+	return &setup{T: t, variant: v, loop: loop, dir: t.TempDir()}
+}
+
+func (s *setup) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// create makes a file with the contents.
+func (s *setup) create(contents []byte) (name string) {
+	s.Helper()
+	name = filepath.Join(s.dir, fmt.Sprintf("file%p", &contents))
+	s.must(os.WriteFile(name, contents, 0o600))
+	return name
+}
+
+// flags are those of the variant.
+func (s *setup) flags() int {
+	if s.direct {
+		return unix.O_DIRECT
+	}
+	return 0
+}
+
+// open opens a file that is closed at the end of the test.
+func (s *setup) open(name string, flags int, opts ...Option) *File {
+	s.Helper()
+	f, err := Open(s.loop, name, flags|s.flags(), append([]Option{WithEngine(s.engine)}, opts...)...)
+	if s.direct && errors.Is(err, unix.EINVAL) {
+		s.Skipf("skipped: the filesystem of %s has no O_DIRECT: %v", s.dir, err)
+	}
+	s.must(err)
+	s.Cleanup(func() { s.close(f) })
+	return f
+}
+
+func (s *setup) close(f *File) {
+	if err := f.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		s.Errorf("Close: %v", err)
+	}
+}
+
+// until polls until cond holds.
+func (s *setup) until(cond func() bool) {
+	s.Helper()
+	for !cond() {
+		_, err := s.loop.Poll()
+		s.must(err)
+	}
+}
+
+// do runs one request and returns what Done has seen.
+func (s *setup) do(call func(*Request) error, r *Request) (int64, error) {
+	s.Helper()
+	done := false
+	r.Done = func(*Request) { done = true }
+	s.must(call(r))
+	if done {
+		s.Fatal("Done was called inside the call")
+	}
+	s.until(func() bool { return done })
+	return r.N, r.Err
+}
+
+// pattern fills b with what depends on where it is in the file, and on seed.
+func pattern(b []byte, offset int64, seed byte) {
+	for i := range b {
+		at := offset + int64(i)
+		b[i] = byte(at) ^ byte(at>>9)*7 ^ byte(at>>17) ^ seed
+	}
+}
+
+func patterned(n int, offset int64, seed byte) []byte {
+	b := make([]byte, n)
+	pattern(b, offset, seed)
+	return b
+}

@@ -1,0 +1,462 @@
+//go:build linux
+
+package file
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// Request is one read, write or other work on a File. Its maker owns the struct, which can be used
+// again after Done, by Done too. From the call that submits it until then it, and its buffers,
+// must not be changed or copied.
+type Request struct {
+	Buf     []byte   // what is read into or written
+	Buffers [][]byte // instead of Buf: one after the other, at most 1024
+	Offset  int64    // where in the file, in bytes
+	Length  int64    // Zero, Discard, Extent: how many bytes
+
+	// Done is called when the request is over: on the home goroutine, exactly once, and never
+	// inside the call that submitted it.
+	Done func(r *Request)
+	Data any // the maker's
+
+	// N is how many bytes were read or written, or how long the extent is.
+	N int64
+	// Hole says that the extent has no data: it reads as zeros.
+	Hole bool
+	// Err is nil, io.EOF if a read has met the end of the file before its buffers were full, or
+	// an *Error.
+	Err error
+
+	file      *File // under way there
+	op        op
+	way       way
+	cancelled bool
+	waits     bool // for others of the file
+	next      *Request
+
+	position int64 // where it goes on
+	moved    int64 // bytes so far
+	left     int64 // bytes to go
+	vectors  []unix.Iovec
+	one      [1]unix.Iovec
+	bounce   []byte // stands for buffers that are not aligned
+
+	native aio.Request
+	task   *task
+	low    *low
+}
+
+// Read fills the buffers of r from the file. Short reads go on; at the end of the file Err is
+// io.EOF, like that of an io.ReaderAt, or what is left is zeroed, see WithZerosAtEnd.
+//
+// Read and the other methods that submit a request are called on the home goroutine. They fail,
+// with an *Error, before anything has happened: with os.ErrClosed, aio.ErrWrongGoroutine, EBUSY (r
+// is under way), EINVAL (it makes no sense; the text says why) or EBADF (the file was not opened
+// for that). They panic if Done is nil.
+func (f *File) Read(r *Request) error { return f.submit(r, opRead) }
+
+// Write writes the buffers of r. Short writes go on until the kernel says why: an r.N that is less
+// than what was to be written comes with an error.
+func (f *File) Write(r *Request) error { return f.submit(r, opWrite) }
+
+// Sync makes what was written before durable, fsync(2): the writes whose Done has been called. After
+// one that failed, all others fail, too: the kernel reports the loss of data once and forgets, and
+// what was lost cannot be written by another Sync. Open the file again and write it again.
+func (f *File) Sync(r *Request) error { return f.submit(r, opSync) }
+
+// SyncData is Sync without what is not needed to read the data again, such as times: fdatasync(2).
+func (f *File) SyncData(r *Request) error { return f.submit(r, opSyncData) }
+
+// Zero makes Length bytes at Offset read as zeros, like a write of zeros: fallocate(2), or a write
+// where the filesystem has none.
+func (f *File) Zero(r *Request) error { return f.submit(r, opZero) }
+
+// Discard tells the device that the contents of Length bytes at Offset are not needed: those of a file
+// become a hole; those of a block device are given back. The size of a file stays. It fails
+// with errors.ErrUnsupported where nobody wants to know.
+func (f *File) Discard(r *Request) error { return f.submit(r, opDiscard) }
+
+// Extent finds out how much data, or how large a hole, there is from Offset on: N bytes, at most
+// Length, of which Hole says what they are. A Length of 0 is no limit. At the end of the file
+// Err is io.EOF.
+func (f *File) Extent(r *Request) error { return f.submit(r, opExtent) }
+
+// Cancel asks for an early end of r. Done is called all the same: with an error that matches
+// ECANCELED, or as if nothing had been said, if the kernel was faster. What is not under way is
+// left alone. It is called on the home goroutine.
+func (r *Request) Cancel() error {
+	f := r.file
+	if f == nil {
+		return nil
+	}
+	if err := f.loop.CheckHome(); err != nil {
+		return err
+	}
+	if r.cancelled {
+		return nil
+	}
+	r.cancelled = true
+	switch {
+	case r.waits: // startWaiting sees it, in its turn
+		return nil
+	case r.way == byThread:
+		r.task.job.Cancel()
+	case r.way == byAIO:
+		f.all.aio.Cancel(&r.low.request)
+	default:
+		return f.loop.Cancel(&r.native)
+	}
+	return nil
+}
+
+func (f *File) submit(r *Request, o op) error {
+	if r.Done == nil {
+		panic("file: Done is nil")
+	}
+	if err := f.check(r, o); err != nil {
+		return &Error{Op: opNames[o], Name: f.name, Offset: r.Offset, Length: r.Length, Err: err}
+	}
+	r.file, r.op, r.cancelled = f, o, false
+	r.N, r.Err, r.Hole, r.moved = 0, nil, false, 0
+	if f.busy >= f.depth {
+		f.wait(r)
+		return nil
+	}
+	f.start(r)
+	return nil
+}
+
+// check finds what is wrong with a request before it has done anything, and sets it up.
+func (f *File) check(r *Request, o op) error {
+	if f.closed {
+		return os.ErrClosed
+	}
+	if err := f.loop.CheckHome(); err != nil {
+		return err
+	}
+	switch {
+	case r.file != nil:
+		return fmt.Errorf("the Request is under way: wait for its Done, or use another: %w", unix.EBUSY)
+	case o.changes() && !f.writable:
+		return fmt.Errorf("it was opened for reading only: %w", unix.EBADF)
+	case o == opRead && !f.readable:
+		return fmt.Errorf("it was opened for writing only: %w", unix.EBADF)
+	case r.Offset < 0:
+		return fmt.Errorf("the offset is negative: %w", unix.EINVAL)
+	case o.moves():
+		return f.checkBuffers(r, o)
+	case r.Length < 0 || r.Length == 0 && (o == opZero || o == opDiscard):
+		return fmt.Errorf("the length must be above 0: %w", unix.EINVAL)
+	}
+	return inRange(r.Offset, r.Length)
+}
+
+func inRange(offset, length int64) error {
+	if length > math.MaxInt64-offset {
+		return fmt.Errorf("offset and length are together more than a file can have: %w", unix.EINVAL)
+	}
+	return nil
+}
+
+func (f *File) checkBuffers(r *Request, o op) error {
+	switch {
+	case len(r.Buffers) > 1024:
+		return fmt.Errorf("more than 1024 buffers: %w", unix.EINVAL)
+	case r.Buffers != nil && r.Buf != nil:
+		return fmt.Errorf("both Buf and Buffers are set: %w", unix.EINVAL)
+	case r.Buffers != nil:
+		r.vectors = r.vectors[:0]
+		for _, b := range r.Buffers {
+			if len(b) > 0 {
+				r.vectors = append(r.vectors, vector(b))
+			}
+		}
+	default:
+		r.vectors = r.one[:0]
+		if len(r.Buf) > 0 {
+			r.one[0] = vector(r.Buf)
+			r.vectors = r.one[:1]
+		}
+	}
+	r.position, r.left = r.Offset, 0
+	for i := range r.vectors {
+		r.left += int64(r.vectors[i].Len)
+	}
+	if err := inRange(r.Offset, r.left); err != nil {
+		return err
+	}
+	if f.direct {
+		return f.align(r, o)
+	}
+	return nil
+}
+
+func vector(b []byte) (v unix.Iovec) {
+	v.Base = unsafe.SliceData(b)
+	v.SetLen(len(b))
+	return v
+}
+
+// length is how much r was to do.
+func (r *Request) length() int64 {
+	switch {
+	case !r.op.moves():
+		return r.Length
+	case r.Buffers == nil:
+		return int64(len(r.Buf))
+	}
+	n := int64(0)
+	for _, b := range r.Buffers {
+		n += int64(len(b))
+	}
+	return n
+}
+
+// start begins a request that need not wait for others.
+func (f *File) start(r *Request) {
+	f.busy++
+	switch {
+	case r.cancelled:
+		f.answer(r, -int32(unix.ECANCELED))
+	case r.op.syncs() && f.lost != nil:
+		f.answer(r, 0) // end finds out
+	case r.op.moves() && r.left == 0:
+		f.answer(r, 0)
+	default:
+		s := f.situation(r)
+		f.take(r, s.first())
+	}
+}
+
+func (f *File) situation(r *Request) situation {
+	return situation{
+		op: r.op, engine: f.engine.Engine, auto: f.auto, direct: f.direct, size: r.left, pending: f.busy - 1,
+		now: r.op.moves() && f.now[r.op].promising(), native: f.native&(1<<r.op) != 0,
+	}
+}
+
+// take goes on with a request in one way.
+func (f *File) take(r *Request, w way) {
+	r.way = w
+	switch w {
+	case inLoop:
+		f.tryInLoop(r)
+	case byRing:
+		f.ring(r)
+	case byAIO:
+		f.linuxAIO(r)
+	case byThread:
+		f.thread(r)
+	}
+}
+
+// goOn is take for what is left of a request.
+func (f *File) goOn(r *Request) {
+	s := f.situation(r)
+	f.take(r, s.next())
+}
+
+// tryInLoop does what needs no waiting.
+func (f *File) tryInLoop(r *Request) {
+	call := sys.ReadNow
+	if r.op == opWrite {
+		call = sys.WriteNow
+	}
+	n, errno := call(f.fd, r.vectors, r.position)
+	now := &f.now[r.op]
+	switch {
+	case errno == 0 && (int64(n) == r.left || n == 0):
+		now.hit()
+		f.answer(r, int32(n))
+	case errno == 0:
+		now.miss()
+		r.advance(int64(n))
+		f.goOn(r)
+	case errno == unix.EOPNOTSUPP:
+		now.never()
+		f.goOn(r)
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		now.miss()
+		f.goOn(r)
+	default:
+		f.answer(r, -int32(errno))
+	}
+}
+
+// answer ends a step in a later iteration.
+func (f *File) answer(r *Request, result int32) {
+	r.way = inLoop
+	r.native.Done, r.native.Data, r.native.Result = answered, r, result
+	_ = f.loop.Complete(&r.native) // it fails if the loop is closed, which names the request
+}
+
+func answered(q *aio.Request) {
+	r := q.Data.(*Request)
+	r.step(int64(q.Result))
+}
+
+// advance takes notice of n bytes that were moved.
+func (r *Request) advance(n int64) {
+	r.moved += n
+	r.position += n
+	r.left -= n
+	for len(r.vectors) > 0 && n >= int64(r.vectors[0].Len) {
+		n -= int64(r.vectors[0].Len)
+		r.vectors = r.vectors[1:]
+	}
+	if n > 0 {
+		v := &r.vectors[0]
+		v.Base = (*byte)(unsafe.Add(unsafe.Pointer(v.Base), n))
+		v.SetLen(int(int64(v.Len) - n))
+	}
+}
+
+// step takes what one call has returned: a count or -errno. It is on the home goroutine, outside of
+// the call that submitted r.
+func (r *Request) step(result int64) {
+	f := r.file
+	switch {
+	case result == -int64(unix.EINTR):
+		f.goOn(r)
+	case result < 0:
+		f.end(r, r.failure(unix.Errno(-result)))
+	case r.op.moves():
+		f.transferred(r, result)
+	case r.op == opExtent:
+		f.extended(r)
+	default:
+		f.end(r, nil)
+	}
+}
+
+// extended takes notice of an extent.
+func (f *File) extended(r *Request) {
+	if r.N = r.moved; r.N == 0 {
+		f.end(r, io.EOF)
+		return
+	}
+	f.end(r, nil)
+}
+
+// transferred takes notice of a read or a write.
+func (f *File) transferred(r *Request, n int64) {
+	r.advance(n)
+	switch {
+	case r.left == 0:
+		f.end(r, nil)
+	case r.op == opWrite && n == 0:
+		f.end(r, r.fail(io.ErrShortWrite))
+	case r.op == opRead && (n == 0 || f.direct && n%f.offsets != 0):
+		f.endOfFile(r)
+	default:
+		f.goOn(r)
+	}
+}
+
+// failure makes the error of an errno. What a Sync has lost is remembered.
+func (r *Request) failure(errno unix.Errno) error {
+	err := r.fail(errno)
+	if f := r.file; r.op.syncs() && errno != unix.ECANCELED && errno != unix.EINVAL && f.lost == nil {
+		f.lost = err
+	}
+	return err
+}
+
+func (f *File) endOfFile(r *Request) {
+	if !f.zerosAtEnd {
+		f.end(r, io.EOF)
+		return
+	}
+	for _, v := range r.vectors {
+		clear(unsafe.Slice(v.Base, v.Len))
+	}
+	r.moved += r.left
+	f.end(r, nil)
+}
+
+// end calls Done.
+func (f *File) end(r *Request, err error) {
+	if r.op.syncs() && f.lost != nil && err == nil {
+		err = fmt.Errorf("%w (this was an earlier sync: what was lost then is still lost: open the file and write it again)", f.lost)
+	}
+	if r.op.moves() {
+		r.N = r.moved
+		if r.bounce != nil {
+			err = f.unbounce(r, err)
+		}
+	}
+	r.Err = err
+	r.file = nil
+	r.vectors = r.vectors[:0]
+	f.busy--
+	f.startWaiting()
+	defer f.lastOut() // also if Done panics
+	r.Done(r)
+}
+
+// wait puts r behind others of the file.
+func (f *File) wait(r *Request) {
+	r.waits, r.next = true, nil
+	if f.firstWaiting == nil {
+		f.firstWaiting = r
+	} else {
+		f.lastWaiting.next = r
+	}
+	f.lastWaiting = r
+}
+
+// startWaiting starts those for which there is room now.
+func (f *File) startWaiting() {
+	for f.busy < f.depth && f.firstWaiting != nil {
+		r := f.firstWaiting
+		f.firstWaiting, r.next, r.waits = r.next, nil, false
+		f.start(r)
+	}
+}
+
+// ring starts an operation of the loop's io_uring.
+func (f *File) ring(r *Request) {
+	q := &r.native
+	q.Done, q.Data = answered, r
+	q.FD, q.Offset, q.Flags, q.Length = f.fd, r.position, 0, 0
+	switch r.op {
+	case opRead, opWrite:
+		q.Code = backend.OpRead + backend.OpCode(r.op)
+		q.Buf, q.Vectors = nil, nil
+		if len(r.vectors) == 1 {
+			q.Buf = unsafe.Slice(r.vectors[0].Base, r.vectors[0].Len)
+		} else {
+			q.Code += backend.OpReadv - backend.OpRead
+			q.Vectors = r.vectors
+		}
+	case opSync:
+		q.Code = backend.OpFsync
+	case opSyncData:
+		q.Code = backend.OpFdatasync
+	case opZero, opDiscard:
+		q.Code, q.Flags, q.Offset, q.Length = backend.OpFallocate, modes[r.op], r.Offset, r.Length
+	}
+	if err := f.loop.Submit(q); errors.Is(err, errors.ErrUnsupported) {
+		r.way = byThread
+		f.thread(r)
+	}
+}
+
+// modes are those of fallocate(2). A hole without KEEP_SIZE would be refused, and keeps the end of
+// the file where it is; zeros move it, as written ones would.
+var modes = [...]uint32{
+	opZero:    unix.FALLOC_FL_ZERO_RANGE,
+	opDiscard: unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE,
+}

@@ -1,0 +1,110 @@
+//go:build linux
+
+package file
+
+import (
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/internal/sys"
+)
+
+// work does a request with calls that block, on a worker of the pool.
+func (t *task) work() error {
+	r := t.r
+	f := r.file
+	switch r.op {
+	case opRead:
+		t.count(sys.ReadAt(f.fd, r.vectors, r.position))
+	case opWrite:
+		t.count(sys.WriteAt(f.fd, r.vectors, r.position))
+	case opSync, opSyncData:
+		t.fail(sys.Fsync(f.fd, r.op == opSyncData))
+	case opZero:
+		t.fail(f.zero(r.Offset, r.Length))
+	case opDiscard:
+		t.fail(sys.Fallocate(f.fd, modes[opDiscard], r.Offset, r.Length))
+	case opExtent:
+		t.extent()
+	}
+	return nil
+}
+
+func (t *task) count(n int, errno unix.Errno) {
+	t.result = int64(n)
+	if errno != 0 {
+		t.result = -int64(errno)
+	}
+}
+
+func (t *task) fail(err error) {
+	var errno unix.Errno
+	switch {
+	case err == nil:
+	case errors.As(err, &errno):
+		t.result = -int64(errno)
+	default:
+		t.result = -int64(unix.EIO)
+	}
+}
+
+// zero writes zeros where the filesystem has no shorter way.
+func (f *File) zero(offset, length int64) error {
+	err := sys.Fallocate(f.fd, modes[opZero], offset, length)
+	if !errors.Is(err, unix.EOPNOTSUPP) {
+		return err
+	}
+	zeros := aligned(int(min(length, 1<<20)), int(max(f.memory, 1)))
+	for length > 0 {
+		v := vector(zeros[:min(length, int64(len(zeros)))])
+		n, errno := sys.WriteAt(f.fd, []unix.Iovec{v}, offset)
+		switch {
+		case errno == unix.EINTR:
+			continue
+		case errno != 0:
+			return errno
+		case n == 0:
+			return unix.EIO
+		}
+		offset += int64(n)
+		length -= int64(n)
+	}
+	return nil
+}
+
+// extent finds where the data, or the hole, at the offset ends. The file's own position moves, which
+// nothing else here uses.
+func (t *task) extent() {
+	r := t.r
+	f := r.file
+	size, err := unix.Seek(f.fd, 0, io.SeekEnd)
+	if err != nil || r.Offset >= size {
+		t.fail(err)
+		return
+	}
+	end := size
+	data, err := sys.Seek(f.fd, r.Offset, unix.SEEK_DATA)
+	switch {
+	case errors.Is(err, unix.ENXIO): // there is none behind it
+		r.Hole = true
+	case errors.Is(err, unix.EINVAL): // the filesystem does not know: all is data
+	case err != nil:
+		t.fail(err)
+		return
+	case data > r.Offset:
+		r.Hole, end = true, data
+	default:
+		hole, err := sys.Seek(f.fd, r.Offset, unix.SEEK_HOLE)
+		if err != nil {
+			t.fail(err)
+			return
+		}
+		end = hole
+	}
+	r.moved = end - r.Offset
+	if r.Length > 0 {
+		r.moved = min(r.moved, r.Length)
+	}
+}
