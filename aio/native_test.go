@@ -351,3 +351,32 @@ func TestCheckHome(t *testing.T) {
 	closeLoop(t, c)
 	wantError(t, c.CheckHome(), ErrClosed)
 }
+
+func TestRegisteredFile(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		fd := openFile(t, filepath.Join(t.TempDir(), "file"))
+		index, err := c.RegisterFile(fd)
+		if c.port.registrar() == nil {
+			wantError(t, err, errors.ErrUnsupported)
+			wantError(t, c.UnregisterFile(0), errors.ErrUnsupported)
+			return
+		}
+		if errors.Is(err, errors.ErrUnsupported) {
+			t.Skip("skipped:", err)
+		}
+		must(t, err)
+		done := false
+		must(t, c.Submit(&Request{Code: backend.OpWrite, FixedFile: true, FD: index, Buf: []byte("x"), Done: func(r *Request) {
+			done = r.Result == 1
+		}}))
+		pollUntil(t, c, func() bool { return done })
+		elsewhere(func() {
+			_, err := c.RegisterFile(fd)
+			wantError(t, err, ErrWrongGoroutine)
+			wantError(t, c.UnregisterFile(index), ErrWrongGoroutine)
+		})
+		must(t, c.UnregisterFile(index))
+		wantError(t, c.UnregisterFile(index), unix.ENOENT)
+	})
+}

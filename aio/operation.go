@@ -124,6 +124,39 @@ func (c *Context) Supports(code backend.OpCode) bool {
 	return c.port.supports(code)
 }
 
+// RegisterFile has the kernel look fd up once, instead of for each Request: with FixedFile its FD is the
+// index that RegisterFile returns. The file stays open in the kernel until UnregisterFile or Close
+// of the Context. The home goroutine calls it. It fails with errors.ErrUnsupported where there is
+// no such thing, with ENFILE if there is no place left, and with EBADF.
+func (c *Context) RegisterFile(fd int) (index int, err error) {
+	borrowed, err := c.home.hold()
+	if err != nil {
+		return 0, err
+	}
+	defer c.home.release(borrowed)
+	r := c.port.registrar()
+	if r == nil {
+		return 0, c.error(fmt.Errorf("the %s backend registers no files: %w", c.port.Name(), errors.ErrUnsupported))
+	}
+	index, err = r.RegisterFile(fd)
+	return index, c.error(err)
+}
+
+// UnregisterFile ends what RegisterFile has begun. Requests that are under way go on. The home goroutine
+// calls it. It fails with ENOENT for what is not registered.
+func (c *Context) UnregisterFile(index int) error {
+	borrowed, err := c.home.hold()
+	if err != nil {
+		return err
+	}
+	defer c.home.release(borrowed)
+	r := c.port.registrar()
+	if r == nil {
+		return c.error(fmt.Errorf("the %s backend registers no files: %w", c.port.Name(), errors.ErrUnsupported))
+	}
+	return c.error(r.UnregisterFile(index))
+}
+
 // reap takes what has completed from the Poller; run calls back. Operations are under way. It
 // adds to err that something else has completed.
 func (o *operations) reap(p *port, owner *Context, err error) error {

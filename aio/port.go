@@ -253,6 +253,12 @@ func (p *port) eachRequest(f func(*backend.Request)) {
 	}
 }
 
+// registrar returns the Poller if files can be registered with it, else nil.
+func (p *port) registrar() backend.Registrar {
+	r, _ := p.Poller.(backend.Registrar)
+	return r
+}
+
 // canBeForeign returns an error if a foreign loop cannot wait for the Poller.
 func (p *port) canBeForeign() error {
 	if p.queryable == nil && p.pollable == nil {

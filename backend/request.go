@@ -29,16 +29,27 @@ type Submitter interface {
 	Each(f func(r *Request))
 }
 
+// Registrar is a Submitter that has files looked up once instead of for each request. Its methods
+// are called like those.
+type Registrar interface {
+	// RegisterFile returns what a Request with FixedFile has as its FD. The kernel keeps the file
+	// open until UnregisterFile. It fails with ENFILE if there is no place left, and with
+	// errors.ErrUnsupported.
+	RegisterFile(fd int) (index int, err error)
+	// UnregisterFile ends that. Requests that are under way go on.
+	UnregisterFile(index int) error
+}
+
 // Request is a native operation, such as a read. Its maker owns the struct, which can be used
 // again after the completion. Between Submit and then, it must not be changed or copied. The zero
 // Code does nothing and completes with 0.
 //
 // Which fields count, besides Code and Done, is said at the code. Others are 0.
 type Request struct {
-	Code  OpCode
-	Fixed Fixed
-	FD    int
-	Flags uint32 // see the code
+	Code      OpCode
+	FixedFile bool // FD is what Registrar.RegisterFile has returned
+	FD        int
+	Flags     uint32 // see the code
 	// Buf is what is filled or sent. It and Vectors may point to any Go memory.
 	Buf     []byte
 	Vectors []unix.Iovec // like those of preadv(2): up to 1024
@@ -50,12 +61,11 @@ type Request struct {
 
 	Raw *[64]byte // OpRaw: the submission entry
 
-	Buffer int // with FixedBuffer: what RegisterBuffer returned
-
 	// Done is called when the request has completed: on the home goroutine, exactly once, and
 	// never inside the call that submitted it. It may submit r again.
 	Done func(r *Request)
-	Data any // the maker's
+	Data any    // the maker's
+	Name string // what String returns, if it is not empty
 
 	// Result is what the system call would have returned: a count or -errno.
 	Result int32
@@ -70,15 +80,6 @@ type Request struct {
 	Place   uint32
 	Scratch [2]int64
 }
-
-// Fixed says which parts of a request are registered with the ring.
-type Fixed uint8
-
-// The parts that can be registered, see Registrar.
-const (
-	FixedFile   Fixed = 1 << iota // FD is what RegisterFile returned
-	FixedBuffer                   // Buf lies in the memory that RegisterBuffer called Buffer; for OpRead and OpWrite
-)
 
 // OpCode says what a Request does.
 type OpCode uint8
@@ -134,9 +135,11 @@ func (r *Request) Err() error {
 // String says what the request does, "read of fd 5" for example.
 func (r *Request) String() string {
 	switch {
+	case r.Name != "":
+		return r.Name
 	case r.Code == OpNop || r.Code == OpTimeout || r.Code == OpRaw:
 		return r.Code.String()
-	case r.Fixed&FixedFile != 0:
+	case r.FixedFile:
 		return r.Code.String() + " of registered file " + strconv.Itoa(r.FD)
 	}
 	return r.Code.String() + " of fd " + strconv.Itoa(r.FD)

@@ -31,6 +31,7 @@ type File struct {
 	engine     EngineInfo
 	auto       bool  // EngineAuto has chosen it
 	native     uint8 // a set of 1 << op: those that the ring has
+	registered int   // the number of the file there, -1 if it is not registered
 	zerosAtEnd bool
 	depth      int
 
@@ -63,7 +64,7 @@ func Open(loop *aio.Context, name string, flags int, opts ...Option) (*File, err
 // elsewhere than its Offset says, for a descriptor that is a File of the loop already, and for an
 // engine that is not available here.
 func New(loop *aio.Context, fd int, opts ...Option) (*File, error) {
-	f := &File{loop: loop, fd: fd, name: fmt.Sprintf("fd %d", fd), depth: maxDepth}
+	f := &File{loop: loop, fd: fd, name: fmt.Sprintf("fd %d", fd), depth: maxDepth, registered: -1}
 	var o options
 	if err := o.apply(f, opts); err != nil {
 		return nil, err
@@ -92,7 +93,22 @@ func (f *File) open(engine Engine) error {
 	for o, name := range opNames {
 		f.titles[o] = name + " of " + f.name
 	}
-	return all.add(f)
+	if err := all.add(f); err != nil {
+		return err
+	}
+	f.register()
+	return nil
+}
+
+// register spares the ring the search for the descriptor in each request. Where that is not
+// possible all goes on without.
+func (f *File) register() {
+	if f.engine.Engine != EngineIOUring {
+		return
+	}
+	if n, err := f.loop.RegisterFile(f.fd); err == nil {
+		f.registered = n
+	}
 }
 
 // inspect finds out what the descriptor is.
@@ -232,6 +248,9 @@ func (f *File) lastOut() {
 
 func (f *File) closeFD() error {
 	f.all.remove(f)
+	if f.registered >= 0 {
+		_ = f.loop.UnregisterFile(f.registered) // it fails if the loop is closed, which does so
+	}
 	fd := f.fd
 	f.fd = -1
 	if err := unix.Close(fd); err != nil {

@@ -49,8 +49,9 @@ type Request struct {
 	position int64 // where it goes on
 	moved    int64 // bytes so far
 	left     int64 // bytes to go
-	vectors  []unix.Iovec
+	vectors  []unix.Iovec // what is left: of one or of room
 	one      [1]unix.Iovec
+	room     []unix.Iovec
 	bounce   []byte // stands for buffers that are not aligned
 
 	native aio.Request
@@ -177,12 +178,13 @@ func (f *File) checkBuffers(r *Request, o op) error {
 	case r.Buffers != nil && r.Buf != nil:
 		return fmt.Errorf("both Buf and Buffers are set: %w", unix.EINVAL)
 	case r.Buffers != nil:
-		r.vectors = r.vectors[:0]
+		r.room = r.room[:0]
 		for _, b := range r.Buffers {
 			if len(b) > 0 {
-				r.vectors = append(r.vectors, vector(b))
+				r.room = append(r.room, vector(b))
 			}
 		}
+		r.vectors = r.room
 	default:
 		r.vectors = r.one[:0]
 		if len(r.Buf) > 0 {
@@ -298,7 +300,7 @@ func (f *File) tryInLoop(r *Request) {
 // answer ends a step in a later iteration.
 func (f *File) answer(r *Request, result int32) {
 	r.way = inLoop
-	r.native.Done, r.native.Data, r.native.Result = answered, r, result
+	r.native.Done, r.native.Data, r.native.Result, r.native.Name = answered, r, result, f.titles[r.op]
 	_ = f.loop.Complete(&r.native) // it fails if the loop is closed, which names the request
 }
 
@@ -398,8 +400,7 @@ func (f *File) end(r *Request, err error) {
 		}
 	}
 	r.Err = err
-	r.file = nil
-	r.vectors = r.vectors[:0]
+	r.file, r.vectors = nil, nil
 	f.busy--
 	f.startWaiting()
 	defer f.lastOut() // also if Done panics
@@ -430,7 +431,11 @@ func (f *File) startWaiting() {
 func (f *File) ring(r *Request) {
 	q := &r.native
 	q.Done, q.Data = answered, r
-	q.FD, q.Offset, q.Flags, q.Length = f.fd, r.position, 0, 0
+	q.FD, q.FixedFile, q.Name = f.fd, false, f.titles[r.op]
+	if f.registered >= 0 {
+		q.FD, q.FixedFile = f.registered, true
+	}
+	q.Offset, q.Flags, q.Length = r.position, 0, 0
 	switch r.op {
 	case opRead, opWrite:
 		q.Code = backend.OpRead + backend.OpCode(r.op)

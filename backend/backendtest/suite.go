@@ -79,7 +79,7 @@ func checks() []check {
 	var all []check
 	for _, group := range [][]check{
 		contractChecks, errorChecks, closeChecks, kindChecks, fairnessChecks,
-		trapChecks, threadChecks, edgeChecks, capabilityChecks, operationChecks,
+		trapChecks, threadChecks, edgeChecks, capabilityChecks, operationChecks, registrarChecks,
 		environmentChecks, scaleChecks,
 	} {
 		all = append(all, group...)

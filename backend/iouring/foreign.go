@@ -89,7 +89,7 @@ func (p *Poller) exchange() error {
 		p.note(key.Index, s)
 	})
 	p.requeue()
-	return nil
+	return p.registerAgain()
 }
 
 // requeue has the operations of a ring that was not used wait for the one in its place.

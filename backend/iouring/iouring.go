@@ -3,8 +3,8 @@
 // that a look at it costs no system call.
 //
 // Files: iouring.go is the Poller and its registrations, wait.go the Wait,
-// setup.go how a ring is made and why it may be refused, operations.go requests and prepare.go
-// what the kernel is told of each. The ring itself is in internal/uring.
+// setup.go how a ring is made and why it may be refused, operations.go requests, prepare.go
+// what the kernel is told of each, and register.go files that it has looked up. The ring itself is in internal/uring.
 package iouring
 
 import (
@@ -33,6 +33,7 @@ var (
 	_ backend.Peeker        = (*Poller)(nil)
 	_ backend.Pollable      = (*Poller)(nil)
 	_ backend.Submitter     = (*Poller)(nil)
+	_ backend.Registrar     = (*Poller)(nil)
 )
 
 // Poller implements backend.Poller.
@@ -64,6 +65,7 @@ type Poller struct {
 	ops         operations // used by the home goroutine alone
 	probed      bool       // the same: unsupported is known
 	unsupported uint32     // a set of 1 << OpCode
+	files       []int32    // those that are registered, nil before the first
 	timer       timer      // the same
 }
 

@@ -34,7 +34,7 @@ func prepareRequest(e *uring.SQE, r *backend.Request) {
 	fd := int32(r.FD)
 	switch r.Code {
 	case backend.OpRead, backend.OpWrite:
-		prepareBuffer(e, r)
+		e.PrepOperation(opcodes[r.Code], fd, address(unsafe.SliceData(r.Buf)), length(int64(len(r.Buf))), uint64(r.Offset))
 		e.SetOpFlags(r.Flags)
 	case backend.OpReadv, backend.OpWritev:
 		e.PrepOperation(opcodes[r.Code], fd, address(unsafe.SliceData(r.Vectors)), uint32(len(r.Vectors)), uint64(r.Offset))
@@ -70,22 +70,9 @@ func prepareRequest(e *uring.SQE, r *backend.Request) {
 	default: // OpNop
 		e.PrepOperation(opcodes[r.Code], -1, 0, 0, 0)
 	}
-	if r.Fixed&backend.FixedFile != 0 {
+	if r.FixedFile {
 		e.SetFlags(abi.IOSQE_FLAGS_FIXED_FILE)
 	}
-}
-
-// prepareBuffer is for a read or write with one buffer.
-func prepareBuffer(e *uring.SQE, r *backend.Request) {
-	opcode := opcodes[r.Code]
-	if r.Fixed&backend.FixedBuffer != 0 {
-		opcode = abi.IORING_OP_READ_FIXED
-		if r.Code == backend.OpWrite {
-			opcode = abi.IORING_OP_WRITE_FIXED
-		}
-		e.SetBufIndex(uint16(r.Buffer))
-	}
-	e.PrepOperation(opcode, int32(r.FD), address(unsafe.SliceData(r.Buf)), length(int64(len(r.Buf))), uint64(r.Offset))
 }
 
 func prepareCancel(e *uring.SQE, userData uint64) {

@@ -37,6 +37,7 @@ type Ring struct {
 	// enter. They live here, on the heap, so that nothing is allocated then.
 	timespec sys.Timespec64
 	arg      getEventsArg
+	updated  int32 // the same, of UpdateFile
 }
 
 type submissionQueue struct {
@@ -189,6 +190,18 @@ func (r *Ring) Register() error {
 	}
 	r.handle, r.always = int(update.offset), EnterRegistered
 	return nil
+}
+
+// RegisterFiles gives the ring a table of files, in which -1 is a free place.
+func (r *Ring) RegisterFiles(fds []int32) error {
+	return abi.IOURingRegister(r.fd, abi.IORING_REGISTER_FILES, unsafe.Pointer(unsafe.SliceData(fds)), uint32(len(fds)))
+}
+
+// UpdateFile changes a place in that table.
+func (r *Ring) UpdateFile(index int, fd int32) error {
+	r.updated = fd
+	update := ringUpdate{offset: uint32(index), data: uint64(uintptr(unsafe.Pointer(&r.updated)))}
+	return abi.IOURingRegister(r.fd, abi.IORING_REGISTER_FILES_UPDATE, unsafe.Pointer(&update), 1)
 }
 
 // Unregister undoes Register, on the same thread. It does nothing if the ring is not registered.
