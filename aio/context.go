@@ -76,6 +76,9 @@ func New(opts ...Option) (*Context, error) {
 	if err != nil {
 		return nil, errors.Join(err, notifier.Close())
 	}
+	if err := o.setBatch(poller); err != nil {
+		return nil, errors.Join(err, poller.Close(), notifier.Close())
+	}
 	c := newContext(&o, poller, reason, notifier)
 	if err := errors.Join(poller.Add(notifier.FD(), notifierEvents, notifierTag), c.port.startWatcher()); err != nil {
 		return nil, errors.Join(fmt.Errorf("aio: %w", err), c.port.close(), notifier.Close())

@@ -190,3 +190,18 @@ func ExampleWithTrace() {
 	// bottom-half flush
 	// timer tick
 }
+
+// Eight completions, or half a millisecond: fewer wake-ups for a stream of them.
+func ExampleWithBatching() {
+	loop, err := aio.New(aio.WithBackend(aio.IOUring), aio.WithMode(aio.ModeThread), aio.WithBatching(8, 500*time.Microsecond))
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, backend.ErrUnavailable) {
+		fmt.Println("io_uring") // not here
+		return
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer loop.Close()
+	fmt.Println(loop.Backend().Name)
+	// Output: io_uring
+}

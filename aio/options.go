@@ -24,6 +24,8 @@ type options struct {
 	virtual *VirtualClock
 	mode    Mode
 	thread  osthread.Settings
+	batch   int           // see WithBatching
+	stay    time.Duration // the same
 
 	observed bool // one of the next four is asked for, or WithTimings
 	trace    func(TraceEvent)
@@ -96,6 +98,36 @@ func WithPolling(p Polling) Option {
 		o.polling = p
 		return o.once("WithPolling")
 	}
+}
+
+// WithBatching makes a loop that has slept and has an event stay asleep until there are n, or until d is
+// over since it fell asleep: fewer wake-ups for a stream of completions, at the price of being late by
+// up to d for each event that comes alone, a notify among them. n is 1 to 256. It needs io_uring
+// and Linux 6.12 (IORING_FEAT_MIN_TIMEOUT): elsewhere New fails with errors.ErrUnsupported. It has no
+// effect in park mode and in a foreign loop, which do not sleep in the ring.
+func WithBatching(n int, d time.Duration) Option {
+	return func(o *options) error {
+		if n < 1 || n > 256 || d <= 0 {
+			return fmt.Errorf("aio: WithBatching(%d, %v): use 1 to 256, and a time above 0", n, d)
+		}
+		o.batch, o.stay = n, d
+		return o.once("WithBatching")
+	}
+}
+
+// setBatch asks p for what WithBatching wants.
+func (o *options) setBatch(p backend.Poller) error {
+	if o.batch == 0 {
+		return nil
+	}
+	b, ok := p.(backend.Batcher)
+	if !ok {
+		return fmt.Errorf("aio: WithBatching: the %s backend waits for one event: %w", p.Name(), errors.ErrUnsupported)
+	}
+	if err := b.Batch(o.batch, o.stay); err != nil {
+		return fmt.Errorf("aio: WithBatching: %w", err)
+	}
+	return nil
 }
 
 // WithVirtualClock makes Virtual and VirtualRT timers of this Context run on v,

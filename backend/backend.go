@@ -120,6 +120,14 @@ type Stayer interface {
 	Leave() error
 }
 
+// Batcher is a Poller whose Wait can stay for more than one event.
+type Batcher interface {
+	// Batch makes each Wait that has an event go on until there are n, but for at most d. It
+	// is called before the first Wait. It fails with errors.ErrUnsupported if the kernel
+	// cannot do that.
+	Batch(n int, d time.Duration) error
+}
+
 // Peeker is a Poller that shows readiness in user space.
 type Peeker interface {
 	// Peek reports, without a system call, whether a Wait would find something

@@ -83,6 +83,9 @@ func (p *Poller) exchange() error {
 		return err
 	}
 	p.ring = fresh
+	if p.batch != nil {
+		p.batch(fresh)
+	}
 	p.timer.armed = false
 	p.table.All(func(key fdtable.Key, s *fdtable.Slot[request]) {
 		s.X.armed = false

@@ -8,6 +8,7 @@
 package iouring
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,7 @@ var (
 	_ backend.Pollable      = (*Poller)(nil)
 	_ backend.Submitter     = (*Poller)(nil)
 	_ backend.Registrar     = (*Poller)(nil)
+	_ backend.Batcher       = (*Poller)(nil)
 )
 
 // Poller implements backend.Poller.
@@ -62,11 +64,12 @@ type Poller struct {
 	vain     int    // enters in a row that have left the flag of deferred work, and no completion
 	stale    uint32 // SQTaskrun, if that flag is not believed any more
 
-	ops         operations // used by the home goroutine alone
-	probed      bool       // the same: unsupported is known
-	unsupported uint32     // a set of 1 << OpCode
-	files       []int32    // those that are registered, nil before the first
-	timer       timer      // the same
+	ops         operations        // used by the home goroutine alone
+	probed      bool              // the same: unsupported is known
+	unsupported uint32            // a set of 1 << OpCode
+	files       []int32           // those that are registered, nil before the first
+	batch       func(*uring.Ring) // sets what Batch asks for, nil for nothing
+	timer       timer             // the same
 }
 
 // self is the number of who submits: of the thread or, if that changes, of the
@@ -136,6 +139,21 @@ func (p *Poller) Leave() error {
 	if err := p.ring.Unregister(); err != nil {
 		return fmt.Errorf("%s: %w", Name, err)
 	}
+	return nil
+}
+
+// Batch implements backend.Batcher (Linux 6.12).
+func (p *Poller) Batch(n int, d time.Duration) error {
+	switch {
+	case p.table.Closed():
+		return backend.ErrClosed
+	case n < 1 || n > completionEntries || d <= 0:
+		return fmt.Errorf("%s: a batch of %d in %v: use 1 to %d, and a time above 0: %w", Name, n, d, completionEntries, unix.EINVAL)
+	case !p.ring.Has(uring.FeatMinWait):
+		return fmt.Errorf("%s: waiting for a batch needs Linux 6.12: %w", Name, errors.ErrUnsupported)
+	}
+	p.batch = func(r *uring.Ring) { r.Batch(uint32(n), d) }
+	p.batch(p.ring)
 	return nil
 }
 

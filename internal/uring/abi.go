@@ -14,6 +14,7 @@ const (
 	SetupDeferTaskrun uint32 = 1 << 13 // 6.1: completions are made when that thread waits, not when it runs
 
 	FeatExtArg   uint32 = 1 << 8  // 5.11: a wait takes a timeout
+	FeatMinWait  uint32 = 1 << 15 // 6.12: a wait can stay for more completions, for a while
 	FeatNoIowait uint32 = 1 << 17 // 6.15: a wait can say that it is not waiting for a disk
 
 	EnterGetevents  uint32 = abi.IORING_ENTER_FLAGS_GETEVENTS

@@ -28,6 +28,7 @@ type Ring struct {
 	features uint32 // what the kernel says it can do
 	always   uint32 // flags of every enter
 	enter    uint32 // flags of every waiting enter
+	batch    uint32 // see Batch, 0 for none
 
 	sq      submissionQueue
 	cq      completionQueue
@@ -242,12 +243,21 @@ func (r *Ring) Submit() error {
 // completion or, if the timeout is not negative, until it is over (ETIME). A
 // timeout needs FeatExtArg.
 func (r *Ring) Wait(timeout time.Duration) error {
-	if timeout < 0 {
+	if timeout < 0 && r.batch == 0 {
 		return r.call(1, r.enter, nil, 0)
 	}
-	r.timespec = sys.NewTimespec64(timeout)
-	r.arg.timeout = unsafe.Pointer(&r.timespec)
-	return r.call(1, r.enter|EnterExtArg, unsafe.Pointer(&r.arg), getEventsArgSize)
+	r.arg.timeout = nil
+	if timeout >= 0 {
+		r.timespec = sys.NewTimespec64(timeout)
+		r.arg.timeout = unsafe.Pointer(&r.timespec)
+	}
+	return r.call(max(r.batch, 1), r.enter|EnterExtArg, unsafe.Pointer(&r.arg), getEventsArgSize)
+}
+
+// Batch makes each Wait go on until there are n completions, but for at most d if there is one. It
+// needs FeatMinWait. n is no more than the completion queue has entries.
+func (r *Ring) Batch(n uint32, d time.Duration) {
+	r.batch, r.arg.minWait = n, uint32(min(d/time.Microsecond, 1<<32-1))
 }
 
 func (r *Ring) call(minComplete, flags uint32, arg unsafe.Pointer, argSize uintptr) error {
