@@ -28,7 +28,7 @@ type summaryLine struct {
 
 // Leads tells if a row is the best of ours or on a par with it.
 func (l summaryLine) Leads(res *report.Result) bool {
-	return res != nil && float64(res.P50) <= report.Parity*float64(l.Best.P50)
+	return res != nil && float64(res.Cost()) <= report.Parity*float64(l.Best.Cost())
 }
 
 // summarize returns nil if no row of ours was measured.
@@ -42,7 +42,7 @@ func summarize(d *report.Description, s *report.Section) *summary {
 		for _, f := range t.Families {
 			best := fastest(g, func(row report.Row) bool { return family(row) == f }, d)
 			l.Own = append(l.Own, best)
-			if best != nil && (l.Best == nil || best.P50 < l.Best.P50) {
+			if best != nil && (l.Best == nil || best.Cost() < l.Best.Cost()) {
 				l.Best = best
 			}
 		}
@@ -82,10 +82,10 @@ func families(d *report.Description, s *report.Section) (list []string) {
 	return list
 }
 
-// fastest is the result with the lowest p50 of the rows that are asked for, or nil.
+// fastest is the result with the lowest cost of the rows that are asked for, or nil.
 func fastest(g report.Group, of func(report.Row) bool, d *report.Description) (best *report.Result) {
 	for _, res := range g.Results {
-		if of(d.Row(res.Backend)) && (best == nil || res.P50 < best.P50) {
+		if of(d.Row(res.Backend)) && (best == nil || res.Cost() < best.Cost()) {
 			best = res
 		}
 	}

@@ -30,6 +30,9 @@ type Machine struct {
 	// GOOS and GOARCH are the platform.
 	GOOS   string `json:"goos"`
 	GOARCH string `json:"goarch"`
+	// Filesystem is the one of the files that were read and written, for example "ext4". It is
+	// empty if there were none.
+	Filesystem string `json:"filesystem,omitempty"`
 	// ClockNS is the median cost of reading the monotonic clock once, in
 	// nanoseconds. Every latency contains about one of it.
 	ClockNS float64 `json:"clock_ns"`
@@ -43,6 +46,7 @@ func (m Machine) String() string {
 	if m.GOMAXPROCS > 0 {
 		parts = append(parts, fmt.Sprintf("GOMAXPROCS %d", m.GOMAXPROCS))
 	}
+	parts = append(parts, prefixed("files on ", m.Filesystem))
 	if !m.Date.IsZero() {
 		parts = append(parts, m.Date.Format(time.DateOnly))
 	}

@@ -14,23 +14,24 @@ type Ratio struct {
 	Rounds int
 }
 
-// RatioTo divides the p50 of a result by that of another one of the same group, round
+// RatioTo divides the cost of a result by that of another one of the same group, round
 // by round. Results without rounds, or with different numbers of them, are compared
 // as a whole. It is false if the other one took no time at all.
 func (res *Result) RatioTo(other *Result) (Ratio, bool) {
-	if len(res.Rounds) == 0 || len(res.Rounds) != len(other.Rounds) {
-		if other.P50 <= 0 {
+	rounds, others := res.roundCosts(), other.roundCosts()
+	if len(rounds) == 0 || len(rounds) != len(others) {
+		if other.Cost() <= 0 {
 			return Ratio{}, false
 		}
-		r := float64(res.P50) / float64(other.P50)
+		r := float64(res.Cost()) / float64(other.Cost())
 		return Ratio{r, r, r, 1}, true
 	}
 	var ratios []float64
-	for i, d := range res.Rounds {
-		if other.Rounds[i] <= 0 {
+	for i, d := range rounds {
+		if others[i] <= 0 {
 			return Ratio{}, false
 		}
-		ratios = append(ratios, float64(d)/float64(other.Rounds[i]))
+		ratios = append(ratios, float64(d)/float64(others[i]))
 	}
 	slices.Sort(ratios)
 	return Ratio{medianOf(ratios), ratios[0], ratios[len(ratios)-1], len(ratios)}, true
@@ -66,12 +67,15 @@ func formatTimes(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
+// divide is a way to compare two results: RatioTo or cpuRatioTo.
+type divide func(res, other *Result) (Ratio, bool)
+
 // ratioColumns are the columns of ratios that have anything in them: to the floor of a
 // row, and to each row that others are compared with.
-func (s *Section) ratioColumns() (list []Column) {
+func (s *Section) ratioColumns(of divide) (list []Column) {
 	d := &s.report.Description
 	add := func(head string, to func(Row) string) {
-		c := Column{"÷" + head, func(g Group, res *Result) string { return g.ratioCell(res, to(d.Row(res.Backend))) }}
+		c := Column{"÷" + head, func(g Group, res *Result) string { return g.ratioCell(of, res, to(d.Row(res.Backend))) }}
 		if s.hasAny(c) {
 			list = append(list, c)
 		}
@@ -97,12 +101,12 @@ func (s *Section) hasAny(c Column) bool {
 	return false
 }
 
-func (g Group) ratioCell(res *Result, to string) string {
+func (g Group) ratioCell(of divide, res *Result, to string) string {
 	other := g.find(to)
 	if other == nil || other == res {
 		return notMeasured
 	}
-	if r, ok := res.RatioTo(other); ok {
+	if r, ok := of(res, other); ok {
 		return r.String()
 	}
 	return notMeasured
@@ -129,9 +133,9 @@ func (res *Result) Against(other *Result) (Ratio, Outcome) {
 	switch {
 	case !ok:
 		return r, Unknown
-	case r.Median < 1/Parity && r.High < 1 && res.P50 < other.P50:
+	case r.Median < 1/Parity && r.High < 1 && res.Cost() < other.Cost():
 		return r, Faster
-	case r.Median > Parity && r.Low > 1 && res.P50 > other.P50:
+	case r.Median > Parity && r.Low > 1 && res.Cost() > other.Cost():
 		return r, Slower
 	}
 	return r, Equal

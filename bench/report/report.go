@@ -77,6 +77,12 @@ type Result struct {
 	// Rounds is the p50 of each round, in the order of time. Rows of one group took
 	// turns: what stands at the same place was measured at nearly the same time.
 	Rounds []time.Duration `json:"rounds_p50_ns,omitempty"`
+	// TimeNSPerOp is how long an event took where several are under way at a time: the time of
+	// all rounds divided by the number of events, in nanoseconds. Zero means that they came one
+	// after the other, and P50 says it.
+	TimeNSPerOp float64 `json:"time_ns_per_op,omitempty"`
+	// RoundsTime is the same for each round, next to Rounds.
+	RoundsTime []time.Duration `json:"rounds_time_ns,omitempty"`
 	// Figures are what was measured other than latency, by name with its unit, for
 	// example "bytes/fd".
 	Figures map[string]float64 `json:"figures,omitempty"`
@@ -166,6 +172,9 @@ func (res *Result) validate() error {
 	if err := checkFigure("allocs_per_op", res.AllocsPerOp); err != nil {
 		return err
 	}
+	if err := checkFigure("time_ns_per_op", res.TimeNSPerOp); err != nil {
+		return err
+	}
 	if err := res.validateExtras(); err != nil {
 		return err
 	}
@@ -176,6 +185,11 @@ func (res *Result) validateExtras() error {
 	for i, d := range res.Rounds {
 		if d < 0 {
 			return fmt.Errorf("rounds_p50_ns[%d] is negative: %d", i, d)
+		}
+	}
+	for i, d := range res.RoundsTime {
+		if d < 0 {
+			return fmt.Errorf("rounds_time_ns[%d] is negative: %d", i, d)
 		}
 	}
 	for _, name := range sortedKeys(res.Figures) {

@@ -15,10 +15,10 @@ type Section struct {
 	// Keys are the parameters that the results have.
 	Keys   []string
 	Groups []Group
-	// Columns are those of the table of results, Ratios those of p50s divided by the
-	// p50 of another row.
-	Columns, Ratios []Column
-	Notes           []string
+	// Columns are those of the table of results, Ratios those of costs divided by the
+	// cost of another row, and CPURatios the same of CPU times if the section is Overlapping.
+	Columns, Ratios, CPURatios []Column
+	Notes                      []string
 
 	report *Report
 }
@@ -30,7 +30,7 @@ type Group struct {
 	Params  map[string]string
 	Results []*Result
 
-	lowest time.Duration // the lowest p50
+	lowest time.Duration // the lowest cost
 }
 
 // Parity is the ratio up to which two rows count as equally good, because runs
@@ -40,7 +40,7 @@ const Parity = 1.05
 // Leads tells if a result is the best of its group or on a par with it. It is false
 // where there is no other row.
 func (g Group) Leads(res *Result) bool {
-	return len(g.Results) > 1 && float64(res.P50) <= Parity*float64(g.lowest)
+	return len(g.Results) > 1 && float64(res.Cost()) <= Parity*float64(g.lowest)
 }
 
 // Sections sorts the results of a report into what a reader sees.
@@ -74,7 +74,10 @@ func (r *Report) newSection(name string, results []*Result) *Section {
 	for _, res := range results {
 		s.add(res)
 	}
-	s.Columns, s.Ratios = s.columns(), s.ratioColumns()
+	s.Columns, s.Ratios = s.columns(), s.ratioColumns((*Result).RatioTo)
+	if s.Overlapping() {
+		s.CPURatios = s.ratioColumns((*Result).cpuRatioTo)
+	}
 	s.Notes = d.collectNotes(results)
 	return s
 }
@@ -83,12 +86,12 @@ func (r *Report) newSection(name string, results []*Result) *Section {
 func (s *Section) add(res *Result) {
 	n := len(s.Groups)
 	if n == 0 || compareParams(s.Keys, s.Groups[n-1].Params, res.Params) != 0 {
-		s.Groups = append(s.Groups, Group{Label: s.report.Description.label(s.Keys, res.Params), Params: res.Params, lowest: res.P50})
+		s.Groups = append(s.Groups, Group{Label: s.report.Description.label(s.Keys, res.Params), Params: res.Params, lowest: res.Cost()})
 		n++
 	}
 	g := &s.Groups[n-1]
 	g.Results = append(g.Results, res)
-	g.lowest = min(g.lowest, res.P50)
+	g.lowest = min(g.lowest, res.Cost())
 }
 
 // Shown are the groups that stand for all: those of typical settings, or the one in the

@@ -20,12 +20,12 @@ type Column struct {
 }
 
 // columns are those that all scenarios have, and one for each figure of this one. The
-// column ratio is the p50 of a row divided by the lowest of its group.
+// column ratio is the cost of a row divided by the lowest of its group.
 func (s *Section) columns() []Column {
 	duration := func(head string, of func(*Result) float64) Column {
 		return Column{head, func(_ Group, res *Result) string { return formatNS(of(res)) }}
 	}
-	list := []Column{
+	list := append(s.timeColumns(), []Column{
 		{"n", func(_ Group, res *Result) string { return strconv.FormatInt(res.N, 10) }},
 		duration("p50", func(res *Result) float64 { return float64(res.P50) }),
 		duration("p90", func(res *Result) float64 { return float64(res.P90) }),
@@ -34,8 +34,8 @@ func (s *Section) columns() []Column {
 		duration("max", func(res *Result) float64 { return float64(res.Max) }),
 		{"CPU/event", func(_ Group, res *Result) string { return formatCPU(res.CPUNSPerOp) }},
 		{"allocs/op", s.allocsCell},
-		{"ratio", func(g Group, res *Result) string { return formatRatio(res.P50, g.lowest) }},
-	}
+		{"ratio", func(g Group, res *Result) string { return formatRatio(res.Cost(), g.lowest) }},
+	}...)
 	names := map[string]bool{}
 	for _, g := range s.Groups {
 		for _, res := range g.Results {
@@ -81,8 +81,8 @@ type line struct {
 func (s *Section) results() table { return s.table(s.Columns, func(Row) bool { return true }) }
 
 // ratios has no lines for rows that others are compared with.
-func (s *Section) ratios() table {
-	return s.table(s.Ratios, func(row Row) bool { return !row.Process })
+func (s *Section) ratios(columns []Column) table {
+	return s.table(columns, func(row Row) bool { return !row.Process })
 }
 
 func (s *Section) table(columns []Column, has func(Row) bool) table {
@@ -122,7 +122,7 @@ func (s *Section) line(g Group, res *Result, columns []Column) line {
 
 // WriteTable writes one aligned table of plain text for each scenario. A blank
 // line separates the groups of rows that are compared with each other. The last
-// column is the p50 of a row divided by the lowest p50 of its group: 1.00× is the
+// column is the cost of a row divided by the lowest cost of its group: 1.00× is the
 // best.
 func (r *Report) WriteTable(w io.Writer) error {
 	if err := r.Validate(); err != nil {
@@ -166,8 +166,12 @@ func (s *Section) writeTable(b *bufio.Writer) {
 	b.WriteByte('\n')
 	s.results().write(b)
 	if len(s.Ratios) > 0 {
-		b.WriteString("\n  p50 divided by that of another row in the same round: median (lowest–highest)\n\n")
-		s.ratios().write(b)
+		fmt.Fprintf(b, "\n  %s divided by that of another row in the same round: median (lowest–highest)\n\n", s.CostHead())
+		s.ratios(s.Ratios).write(b)
+	}
+	if len(s.CPURatios) > 0 {
+		b.WriteString("\n  CPU/event divided by that of another row\n\n")
+		s.ratios(s.CPURatios).write(b)
 	}
 	for i, note := range s.Notes {
 		if i == 0 {

@@ -37,6 +37,9 @@ func Write(w io.Writer, r *report.Report, table string) error {
 		lines[i].mark(&r.Description, without)
 	}
 	fmt.Fprintln(&b, "\nHalf of the operations took at most so long (p50); * is the fastest of its line, floors (C) apart:")
+	if slices.ContainsFunc(lines, setting.overlaps) {
+		fmt.Fprintln(&b, "(file-*: many are under way at a time; the time of all, divided by their number)")
+	}
 	for _, c := range chunks {
 		c.write(&b, lines)
 	}
@@ -109,6 +112,11 @@ func (s setting) result(row string) *report.Result {
 	return nil
 }
 
+// overlaps tells if several events were under way at a time.
+func (s setting) overlaps() bool {
+	return slices.ContainsFunc(s.group.Results, func(res *report.Result) bool { return res.TimeNSPerOp > 0 })
+}
+
 func (s setting) cell(row string) string {
 	res := s.result(row)
 	if res == nil {
@@ -118,25 +126,25 @@ func (s setting) cell(row string) string {
 	if s.marked[row] {
 		mark = "*"
 	}
-	return report.Short(float64(res.P50)) + mark
+	return report.Short(float64(res.Cost())) + mark
 }
 
-// mark marks the rows with the lowest p50 and those on a par with them, floors and what is
+// mark marks the rows with the lowest cost and those on a par with them, floors and what is
 // not shown apart. A row without company gets no mark.
 func (s *setting) mark(d *report.Description, without []string) {
-	p50s := map[string]time.Duration{}
+	costs := map[string]time.Duration{}
 	for _, res := range s.group.Results {
 		if d.Row(res.Backend).Kind != report.Floor && !slices.Contains(without, report.Printable(res.Backend)) {
-			p50s[res.Backend] = res.P50
+			costs[res.Backend] = res.Cost()
 		}
 	}
-	if len(p50s) < 2 {
+	if len(costs) < 2 {
 		return
 	}
-	best := slices.Min(slices.Collect(maps.Values(p50s)))
+	best := slices.Min(slices.Collect(maps.Values(costs)))
 	s.marked = map[string]bool{}
-	for row, p50 := range p50s {
-		s.marked[row] = float64(p50) <= report.Parity*float64(best)
+	for row, cost := range costs {
+		s.marked[row] = float64(cost) <= report.Parity*float64(best)
 	}
 }
 

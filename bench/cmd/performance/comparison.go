@@ -36,11 +36,11 @@ func comparisons(r *report.Report) (list []comparison) {
 	return list
 }
 
-// best is our row with the lowest p50, or nil.
+// best is our row with the lowest cost, or nil.
 func best(r *report.Report, g report.Group) *report.Result {
 	var best *report.Result
 	for _, res := range g.Results {
-		if r.Description.Row(res.Backend).Kind == report.Own && (best == nil || res.P50 < best.P50) {
+		if r.Description.Row(res.Backend).Kind == report.Own && (best == nil || res.Cost() < best.Cost()) {
 			best = res
 		}
 	}
@@ -100,7 +100,7 @@ func (d comparison) cells() []string {
 	}
 	return []string{
 		markdown(where), markdown(d.ours.Backend), "*" + markdown(d.other.Backend) + "*",
-		d.cell("p50", d.ours), d.cell("p50", d.other), markdown(d.Ratio.String()), formatKnown(d.tail()),
+		d.cell(d.section.CostHead(), d.ours), d.cell(d.section.CostHead(), d.other), markdown(d.Ratio.String()), formatKnown(d.tail()),
 		d.cell("CPU/event", d.ours), d.cell("CPU/event", d.other), formatKnown(d.cpu()),
 	}
 }
