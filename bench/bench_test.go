@@ -28,6 +28,9 @@ func BenchmarkProducers(b *testing.B)    { benchmark(b, "producers") }
 func BenchmarkTimers(b *testing.B)       { benchmark(b, "timers") }
 func BenchmarkContexts(b *testing.B)     { benchmark(b, "contexts") }
 func BenchmarkBusy(b *testing.B)         { benchmark(b, "busy") }
+func BenchmarkFileRead(b *testing.B)     { benchmark(b, fileRead) }
+func BenchmarkFileWrite(b *testing.B)    { benchmark(b, fileWrite) }
+func BenchmarkFileDirect(b *testing.B)   { benchmark(b, fileDirect) }
 
 func benchmark(b *testing.B, scenario string) {
 	fixProcs()
@@ -39,9 +42,10 @@ func benchmark(b *testing.B, scenario string) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	files := newFileStore(b.TempDir())
 	for _, g := range groups {
 		for _, c := range g.cases {
-			b.Run(c.name(), func(b *testing.B) { benchmarkCase(b, &c, where) })
+			b.Run(c.name(), func(b *testing.B) { benchmarkCase(b, &g, &c, where, files) })
 			if testing.Short() {
 				return
 			}
@@ -49,13 +53,14 @@ func benchmark(b *testing.B, scenario string) {
 	}
 }
 
-func benchmarkCase(b *testing.B, c *testCase, where cpus) {
-	if err := Available(c.row); err != nil {
+func benchmarkCase(b *testing.B, g *group, c *testCase, where cpus, files *fileStore) {
+	if err := possible(g, c, files); err != nil {
 		b.Skip(err)
 	}
 	b.ReportAllocs()
 	b.StopTimer()
 	t := newTally(c)
+	t.files = files
 	p := phase{warm: 5 * time.Millisecond, ops: int64(b.N)}
 	p.begin = func() { b.ResetTimer(); b.StartTimer() }
 	p.end = b.StopTimer
@@ -75,6 +80,17 @@ func benchmarkCase(b *testing.B, c *testCase, where cpus) {
 	}
 }
 
+// possible is why a case cannot run here, or nil.
+func possible(g *group, c *testCase, files *fileStore) error {
+	if err := Available(c.row); err != nil {
+		return err
+	}
+	if g.needs == nil {
+		return nil
+	}
+	return g.needs(files)
+}
+
 // TestEveryCaseRuns keeps every scenario, row and parameter from rotting. It checks
 // what must hold at any size; at this one, no figure means anything.
 func TestEveryCaseRuns(t *testing.T) {
@@ -87,6 +103,7 @@ func TestEveryCaseRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	files := newFileStore(t.TempDir())
 	n := 0
 	for _, g := range groups {
 		for _, c := range g.cases {
@@ -96,13 +113,13 @@ func TestEveryCaseRuns(t *testing.T) {
 			if guest.Is() && slices.Contains(c.params, idleParam(manyIdle)) {
 				continue // an emulated Linux 5.10 takes minutes to close so many on io_uring
 			}
-			t.Run(g.scenario+"/"+c.name(), func(t *testing.T) { smoke(t, &g, &c, where) })
+			t.Run(g.scenario+"/"+c.name(), func(t *testing.T) { smoke(t, &g, &c, where, files) })
 		}
 	}
 }
 
-func smoke(t *testing.T, g *group, c *testCase, where cpus) {
-	if err := Available(c.row); err != nil {
+func smoke(t *testing.T, g *group, c *testCase, where cpus, files *fileStore) {
+	if err := possible(g, c, files); err != nil {
 		t.Skip(err)
 	}
 	ops := int64(23) // not a multiple of any batch or number of producers
@@ -110,6 +127,7 @@ func smoke(t *testing.T, g *group, c *testCase, where cpus) {
 		ops = 3 // others of the scenario, or the host, are thorough
 	}
 	tl := newTally(c)
+	tl.files = files
 	if err := tl.round(c, where, phase{ops: ops}, report.NewRecorder()); err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ type budget struct {
 	ops   int64         // if it is not 0, exactly so many
 	until time.Duration // otherwise, until this time,
 	least int64         // but at least so many
+	most  int64         // and at most so many, if it is not 0
 	none  bool          // nothing at all
 
 	warm time.Duration // before it; only for what warms up by itself
@@ -34,7 +35,7 @@ func (b budget) spent(done int64, at time.Duration) bool {
 	if b.ops > 0 {
 		return done >= b.ops
 	}
-	return at >= b.until && done >= b.least
+	return at >= b.until && done >= b.least || b.most > 0 && done >= b.most
 }
 
 // batch is how many operations to time together, at most size.

@@ -34,6 +34,9 @@ func describeRow(name string) report.Row {
 	if r, ok := loopRowOf(name); ok {
 		return report.Row{Name: name, Kind: report.Own, Floor: floorOf(r.backend), Colour: r.backend.String()}
 	}
+	if r, ok := describeFileRow(name); ok {
+		return r
+	}
 	if p, ok := peerOf(name); ok {
 		return report.Row{Name: name, Kind: p.kind, Reference: p.reference, Process: true, Colour: p.colour}
 	}
@@ -79,6 +82,16 @@ var words = map[string]string{
 	"computing=0":  "nothing computes",
 	"computing=gc": "the garbage collector works",
 	"computing":    "%s compute",
+
+	"cache=hot":         "1 MiB in the page cache",
+	"cache=cached":      "64 MiB in the page cache",
+	"cache=uncached":    "not in the page cache",
+	"access=random":     "4 KiB at random places",
+	"access=sequential": "256 KiB in order",
+	"depth=1":           "one at a time",
+	"depth":             "%s at a time",
+	"do=read":           "read",
+	"do=write":          "write",
 }
 
 // chart shows the question on the cover: the backends beside what a Go program would use.

@@ -22,7 +22,7 @@ func TestDescriptionIsComplete(t *testing.T) {
 	if !slices.Equal(rows, Rows()) {
 		t.Errorf("rows are %q, want %q", rows, Rows())
 	}
-	if kinds[report.Own] != len(Backends()) || kinds[report.Floor] != 8 {
+	if kinds[report.Own] != len(Backends())+len(fileRows) || kinds[report.Floor] != 12 {
 		t.Errorf("own rows, peers and floors: %v", kinds)
 	}
 	for _, r := range d.Rows {

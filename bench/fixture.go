@@ -25,6 +25,13 @@ type fixture struct {
 	undo  []func() error
 	notes []string
 
+	files *fileStore // nil if there are none
+
+	ready   func() error         // called right before what counts; may be nil
+	sound   func() (bool, error) // called right after it: whether it may count; may be nil
+	unsound string               // what to say of a measurement that is not sound
+
+	elapsed time.Duration      // of a case with overlap, written by run
 	cpu     time.Duration      // of another process, written by run
 	figures map[string]float64 // other than latency, by name
 }

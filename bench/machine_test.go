@@ -10,7 +10,7 @@ import (
 	"github.com/aioloop/aioloop/bench/report"
 )
 
-func file(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content)} }
+func mapFile(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content)} }
 
 func TestCPUModel(t *testing.T) {
 	tests := []struct {
@@ -19,9 +19,9 @@ func TestCPUModel(t *testing.T) {
 		want string
 	}{
 		{"nothing mounted", fstest.MapFS{}, ""},
-		{"x86", fstest.MapFS{"proc/cpuinfo": file("processor\t: 0\nmodel\t\t: 207\nmodel name\t: Example(R)  CPU @ 2GHz\n")}, "Example(R) CPU @ 2GHz"},
-		{"RISC-V", fstest.MapFS{"proc/cpuinfo": file("hart\t: 0\nuarch\t: example,u74\n")}, "example,u74"},
-		{"device tree", fstest.MapFS{"proc/cpuinfo": file("processor\t: 0\n"), "proc/device-tree/model": file("Example Board 5\x00")}, "Example Board 5"},
+		{"x86", fstest.MapFS{"proc/cpuinfo": mapFile("processor\t: 0\nmodel\t\t: 207\nmodel name\t: Example(R)  CPU @ 2GHz\n")}, "Example(R) CPU @ 2GHz"},
+		{"RISC-V", fstest.MapFS{"proc/cpuinfo": mapFile("hart\t: 0\nuarch\t: example,u74\n")}, "example,u74"},
+		{"device tree", fstest.MapFS{"proc/cpuinfo": mapFile("processor\t: 0\n"), "proc/device-tree/model": mapFile("Example Board 5\x00")}, "Example Board 5"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -33,18 +33,18 @@ func TestCPUModel(t *testing.T) {
 }
 
 func TestVirtualization(t *testing.T) {
-	vendor := file("Example Cloud\n")
+	vendor := mapFile("Example Cloud\n")
 	tests := []struct {
 		name string
 		root fs.FS
 		want string
 	}{
 		{"nothing mounted", fstest.MapFS{}, ""},
-		{"hardware with a vendor", fstest.MapFS{"proc/cpuinfo": file("flags : fpu vme\n"), "sys/class/dmi/id/sys_vendor": vendor}, ""},
-		{"unnamed", fstest.MapFS{"proc/cpuinfo": file("flags : fpu hypervisor\n")}, "virtual machine"},
-		{"named", fstest.MapFS{"proc/cpuinfo": file("flags : hypervisor\n"), "sys/class/dmi/id/sys_vendor": vendor}, "Example Cloud virtual machine"},
-		{"xen", fstest.MapFS{"sys/hypervisor/type": file("xen\n")}, "xen virtual machine"},
-		{"arm", fstest.MapFS{"proc/device-tree/hypervisor/compatible": file("linux,kvm\x00")}, "linux,kvm virtual machine"},
+		{"hardware with a vendor", fstest.MapFS{"proc/cpuinfo": mapFile("flags : fpu vme\n"), "sys/class/dmi/id/sys_vendor": vendor}, ""},
+		{"unnamed", fstest.MapFS{"proc/cpuinfo": mapFile("flags : fpu hypervisor\n")}, "virtual machine"},
+		{"named", fstest.MapFS{"proc/cpuinfo": mapFile("flags : hypervisor\n"), "sys/class/dmi/id/sys_vendor": vendor}, "Example Cloud virtual machine"},
+		{"xen", fstest.MapFS{"sys/hypervisor/type": mapFile("xen\n")}, "xen virtual machine"},
+		{"arm", fstest.MapFS{"proc/device-tree/hypervisor/compatible": mapFile("linux,kvm\x00")}, "linux,kvm virtual machine"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -37,6 +37,11 @@ type tally struct {
 	rounds []time.Duration // the median of each
 	// figures are what else the case says; that of the last round counts.
 	figures map[string]float64
+	// elapsed is how long all of it took, and times how long an operation took in each round; only
+	// of a case with overlap.
+	elapsed time.Duration
+	times   []time.Duration
+	files   *fileStore // nil if there are none
 	// raw gets the samples of each round, if it is not nil.
 	raw func([]time.Duration) error
 }
@@ -51,6 +56,7 @@ func newTally(c *testCase) *tally {
 // samples go at first, those of the warm-up too.
 func (t *tally) round(c *testCase, where cpus, p phase, scratch *report.Recorder) error {
 	s := newFixture(where)
+	s.files = t.files
 	done := make(chan error)
 	s.start(c.driver, func() {
 		err := t.onDriver(s, c, p, scratch)
@@ -95,22 +101,63 @@ func (t *tally) onDriver(s *fixture, c *testCase, p phase, scratch *report.Recor
 	return t.measure(s, c, p, run, scratch)
 }
 
-// measure is the part that counts.
+// soundTries is how often a measurement is made that is not sound.
+const soundTries = 3
+
+// measure makes the measurement that counts: the first one that is sound, or the last of them.
 func (t *tally) measure(s *fixture, c *testCase, p phase, run runFunc, scratch *report.Recorder) error {
+	for try := 1; ; try++ {
+		part, err := measureOnce(s, c, p, run, scratch)
+		if err != nil {
+			return err
+		}
+		sound := true
+		if s.sound != nil {
+			if sound, err = s.sound(); err != nil {
+				return err
+			}
+		}
+		if sound || try == soundTries {
+			if !sound {
+				s.note(s.unsound)
+			}
+			t.add(&part, c.overlap)
+			return nil
+		}
+		scratch.Reset()
+	}
+}
+
+// add counts one measurement.
+func (t *tally) add(part *tally, overlap bool) {
+	t.ops += part.ops
+	t.cpu += part.cpu
+	t.allocs += part.allocs
+	if overlap && part.ops > 0 {
+		t.elapsed += part.elapsed
+		t.times = append(t.times, part.elapsed/time.Duration(part.ops))
+	}
+}
+
+func measureOnce(s *fixture, c *testCase, p phase, run runFunc, scratch *report.Recorder) (part tally, err error) {
+	if s.ready != nil {
+		if err := s.ready(); err != nil {
+			return part, err
+		}
+	}
 	call(p.begin)
-	s.cpu = 0
+	s.cpu, s.elapsed = 0, 0
 	before := readUsage(c.aside)
-	ops, err := run(budget{ops: p.ops, until: now() + p.run, least: p.least, warm: p.warm}, scratch)
+	part.ops, err = run(budget{ops: p.ops, until: now() + p.run, least: p.least, warm: p.warm}, scratch)
 	after := readUsage(c.aside)
 	call(p.end)
-	t.ops += ops
+	part.elapsed = s.elapsed
 	if c.outside {
-		t.cpu += s.cpu
-		return err
+		part.cpu = s.cpu
+		return part, err
 	}
-	t.cpu += after.cpu - before.cpu
-	t.allocs += after.allocs - before.allocs
-	return err
+	part.cpu, part.allocs = after.cpu-before.cpu, after.allocs-before.allocs
+	return part, err
 }
 
 func call(f func()) {
@@ -164,6 +211,10 @@ func (t *tally) results(scenario string, c *testCase) []report.Result {
 			Rounds:      slices.Clone(t.rounds),
 			Figures:     maps.Clone(t.figures),
 			Notes:       append([]string(nil), t.notes...),
+		}
+		if t.elapsed > 0 {
+			r.TimeNSPerOp = float64(t.elapsed) / float64(t.ops)
+			r.RoundsTime = slices.Clone(t.times)
 		}
 		if c.othersCompute {
 			r.CPUNSPerOp = 0 // not measured

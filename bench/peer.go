@@ -45,15 +45,21 @@ var peerRows = []peerRow{
 	{name: "epoll+read (C)", program: "floor", mode: "epoll", peer: "c", kind: report.Floor, colour: "epoll"},
 	{name: "io_uring (C)", program: "floor", mode: "io_uring", peer: "c", kind: report.Floor, floorOf: aio.IOUring, colour: "io_uring"},
 	{name: "io_uring-oneshot (C)", program: "floor", mode: "io_uring-oneshot", peer: "c", kind: report.Floor, colour: "io_uring"},
+	{name: callFloor, program: "fileio", mode: "pread", peer: "c", kind: report.Floor, reference: "pread/pwrite", colour: "futex (C)", notes: []string{callNote}},
+	{name: ringFloor, program: "fileio", mode: "io_uring", peer: "c", kind: report.Floor, reference: "io_uring", colour: "io_uring"},
+	{name: registeredFloor, program: "fileio", mode: "io_uring-registered", peer: "c", kind: report.Floor, reference: "registered", colour: "io_uring", notes: []string{registeredNote}},
+	{name: aioFloor, program: "fileio", mode: "linux-aio", peer: "c", kind: report.Floor, reference: "linux-aio", colour: "epoll"},
 }
 
 const (
-	peerNote  = "a program of its own from bench/peers, started again for each round; allocations are not counted"
-	gnetNote  = "gnet: two clients with one event loop each, woken with EventLoop.Execute; goroutines are not locked to threads"
-	libevNote = "libev: each loop is woken with ev_async; in self-notifier and idle-fds, an ev_io watches an eventfd"
-	libuvNote = "libuv: each loop is woken with uv_async; in self-notifier and idle-fds, a uv_poll watches an eventfd"
-	glibNote  = "GLib: a thread with a GMainContext and one GSource that g_source_set_ready_time triggers and that dispatches a callback, as a bottom half does; in self-notifier and idle-fds, a GSource that watches an eventfd"
-	spinNote  = "spin: both threads look at a shared flag all the time, each on a CPU of its own"
+	peerNote       = "a program of its own from bench/peers, started again for each round; allocations are not counted"
+	gnetNote       = "gnet: two clients with one event loop each, woken with EventLoop.Execute; goroutines are not locked to threads"
+	libevNote      = "libev: each loop is woken with ev_async; in self-notifier and idle-fds, an ev_io watches an eventfd"
+	libuvNote      = "libuv: each loop is woken with uv_async; in self-notifier and idle-fds, a uv_poll watches an eventfd"
+	glibNote       = "GLib: a thread with a GMainContext and one GSource that g_source_set_ready_time triggers and that dispatches a callback, as a bottom half does; in self-notifier and idle-fds, a GSource that watches an eventfd"
+	callNote       = "pread/pwrite: one call at a time, whatever the depth"
+	registeredNote = "registered: the ring, the file and the buffers are registered"
+	spinNote       = "spin: both threads look at a shared flag all the time, each on a CPU of its own"
 )
 
 func peerNames() (names []string) {
@@ -121,6 +127,7 @@ func peerSetup(s *fixture, row peerRow, pinning peerPinning, args []string) (run
 			recordBatch(rec, took, run.batch)
 		}
 		s.cpu += run.cpu
+		s.elapsed += run.elapsed
 		if run.bytesPerIdle > 0 {
 			s.figure(bytesPerFD, run.bytesPerIdle)
 		}
@@ -158,6 +165,9 @@ func budgetArgs(b budget) []string {
 	}
 	left := max(b.until-now(), time.Millisecond)
 	most := min(int64(left/shortest), peerSamples)
+	if b.most > 0 {
+		most, b.warm = min(most, b.most), 0 // what it would warm is to be cold
+	}
 	return []string{"-n", fmt.Sprint(most), "-time_us", micros(left), "-warm_us", micros(b.warm)}
 }
 
@@ -201,6 +211,7 @@ type peerRun struct {
 	samples      []time.Duration // each of a batch
 	batch        int64
 	cpu          time.Duration // of all operations
+	elapsed      time.Duration // for all of them
 	bytesPerIdle float64
 }
 
@@ -216,6 +227,7 @@ type peerHead struct {
 	Samples      *int64
 	Batch        *int64
 	CPUNSPerOp   *float64 `json:"cpu_ns_per_op"`
+	ElapsedNS    float64  `json:"elapsed_ns"`
 	BytesPerIdle float64  `json:"bytes_per_idle"`
 }
 
@@ -230,7 +242,7 @@ func parsePeer(out []byte) (*peerRun, error) {
 	if err := h.check(len(raw)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errPeerOutput, err)
 	}
-	r := &peerRun{peer: h.Peer, mode: h.Mode, batch: *h.Batch, bytesPerIdle: h.BytesPerIdle}
+	r := &peerRun{peer: h.Peer, mode: h.Mode, batch: *h.Batch, bytesPerIdle: h.BytesPerIdle, elapsed: time.Duration(h.ElapsedNS)}
 	for ; len(raw) > 0; raw = raw[8:] {
 		ns := binary.NativeEndian.Uint64(raw)
 		if ns > uint64(peerLimit) {
@@ -253,6 +265,8 @@ func (h *peerHead) check(raw int) error {
 		return fmt.Errorf("%d bytes of samples instead of %d", raw, 8**h.Samples)
 	case !(*h.CPUNSPerOp >= 0 && *h.CPUNSPerOp*float64(*h.Samples**h.Batch) < float64(time.Hour)):
 		return fmt.Errorf("cpu_ns_per_op is %v", *h.CPUNSPerOp)
+	case !(h.ElapsedNS >= 0 && h.ElapsedNS < float64(time.Hour)):
+		return fmt.Errorf("elapsed_ns is %v", h.ElapsedNS)
 	case math.IsNaN(h.BytesPerIdle) || math.IsInf(h.BytesPerIdle, 0):
 		return fmt.Errorf("bytes_per_idle is %v", h.BytesPerIdle)
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,6 +62,31 @@ func (p peerRow) available() error {
 
 // probe has it wake a loop a few times, wherever the kernel likes.
 func (p peerRow) probe(path string) error {
-	_, err := p.run(path, []string{p.mode, "-raw", "-cpu", "none", "-n", "3", "-warmup", "0"})
+	args := []string{p.mode, "-raw", "-cpu", "none", "-n", "3", "-warmup", "0"}
+	if p.program == "fileio" {
+		name, err := smallFile()
+		if err != nil {
+			return err
+		}
+		defer os.Remove(name)
+		args = append(args, "-scenario", fileRead, "-file", name, "-span", fmt.Sprint(smallSize))
+	}
+	_, err := p.run(path, args)
 	return err
+}
+
+// smallSize is how many bytes a small file has: one block.
+const smallSize = 4096
+
+// smallFile makes a file that is large enough to see whether it can be read.
+func smallFile() (name string, err error) {
+	file, err := os.CreateTemp("", "aiobench-")
+	if err != nil {
+		return "", err
+	}
+	_, err = file.Write(make([]byte, smallSize))
+	if err = errors.Join(err, file.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(file.Name()))
+	}
+	return file.Name(), nil
 }

@@ -94,7 +94,9 @@ func Backends() (names []string) {
 func goRows() []string { return append(Backends(), GoroutineChannel, Netpoller) }
 
 // Rows returns the names of all rows, in the order of the report.
-func Rows() []string { return slices.Concat(goRows(), []string{GoroutineBlocking}, peerNames()) }
+func Rows() []string {
+	return slices.Concat(goRows(), []string{GoroutineBlocking}, fileRowNames(), otherFileRows(), peerNames())
+}
 
 // RowsIn returns the names of those that take part in any of the scenarios; nil
 // means all scenarios.
@@ -139,12 +141,23 @@ func Available(row string) error {
 	if p, ok := peerOf(row); ok {
 		return p.available()
 	}
-	if !isBackend(row) {
+	if err := availableFile(row); err != nil {
+		return err
+	}
+	if _, ok := anyLoopRow(row); !ok {
 		return nil
 	}
 	failed := make(chan error)
 	go func() { failed <- tryRow(row) }()
 	return <-failed
+}
+
+// anyLoopRow returns the loop of a row, also of one that has a File on it.
+func anyLoopRow(row string) (loopRow, bool) {
+	if r, ok := fileRowOf(row); ok {
+		return r.loop(), true
+	}
+	return loopRowOf(row)
 }
 
 // tryRow makes a turn of a loop, on a goroutine of its own, which is its home.
@@ -164,10 +177,14 @@ func tryRow(row string) error {
 // openLoop returns a Context on the backend and in the mode that were asked for and in
 // no other.
 func openLoop(row string, home cpus, opts ...aio.Option) (*aio.Context, error) {
-	r, ok := loopRowOf(row)
+	r, ok := anyLoopRow(row)
 	if !ok {
 		return nil, fmt.Errorf("%s is not a backend of the library", row)
 	}
+	return r.open(home, opts...)
+}
+
+func (r *loopRow) open(home cpus, opts ...aio.Option) (*aio.Context, error) {
 	opts = append(slices.Concat(r.options(home), opts), aio.WithBackend(r.backend))
 	loop, err := aio.New(opts...)
 	if err != nil {

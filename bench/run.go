@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -25,6 +26,9 @@ type Config struct {
 	// CPUs are the two to pin to, of the loop and of who wakes it. nil means the
 	// first two that the process may use.
 	CPUs []int
+	// FileDir is the folder in which the files of the file scenarios are made, and removed again;
+	// empty for the working folder.
+	FileDir string
 	// Raw, if not nil, gets the samples of each round of each case, in the order of time. The
 	// name is scenario, row and parameters, as in the name of a benchmark. The samples are
 	// valid until it returns. An error ends the run.
@@ -70,6 +74,11 @@ func Run(ctx context.Context, c Config) ([]report.Result, []report.Absence, erro
 		return nil, nil, err
 	}
 	fixProcs()
+	defer func() {
+		if err := r.files.remove(); err != nil {
+			r.bugs = append(r.bugs, err)
+		}
+	}()
 	for i := range r.groups {
 		results, err := r.group(ctx, i)
 		if err != nil {
@@ -86,6 +95,7 @@ type runner struct {
 	progress func(Step)
 	raw      func(string, []time.Duration) error
 	where    cpus
+	files    *fileStore
 	groups   []group
 	started  time.Time
 	results  []report.Result
@@ -115,7 +125,12 @@ func newRunner(c Config) (*runner, error) {
 	if r.where, err = chooseCPUs(c.CPUs); err != nil {
 		return nil, err
 	}
-	if r.groups, err = plan(c.Scenarios, c.Rows); err != nil {
+	folder, err := filepath.Abs(c.FileDir)
+	if err != nil {
+		return nil, err
+	}
+	r.files = newFileStore(folder)
+	if r.groups, err = plan(c.Chosen(), c.Rows); err != nil {
 		return nil, err
 	}
 	if c.Quick {
@@ -131,6 +146,28 @@ func quickGroups(groups []group) []group {
 		return groups
 	}
 	return quick
+}
+
+// Chosen are the names of the scenarios that a run has; nil means all. A quick run has some only
+// if they are named.
+func (c Config) Chosen() (names []string) {
+	if c.Scenarios != nil || !c.Quick {
+		return c.Scenarios
+	}
+	for _, s := range Scenarios() {
+		if !s.named {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// HasFiles reports whether a run has a scenario with files.
+func (c Config) HasFiles() bool {
+	chosen := c.Chosen()
+	return slices.ContainsFunc(Scenarios(), func(s Scenario) bool {
+		return strings.HasPrefix(s.Name, "file-") && (chosen == nil || slices.Contains(chosen, s.Name))
+	})
 }
 
 // Check returns what is wrong with the names and numbers in a Config.
@@ -181,6 +218,11 @@ func scenarioNames() string {
 // group measures the cases of a group in turns.
 func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) {
 	g := &r.groups[index]
+	if g.needs != nil && len(g.cases) > 0 {
+		if err := g.needs(r.files); err != nil {
+			g.refused, g.cases = err.Error(), nil
+		}
+	}
 	if g.refused != "" {
 		r.absent = append(r.absent, report.Absence{Row: AllRows, Where: g.String(), Why: g.refused})
 	}
@@ -230,6 +272,7 @@ var errRaw = errors.New("the samples cannot be kept")
 
 func (r *runner) newTally(g *group, c *testCase) *tally {
 	t := newTally(c)
+	t.files = r.files
 	if r.raw != nil {
 		t.raw = func(samples []time.Duration) error {
 			if err := r.raw(g.scenario+"/"+c.name(), samples); err != nil {

@@ -14,6 +14,8 @@ type Scenario struct {
 	// Short says what is measured, Varied what is varied, in one line each.
 	Short, Varied string
 
+	// named is set if a quick run has it only if it is asked for by name.
+	named  bool
 	groups func() []group
 }
 
@@ -22,6 +24,7 @@ func Scenarios() []Scenario {
 	return []Scenario{
 		wakeScenario, openLoopScenario, latenessScenario, pingpongScenario, mainloopScenario, selfBHScenario, selfNotifierScenario, selfTimerScenario,
 		idleFDsScenario, producersScenario, timersScenario, contextsScenario, busyScenario,
+		fileReadScenario, fileWriteScenario, fileDirectScenario,
 	}
 }
 
@@ -34,6 +37,8 @@ type group struct {
 	cases    []testCase
 	// refused is why none of it can be measured here, or empty.
 	refused string
+	// needs is why none of it can be measured with the files of a run; nil if it has no files.
+	needs func(*fileStore) error
 	// full is set if a quick run leaves the group out.
 	full bool
 }
@@ -56,6 +61,9 @@ type testCase struct {
 	outside bool
 	// batch is of how many operations each sample is the mean; 0 and 1 mean that it is of one.
 	batch int64
+	// overlap is set if several operations are under way at a time, so that the latency of one
+	// is not what it costs. run adds to the fixture's elapsed then.
+	overlap bool
 	// othersCompute is set if others compute in this process, so that its CPU time says
 	// nothing about the case.
 	othersCompute bool
@@ -88,6 +96,9 @@ func (c *testCase) pairs() (list []string) {
 	}
 	return list
 }
+
+// label is that of a group with the parameters of the case.
+func (c *testCase) label() string { return strings.Join(c.pairs(), " ") }
 
 // only returns the group without the cases of other rows.
 func (g group) only(rows []string) group {

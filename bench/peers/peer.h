@@ -71,7 +71,7 @@ struct bench {
 	int samples;        /* room for so many; at the end, how many were taken */
 	int taken, warmed;
 	bool measuring, begun;
-	uint64_t last, start, cpu_start, cpu_used;
+	uint64_t last, start, cpu_start, cpu_used, elapsed;
 	uint64_t due;       /* lateness: when the timer is */
 
 	/* On lines of their own: the threads poll them. */
@@ -148,6 +148,7 @@ static inline bool bench_take(struct bench *b, uint64_t now, uint64_t sample)
 	/* Of a loop that got no CPU at all, the difference of two readings may be negative. */
 	uint64_t cpu = bench_cpu(b);
 	b->cpu_used = cpu > b->cpu_start ? cpu - b->cpu_start : 0;
+	b->elapsed = now - b->start;
 	b->samples = b->taken;
 	atomic_store(&b->over, true);
 	return false;
@@ -259,6 +260,7 @@ static inline void bench_report(struct bench *b)
 		report_percentiles(b);
 	if (b->idle > 0)
 		printf("\"bytes_per_idle\":%.0f,", b->idle_bytes / b->idle);
+	printf("\"elapsed_ns\":%llu,", (unsigned long long)b->elapsed);
 	printf("\"cpu_ns_per_op\":%.0f,\"clock_ns\":%.1f,\"version\":\"%s\"}\n",
 	       (double)b->cpu_used / b->samples / b->batch, clock_cost(), b->version);
 	if (b->raw && fwrite(b->sample, (size_t)b->samples * sizeof *b->sample, 1, stdout) != 1)

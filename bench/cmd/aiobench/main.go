@@ -89,6 +89,10 @@ func measure(ctx context.Context, o *options, missing []report.Absence, stdout, 
 		o.config.Raw = raw.write
 	}
 	machine := bench.ReadMachine()
+	if o.config.HasFiles() {
+		o.config.FileDir = bench.FileFolder(o.config.FileDir, o.out)
+		machine.Filesystem = bench.Filesystem(o.config.FileDir)
+	}
 	r := &report.Report{Schema: report.Schema, Machine: machine, Description: bench.DescriptionOn(machine)}
 	p := newProgress(stderr)
 	o.config.Progress = p.step
