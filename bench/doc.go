@@ -32,6 +32,12 @@
 //     own, "io_uring park" for example. See variants.
 //   - Rows are compared by the ratio of their medians in the same round: the median of
 //     the rounds, the lowest and the highest.
+//   - The scenarios with files keep several requests under way, where the latency of one is not
+//     what it costs: there rows are compared by the time of all divided by their number, and by
+//     CPU time. The run makes its files itself, and removes them. Right before each
+//     measurement it brings the file into the page cache, or out of it, and right before and
+//     behind it counts with mincore(2) how much of it is there: the report shows both. What was
+//     evicted in between is measured again.
 //   - A case fails if the live backend is not the one it is named after, and if a
 //     callback did not run once for each operation.
 package bench

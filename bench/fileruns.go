@@ -86,7 +86,7 @@ func loopFile(s *fixture, row fileRow, w *fileWork, path string) (runFunc, error
 	}
 	s.atExit(f.Close)
 	if live := f.Engine(); row.engine == file.EngineAuto {
-		s.note(fmt.Sprintf("%v: the live engine is %v", row, live))
+		s.note(fmt.Sprintf("the live engine is %v", live))
 	} else if live.Engine != row.engine {
 		return nil, fmt.Errorf("asked for the engine %v, but the live one is %v", row.engine, live)
 	}

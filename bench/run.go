@@ -224,7 +224,7 @@ func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) 
 		}
 	}
 	if g.refused != "" {
-		r.absent = append(r.absent, report.Absence{Row: AllRows, Where: g.String(), Why: g.refused})
+		r.refuse(g)
 	}
 	tallies := make([]*tally, len(g.cases))
 	for i := range tallies {
@@ -262,6 +262,19 @@ func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) 
 	}
 	r.progress(s)
 	return results, nil
+}
+
+// refuse notes that a group cannot be measured, once for all of a scenario that have one reason.
+func (r *runner) refuse(g *group) {
+	const more = " and more"
+	for i := range r.absent {
+		a := &r.absent[i]
+		if a.Row == AllRows && a.Why == g.refused && strings.HasPrefix(a.Where, g.scenario+" ") {
+			a.Where = strings.TrimSuffix(a.Where, more) + more
+			return
+		}
+	}
+	r.absent = append(r.absent, report.Absence{Row: AllRows, Where: g.String(), Why: g.refused})
 }
 
 // AllRows is in place of a row where none can be measured.

@@ -181,7 +181,7 @@ func fileGroups(scenario string, settings []fileWork) (groups []group) {
 }
 
 // fileNote is for all rows.
-const fileNote = "no row is pinned; CPU/event is of the whole process with all its threads, those of the kernel that do its io_uring requests (iou-wrk) included; " +
+const fileNote = "no row is pinned; CPU/event is of the whole process with all its threads, those of the kernel that do its io_uring requests (iou-wrk) included, from Linux 5.12 on; " +
 	"the kernel's own threads, which write dirty pages back for example, are in no figure"
 
 const uncachedNote = "uncached: the file is dropped from the page cache before each round (posix_fadvise), not from the memory of the device or of a host below; " +
