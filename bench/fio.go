@@ -132,18 +132,19 @@ type fioSide struct {
 
 var errFio = errors.New("the output of fio is not what this version understands")
 
-// parseFio reads the output of --output-format=json+. Lines of fio's may precede it.
+// fioJob is a job as --output-format=json+ shows it.
+type fioJob struct {
+	Error   int     `json:"error"`
+	Read    fioSide `json:"read"`
+	Write   fioSide `json:"write"`
+	Runtime float64 `json:"job_runtime"` // ms
+	User    float64 `json:"usr_cpu"`     // per cent
+	System  float64 `json:"sys_cpu"`
+}
+
+// parseFio reads what fio printed. Lines may precede its JSON.
 func parseFio(out []byte, write bool) (*fioRun, error) {
-	var doc struct {
-		Jobs []struct {
-			Error   int     `json:"error"`
-			R       fioSide `json:"read"`
-			W       fioSide `json:"write"`
-			Runtime float64 `json:"job_runtime"` // ms
-			User    float64 `json:"usr_cpu"`     // per cent
-			System  float64 `json:"sys_cpu"`
-		} `json:"jobs"`
-	}
+	var doc struct{ Jobs []fioJob }
 	if err := json.Unmarshal(out[max(bytes.IndexByte(out, '{'), 0):], &doc); err != nil {
 		return nil, fmt.Errorf("%w: %w", errFio, err)
 	}
@@ -151,9 +152,9 @@ func parseFio(out []byte, write bool) (*fioRun, error) {
 		return nil, fmt.Errorf("%w: %d jobs", errFio, len(doc.Jobs))
 	}
 	job := &doc.Jobs[0]
-	side := &job.R
+	side := &job.Read
 	if write {
-		side = &job.W
+		side = &job.Write
 	}
 	switch {
 	case job.Error != 0:
@@ -161,21 +162,26 @@ func parseFio(out []byte, write bool) (*fioRun, error) {
 	case side.Ops < 1 || side.IOPS <= 0 || !(job.Runtime >= 0 && job.User >= 0 && job.System >= 0):
 		return nil, fmt.Errorf("%w: %d requests, %v a second", errFio, side.Ops, side.IOPS)
 	}
-	r := &fioRun{
-		samples: map[time.Duration]int64{},
-		cpu:     time.Duration(job.Runtime * 1e6 * (job.User + job.System) / 100),
+	r := &fioRun{samples: map[time.Duration]int64{}, cpu: time.Duration(job.Runtime * 1e6 * (job.User + job.System) / 100)}
+	if err := r.count(side); err != nil {
+		return nil, err
 	}
+	r.elapsed = time.Duration(float64(r.ops) / side.IOPS * 1e9)
+	return r, nil
+}
+
+// count takes the samples over.
+func (r *fioRun) count(side *fioSide) error {
 	for text, n := range side.Latency.Bins {
 		ns, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || ns < 0 || ns > int64(peerLimit) || n < 0 || n > side.Ops {
-			return nil, fmt.Errorf("%w: a bin of %q with %d samples", errFio, text, n)
+			return fmt.Errorf("%w: a bin of %q with %d samples", errFio, text, n)
 		}
 		r.samples[time.Duration(ns)] += n
 		r.ops += n
 	}
 	if r.ops == 0 {
-		return nil, fmt.Errorf("%w: no latencies", errFio)
+		return fmt.Errorf("%w: no latencies", errFio)
 	}
-	r.elapsed = time.Duration(float64(r.ops) / side.IOPS * 1e9)
-	return r, nil
+	return nil
 }

@@ -218,14 +218,7 @@ func scenarioNames() string {
 // group measures the cases of a group in turns.
 func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) {
 	g := &r.groups[index]
-	if g.needs != nil && len(g.cases) > 0 {
-		if err := g.needs(r.files); err != nil {
-			g.refused, g.cases = err.Error(), nil
-		}
-	}
-	if g.refused != "" {
-		r.refuse(g)
-	}
+	r.refuse(g)
 	tallies := make([]*tally, len(g.cases))
 	for i := range tallies {
 		tallies[i] = r.newTally(g, &g.cases[i])
@@ -264,9 +257,17 @@ func (r *runner) group(ctx context.Context, index int) ([]report.Result, error) 
 	return results, nil
 }
 
-// refuse notes that a group cannot be measured, once for all of a scenario that have one reason.
+// refuse notes why a group cannot be measured, if so: once for all of a scenario that have one reason.
 func (r *runner) refuse(g *group) {
 	const more = " and more"
+	if g.needs != nil && len(g.cases) > 0 {
+		if err := g.needs(r.files); err != nil {
+			g.refused, g.cases = err.Error(), nil
+		}
+	}
+	if g.refused == "" {
+		return
+	}
 	for i := range r.absent {
 		a := &r.absent[i]
 		if a.Row == AllRows && a.Why == g.refused && strings.HasPrefix(a.Where, g.scenario+" ") {

@@ -52,7 +52,7 @@ func syntheticReport() *report.Report {
 			for _, key := range s.Scenario.Params {
 				params[key] = fmt.Sprint(1 + 9*setting)
 			}
-			for i, row := range r.Description.Rows {
+			for i, row := range rowsOf(r, s.Name) {
 				p50 := time.Duration(1000 + 300*((i*7+setting+len(s.Name))%13))
 				res := report.Result{
 					Scenario: s.Name, Backend: row.Name, Params: params, CPUNSPerOp: float64(p50 / 2), N: 1000,
@@ -66,6 +66,20 @@ func syntheticReport() *report.Report {
 		}
 	}
 	return r
+}
+
+// rowsOf are the rows of a report that take part with files, or those that take part without.
+func rowsOf(r *report.Report, scenario string) []report.Row {
+	files := func(name string) bool { return strings.HasPrefix(name, "file-") }
+	var with []string
+	for _, s := range bench.Scenarios() {
+		if files(s.Name) {
+			with = append(with, bench.RowsIn([]string{s.Name})...)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(r.Description.Rows), func(row report.Row) bool {
+		return slices.Contains(with, row.Name) != files(scenario)
+	})
 }
 
 // TestPageGolden holds the page to the bytes that were reviewed. After a change that is
