@@ -82,6 +82,22 @@ func TestIOThreadHasItsThread(t *testing.T) {
 	eventually(t, "no thread has its name", func() bool { return threadNames(t)["disk-thread-wit"] == before["disk-thread-wit"] })
 }
 
+// No I/O thread is the first thread of the process, which keeps its name.
+func TestIOThreadIsNotTheFirstThread(t *testing.T) {
+	var held []*IOThread
+	for range 8 { // each takes a thread, one of them would be the first
+		held = append(held, ioThread(t, "disk", WithThread(Thread{TimerSlack: time.Millisecond})))
+	}
+	for _, thread := range held {
+		must(t, thread.Context().Do(t.Context(), func() error {
+			if tid := sys.Gettid(); tid == os.Getpid() || commOf(t, tid) != "disk" {
+				t.Errorf("thread %d of %d is called %q", tid, os.Getpid(), commOf(t, tid))
+			}
+			return nil
+		}))
+	}
+}
+
 func commOf(t testing.TB, tid int) string {
 	t.Helper()
 	name, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/comm", tid))
