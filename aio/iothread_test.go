@@ -289,7 +289,7 @@ func TestStopIsAWaitOfADebuggedLoop(t *testing.T) {
 	a, b := debugThread(t, "a"), debugThread(t, "b")
 	inside, back := make(chan struct{}), make(chan error, 1)
 	must(t, b.Context().ScheduleOnce(func() {
-		<-inside
+		inside <- struct{}{}
 		eventually(t, "a waits", func() bool {
 			waits.Lock()
 			defer waits.Unlock()
@@ -299,7 +299,8 @@ func TestStopIsAWaitOfADebuggedLoop(t *testing.T) {
 			a.Context().Do(t.Context(), func() error { return nil }),
 			a.Context().WaitWhile(t.Context(), func() bool { return true }))
 	}))
-	must(t, a.Context().Do(t.Context(), func() error { close(inside); return b.Stop(t.Context()) }))
+	<-inside
+	must(t, a.Context().Do(t.Context(), func() error { return b.Stop(t.Context()) }))
 	err := <-back
 	wantError(t, err, ErrDeadlock)
 	if !strings.Contains(err.Error(), "aio: Do") || !strings.Contains(err.Error(), "aio: WaitWhile") {
