@@ -306,6 +306,31 @@ func TestWaitWhileSurvivesPanics(t *testing.T) {
 	turn(t, c)
 }
 
+// The change and its kick come just after the condition was read: before the waiter is registered,
+// or before it sleeps.
+func TestAKickDuringTheConditionIsKept(t *testing.T) {
+	for _, during := range []int{1, 2, 3} {
+		test := func() {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			calls := 0
+			err := ioThread(t, "io").Context().WaitWhile(ctx, func() bool {
+				if calls++; calls <= during {
+					KickWaiters()
+				}
+				return calls <= during
+			})
+			if err != nil {
+				t.Errorf("during call %d: %v", during, err)
+			}
+		}
+		elsewhere(test)
+		c := newLoopOn(t, Epoll)
+		must(t, c.ScheduleOnce(test))
+		turn(t, c)
+	}
+}
+
 // A kick beside the look at the condition is not lost, wherever the waiter is.
 func TestNoKickIsLost(t *testing.T) {
 	rounds := 10_000
