@@ -85,6 +85,7 @@ func New(opts ...Option) (*Context, error) {
 	}
 	c.virtual.join(c)
 	c.observer.join(c)
+	loops.join(c)
 	return c, nil
 }
 
@@ -170,6 +171,8 @@ func (c *Context) Close() error {
 	}
 	c.virtual.leave(c)
 	c.observer.leave(c)
+	loops.leave(c)
+	KickWaiters() // those that wait for c end, and attachments may wait for them
 	left := c.attached.end()
 	c.alarm.close()
 	leaks := c.leaks()

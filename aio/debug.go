@@ -4,11 +4,11 @@ package aio
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"weak"
 
 	"golang.org/x/sys/unix"
@@ -33,8 +33,8 @@ type file struct {
 
 // WithDebug makes the loop look for mistakes that are hard to find otherwise, and remember more
 // for Snapshot. It calls report, on the home goroutine, when a descriptor was closed, or is
-// another file now, while its handler is open: the error names the handler. Do and Call fail with
-// ErrDeadlock if loops with this option would wait for each other.
+// another file now, while its handler is open: the error names the handler. Do, Call, WaitWhile and
+// IOThread.Stop fail with ErrDeadlock if loops with this option would wait for each other.
 //
 // It costs one or two system calls for each handler in each iteration, and a lock for each
 // bottom half. report must not block.
@@ -140,11 +140,39 @@ func (c *Context) closedUnder(h *Handler, err error) error {
 		c.name, h.name(), h.fd, err)
 }
 
-// waits are the loops with WithDebug, and which of them waits for which in Do.
+// waits are the loops with WithDebug, and which of them waits for which.
 var waits struct {
 	sync.Mutex
 	loops []*Context
-	until map[*Context]*Context
+	all   []*loopWait
+}
+
+// loopWait is a callback of one loop that waits for another loop.
+type loopWait struct {
+	from, to *Context
+	kind     waitKind
+	begun    *atomic.Bool // of forCall: the function is being called
+}
+
+// waitKind is what a callback waits for. Only in forChange its loop goes on.
+type waitKind uint8
+
+const (
+	forCall   waitKind = iota // Do: until the function has returned
+	forEnd                    // IOThread.Stop
+	forChange                 // WaitWhile: it polls its own loop
+)
+
+// blocks reports whether a wait of that kind cannot end before w does. A loop that polls serves Do,
+// unless the wait is inside the function of that Do.
+func (w *loopWait) blocks(kind waitKind) bool {
+	switch kind {
+	case forCall:
+		return w.kind != forChange
+	case forChange:
+		return w.kind != forCall || w.begun.Load()
+	}
+	return true
 }
 
 func (o *observer) join(c *Context) {
@@ -165,7 +193,7 @@ func (o *observer) leave(c *Context) {
 
 // awaits records that the calling goroutine waits for c, until done is called. It fails if c waits
 // for a loop of that goroutine.
-func (c *Context) awaits() (done func(), err error) {
+func (c *Context) awaits(op string, kind waitKind, begun *atomic.Bool) (done func(), err error) {
 	waits.Lock()
 	defer waits.Unlock()
 	var mine []*Context
@@ -174,21 +202,36 @@ func (c *Context) awaits() (done func(), err error) {
 			mine = append(mine, loop)
 		}
 	}
-	chain := []string{}
-	for other := c; other != nil; other = waits.until[other] {
-		if chain = append(chain, fmt.Sprintf("%q", other.name)); slices.Contains(mine, other) {
-			return nil, fmt.Errorf("aio: Do: %w: a callback of %s waits for %s", ErrDeadlock, chain[len(chain)-1], strings.Join(chain, ", which waits for "))
-		}
+	if chain := chainOfWaits(c, mine, kind, nil); chain != nil {
+		return nil, fmt.Errorf("aio: %s: %w: a callback of %s waits for %s", op, ErrDeadlock, chain[len(chain)-1], strings.Join(chain, ", which waits for "))
 	}
-	if waits.until == nil {
-		waits.until = map[*Context]*Context{}
-	}
+	var added []*loopWait
 	for _, loop := range mine {
-		waits.until[loop] = c
+		added = append(added, &loopWait{loop, c, kind, begun})
 	}
+	waits.all = append(waits.all, added...)
 	return func() {
 		waits.Lock()
 		defer waits.Unlock()
-		maps.DeleteFunc(waits.until, func(loop, _ *Context) bool { return slices.Contains(mine, loop) })
+		waits.all = slices.DeleteFunc(waits.all, func(w *loopWait) bool { return slices.Contains(added, w) })
 	}, nil
+}
+
+// chainOfWaits returns the names on a way from c, over loops that wait for each other, to one of
+// mine, nil if there is none. seen are the loops that it has been to.
+func chainOfWaits(c *Context, mine []*Context, kind waitKind, seen []*Context) (names []string) {
+	name := fmt.Sprintf("%q", c.name)
+	if slices.Contains(mine, c) {
+		return []string{name}
+	}
+	seen = append(seen, c)
+	for _, w := range waits.all {
+		if w.from != c || !w.blocks(kind) || slices.Contains(seen, w.to) {
+			continue
+		}
+		if rest := chainOfWaits(w.to, mine, kind, seen); rest != nil {
+			return append([]string{name}, rest...)
+		}
+	}
+	return nil
 }

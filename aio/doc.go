@@ -59,9 +59,9 @@
 //
 // These may be called from any goroutine, at any time, also while the loop sleeps:
 // Notify, NewBottomHalf, NewTimer, AfterFunc, Every, Watch, WatchConn, WatchNotifier,
-// ScheduleOnce, Do, Call, OnHome, CheckHome, Now, Stats, Snapshot, Attach, Hold, Release, NewDeferred, and
-// the methods of BottomHalf, Timer,
-// Handler, EventNotifier and VirtualClock. (Named and Guarded come before the first use, and
+// ScheduleOnce, Do, Call, WaitWhile, KickWaiters, OnHome, CheckHome, Now, Stats, Snapshot, SetPolling,
+// Attach, Hold, Release, NewDeferred, and the methods of BottomHalf, Timer,
+// Handler, EventNotifier, VirtualClock and IOThread. (Named and Guarded come before the first use, and
 // Events, TryRead and TryWrite are for callbacks.) What they change is visible to the iteration
 // that follows. On the home goroutine, to cancel, stop, change or close something is certain: the
 // old callback does not run any more, even if its event has been collected already. Elsewhere it
@@ -104,6 +104,27 @@
 //
 // Instead of sleeping by itself, a Context can be a guest in another loop, which
 // waits for it: see [Context.Prepare].
+//
+// # I/O threads
+//
+// [StartIOThread] makes a Context and the goroutine that runs it, and [IOThread.Stop] ends both. A
+// program that divides its descriptors among several has that many loops, which know nothing of each
+// other:
+//
+//	disk, err := aio.StartIOThread("disk", aio.WithThread(aio.Thread{CPUs: []int{1}}))
+//	err = disk.Context().Do(ctx, open)
+//	err = disk.Stop(ctx)
+//
+// [Context.WaitWhile] is for code that cannot go on before something has changed, and that may run
+// on a loop: the end of a device has to wait for its requests, for example. A callback that blocked
+// would keep its loop from the very events that it waits for; WaitWhile polls the loop in the
+// meantime, so that callbacks run inside the one that waits. The one that changes something
+// calls [KickWaiters]:
+//
+//	flying.Add(-1)
+//	aio.KickWaiters()                                                   // on the I/O thread
+//
+//	err = disk.WaitWhile(ctx, func() bool { return flying.Load() > 0 }) // in a callback of the main loop
 //
 // # Notify
 //
@@ -200,8 +221,21 @@
 //	anything on a closed Context              ErrClosed; Notify does nothing
 //	Do, Call: the context.Context ends        context.Cause; Run returns nil
 //	Do, Call: the function panicked           ErrPanicked; the panic itself is Poll's
-//	Do, Call with WithDebug: loops would      ErrDeadlock
+//	Do, Call, WaitWhile, Stop of an           ErrDeadlock
+//	    IOThread with WithDebug: loops would
 //	    wait for each other
+//	Stop of an IOThread in a callback of      ErrDeadlock
+//	    its loop
+//	StartIOThread                             what New and the first Poll fail with
+//	Stop of an IOThread                       what Close and, if it failed, Run return
+//	Stop of an IOThread whose callback has    ErrPanicked
+//	    ended the goroutine
+//	Stop of an IOThread: the context.Context  context.Cause; it is being stopped
+//	    ends
+//	second Stop of an IOThread                ErrClosed
+//	WaitWhile: the context.Context ends       context.Cause
+//	WaitWhile: the Context is closed          ErrClosed
+//	SetPolling: parameter out of range        an error that names it
 //	ReentrancyGuard.Do from guarded code      ErrReentrant
 //	Submit, Prepare: the Poller cannot        errors.ErrUnsupported
 //	Submit, Complete: the request is under    EBUSY
@@ -214,7 +248,7 @@
 //
 // What a program can know beforehand is a mistake in the program, and panics with
 // a sentence that says which: a nil function for NewBottomHalf, ScheduleOnce,
-// NewTimer, AfterFunc, Every, Do, Call, NewDeferred, the Done of a Request, CloseThen or ReentrancyGuard.Do, and a
+// NewTimer, AfterFunc, Every, Do, Call, WaitWhile, NewDeferred, the Done of a Request, CloseThen or ReentrancyGuard.Do, and a
 // [ClockID] that is none of the four, for NewTimer and Now.
 //
 // # QEMU's names

@@ -39,14 +39,22 @@ var (
 	// running already.
 	ErrReentrant = errors.New("aio: guarded code was entered again from within itself")
 
-	// ErrDeadlock is returned by Do and Call of a loop with WithDebug if it would wait for one
-	// that waits for the caller.
+	// ErrDeadlock is returned by Do, Call, WaitWhile and IOThread.Stop of a loop with WithDebug if
+	// it would wait for one that waits for the caller, and by IOThread.Stop in a callback of the
+	// loop that it stops.
 	ErrDeadlock = errors.New("loops would wait for each other without end: let one of them schedule a bottom half instead")
 
 	// ErrPanicked is returned by Do and Call when the function did not return: it
-	// panicked, which goes on to the caller of Poll, or it ended its goroutine.
+	// panicked, which goes on to the caller of Poll, or it ended its goroutine. IOThread.Stop
+	// returns it if a callback ended the goroutine.
 	ErrPanicked = errors.New("aio: the function panicked on the loop")
 )
+
+// deadlockError is ErrDeadlock of a loop that would wait for itself.
+type deadlockError string
+
+func (e deadlockError) Error() string      { return string(e) }
+func (deadlockError) Is(target error) bool { return target == ErrDeadlock }
 
 // callbackError is ErrNoCallback where more can be said.
 type callbackError string

@@ -158,20 +158,15 @@ func ExampleTimerState() {
 
 // Which callback hangs.
 func ExampleRunningCallback() {
-	loop, err := aio.New(aio.WithTimings())
+	thread, err := aio.StartIOThread("disk", aio.WithTimings())
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	hangs, ended := make(chan struct{}), make(chan error)
+	loop, hangs := thread.Context(), make(chan struct{})
 	loop.NewBottomHalf(func() {
 		hangs <- struct{}{}
 		<-hangs
 	}).Named("flush").Schedule()
-	go func() {
-		loop.Run(ctx)
-		ended <- loop.Close()
-	}()
 	<-hangs
 	s, err := loop.Snapshot()
 	if err != nil {
@@ -181,8 +176,7 @@ func ExampleRunningCallback() {
 		fmt.Println(running.Kind, running.Name)
 	}
 	close(hangs)
-	stop()
-	fmt.Println(<-ended)
+	fmt.Println(thread.Stop(context.Background()))
 	// Output:
 	// bottom-half flush
 	// <nil>

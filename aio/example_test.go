@@ -213,7 +213,7 @@ func ExampleContext_Watch() {
 
 // Another goroutine closes a handler. The descriptor is closed when the loop does not use it any more.
 func ExampleHandler_CloseThen() {
-	loop, err := aio.New()
+	thread, err := aio.StartIOThread("pipes")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -222,22 +222,15 @@ func ExampleHandler_CloseThen() {
 		log.Fatal(err)
 	}
 	defer unix.Close(pipe[1])
-	handler, err := loop.Watch(pipe[0], aio.Callbacks{Read: func(*aio.Handler) {}})
+	handler, err := thread.Context().Watch(pipe[0], aio.Callbacks{Read: func(*aio.Handler) {}})
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() {
-		loop.Run(ctx)
-		ended <- loop.Close()
-	}()
 
-	handler.CloseThen(func() {
-		fmt.Println("closed:", unix.Close(pipe[0]))
-		cancel()
-	})
-	fmt.Println(<-ended)
+	closed := make(chan error)
+	handler.CloseThen(func() { closed <- unix.Close(pipe[0]) })
+	fmt.Println("closed:", <-closed)
+	fmt.Println(thread.Stop(context.Background()))
 	// Output:
 	// closed: <nil>
 	// <nil>
@@ -314,21 +307,11 @@ func ExampleCall() {
 
 // runningLoop returns a Context that another goroutine runs, and what ends it.
 func runningLoop() (loop *aio.Context, stop func()) {
-	loop, err := aio.New()
+	thread, err := aio.StartIOThread("example")
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		loop.Run(ctx)
-		loop.Close()
-	}()
-	return loop, func() {
-		cancel()
-		<-ended
-	}
+	return thread.Context(), func() { thread.Stop(context.Background()) }
 }
 
 // The backend as a flag of a command.

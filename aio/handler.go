@@ -82,7 +82,7 @@ func (c *Context) watchFD(fd int, cb *callbacks) (*Handler, error) {
 // nothing.
 //
 // A loop with WithPolling sees Set calls of this process without a system call, whatever its
-// backend; what sets n otherwise, the kernel for example, it sees at the end of the window.
+// backend (after SetPolling, those of notifiers that it then watches); what sets n otherwise, the kernel for example, it sees at the end of the window.
 // Who knows better sets Poll and the other hooks.
 func (c *Context) WatchNotifier(n *EventNotifier, cb Callbacks) (*Handler, error) {
 	const op = "WatchNotifier"
@@ -104,7 +104,7 @@ func (c *Context) WatchNotifier(n *EventNotifier, cb Callbacks) (*Handler, error
 }
 
 func (c *Context) keepFor(n *EventNotifier, cb *Callbacks) *callbacks {
-	return cb.keepFor(n, !c.port.tellsOnce(), c.spin.enabled() && !c.port.shows())
+	return cb.keepFor(n, !c.port.tellsOnce(), c.waker.stamps() && !c.port.shows())
 }
 
 // FD returns the descriptor that is watched.

@@ -23,17 +23,29 @@ type waker struct {
 const unstamped = -1
 
 func (w *waker) init(n *EventNotifier, stamps bool) {
-	if w.notifier = n; !stamps {
+	w.notifier = n
+	w.stamp(stamps)
+}
+
+// stamp says whether adaptive polling asks for the time of wake-ups.
+func (w *waker) stamp(on bool) {
+	switch {
+	case !on:
 		w.arrived.Store(unstamped)
+	case !w.stamps():
+		w.arrived.Store(0)
 	}
 }
+
+// stamps reports what stamp was last called with. Any goroutine may call it.
+func (w *waker) stamps() bool { return w.arrived.Load() != unstamped }
 
 func (w *waker) close() error { return w.notifier.Close() }
 
 // count records a wake-up.
 func (w *waker) count() {
-	if w.arrived.Load() != unstamped {
-		w.arrived.Store(int64(sys.Monotonic()))
+	if last := w.arrived.Load(); last != unstamped {
+		w.arrived.CompareAndSwap(last, int64(sys.Monotonic())) // it may be unstamped by now
 	}
 	w.written.Add(1)
 }

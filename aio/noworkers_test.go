@@ -58,19 +58,12 @@ func operateWithoutWorkers() error {
 	if err := m.Set(os.Getenv("AIOLOOP_TEST_MODE")); err != nil {
 		return err
 	}
-	c, err := New(WithBackend(IOUring), WithMode(m))
+	thread, err := StartIOThread("no workers", WithBackend(IOUring), WithMode(m))
 	if err != nil {
 		return fmt.Errorf("skipped: %w", err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() {
-		_ = c.Run(ctx)
-		ended <- c.Close()
-	}()
-	err = fsyncWithoutWorkers(ctx, c, dir)
-	stop()
-	return errors.Join(err, <-ended)
+	err = fsyncWithoutWorkers(context.Background(), thread.Context(), dir)
+	return errors.Join(err, thread.Stop(context.Background()))
 }
 
 func joinCgroup(dir string) error { return os.WriteFile(dir+"/cgroup.procs", []byte("0"), 0o644) }

@@ -86,14 +86,11 @@ func WithPoller(p backend.Poller) Option {
 }
 
 // WithPolling makes the loop poll in user space, for at most p.Max, before it
-// sleeps. See Polling. All backends honour it.
+// sleeps. See Polling. All backends honour it. Context.SetPolling changes it later.
 func WithPolling(p Polling) Option {
 	return func(o *options) error {
-		if p.Max < 0 || p.Grow < 0 || p.Shrink < 0 {
-			return fmt.Errorf("aio: WithPolling: negative value in %+v", p)
-		}
-		if p.Rule != PollLearned && p.Rule != PollQEMU {
-			return fmt.Errorf("aio: WithPolling: there is no rule %d: use PollLearned or PollQEMU", int(p.Rule))
+		if err := p.check("WithPolling"); err != nil {
+			return err
 		}
 		o.polling = p
 		return o.once("WithPolling")
@@ -126,6 +123,16 @@ func (o *options) setBatch(p backend.Poller) error {
 	}
 	if err := b.Batch(o.batch, o.stay); err != nil {
 		return fmt.Errorf("aio: WithBatching: %w", err)
+	}
+	return nil
+}
+
+func (p Polling) check(op string) error {
+	if p.Max < 0 || p.Grow < 0 || p.Shrink < 0 {
+		return fmt.Errorf("aio: %s: negative value in %+v", op, p)
+	}
+	if p.Rule != PollLearned && p.Rule != PollQEMU {
+		return fmt.Errorf("aio: %s: there is no rule %d: use PollLearned or PollQEMU", op, int(p.Rule))
 	}
 	return nil
 }

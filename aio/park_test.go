@@ -225,34 +225,28 @@ func TestTenThousandParkedContexts(t *testing.T) {
 var manyContexts = guest.Few(10_000)
 
 func parkTenThousand() (err error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, manyContexts)
-	var loops []*Context
+	ctx := context.Background()
+	var started []*IOThread
 	defer func() {
-		cancel()
-		for range loops {
-			err = errors.Join(err, <-ended)
+		for _, t := range started {
+			err = errors.Join(err, t.Stop(ctx))
 		}
 	}()
 	for range manyContexts {
-		c, err := New(WithBackend(Epoll), WithMode(ModePark))
+		t, err := StartIOThread("", WithBackend(Epoll), WithMode(ModePark))
 		if err != nil {
 			return err
 		}
-		loops = append(loops, c)
-		go func() {
-			err := c.Run(ctx)
-			ended <- errors.Join(err, c.Close())
-		}()
+		started = append(started, t)
 	}
-	for _, c := range loops { // each of them is alive
-		if err := c.Do(ctx, func() error { return nil }); err != nil {
+	for _, t := range started { // each of them is alive
+		if err := t.Context().Do(ctx, func() error { return nil }); err != nil {
 			return err
 		}
 	}
 	threads, err := os.ReadDir("/proc/self/task")
 	if err == nil && len(threads) > 12+runtime.GOMAXPROCS(0) {
-		err = fmt.Errorf("%d threads for %d Contexts", len(threads), len(loops))
+		err = fmt.Errorf("%d threads for %d Contexts", len(threads), len(started))
 	}
 	return err
 }

@@ -372,7 +372,7 @@ func TestPollingCountsWhatIsThereAtOnce(t *testing.T) {
 			c.Notify()
 			block(t, c)
 		}
-		if a := c.spin; a.immediate != 10 || a.last.Blocked != 0 || c.Stats().PollHits != 10 {
+		if a := &c.spin; a.immediate != 10 || a.last.Blocked != 0 || c.Stats().PollHits != 10 {
 			t.Errorf("%d counted, %+v, %+v", a.immediate, a.last, c.Stats())
 		}
 	})

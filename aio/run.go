@@ -31,12 +31,17 @@ func (c *Context) done() bool {
 }
 
 // run ends with ctx, or when done, which may be nil, says so.
-func (c *Context) run(ctx context.Context, done func() bool) (err error) {
+func (c *Context) run(ctx context.Context, done func() bool) error {
 	// Entered for all iterations together: in between, too, Close is refused.
 	if err := c.enter(); err != nil {
 		return err
 	}
 	defer c.leave()
+	return c.runInside(ctx, done)
+}
+
+// runInside is run of a goroutine that has entered.
+func (c *Context) runInside(ctx context.Context, done func() bool) (err error) {
 	if !c.home.nested() {
 		end := c.port.stay()
 		defer func() {
@@ -99,14 +104,14 @@ func (c *Context) Do(ctx context.Context, fn func() error) error {
 		}
 		return fn()
 	}
+	call := &call{ctx: ctx, fn: fn, done: make(chan struct{})}
 	if c.observer.debugs() {
-		done, err := c.awaits()
+		done, err := c.awaits("Do", forCall, &call.claimed)
 		if err != nil {
 			return err
 		}
 		defer done()
 	}
-	call := &call{ctx: ctx, fn: fn, done: make(chan struct{})}
 	b := c.NewBottomHalf(call.run)
 	b.awaited = true
 	if err := c.port.stopping(b.Schedule); err != nil {

@@ -5,6 +5,7 @@ package aio
 import (
 	"math"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/aioloop/aioloop/aio/internal/polling"
@@ -22,6 +23,8 @@ type spin struct {
 	last      polling.Sample // not learned from yet
 	immediate int32          // iterations since then whose event was there immediately
 	hits      uint32         // counts iterations that found something without a sleep
+
+	next atomic.Pointer[polling.Rule] // what SetPolling asks for, nil once it is taken
 }
 
 const (
@@ -37,7 +40,24 @@ const (
 
 func newSpin(p Polling) spin { return spin{rule: p.rule()} }
 
-// enabled reports whether WithPolling asked for it.
+// change takes the rule of the latest SetPolling, if there was one since the last call. The samples
+// so far are about the old one.
+func (s *spin) change() (changed bool) {
+	next := s.next.Swap(nil)
+	if next == nil {
+		return false
+	}
+	s.rule, s.last, s.immediate = *next, polling.Sample{}, 0
+	return true
+}
+
+// ask has the home goroutine change the rule. Any goroutine may call it.
+func (s *spin) ask(p Polling) {
+	rule := p.rule()
+	s.next.Store(&rule)
+}
+
+// enabled reports whether WithPolling or SetPolling asked for it.
 func (s *spin) enabled() bool { return s.rule.Enabled() }
 
 // polls reports whether PollBegin was called.
@@ -231,13 +251,32 @@ func endPolling(handlers []*Handler) {
 	}
 }
 
-// refresh brings the home goroutine's view of the handlers up to date.
+// SetPolling changes what WithPolling has set, from the next iteration on. The window begins at
+// 0. Any goroutine may call it. On ppoll and epoll, a notifier that was watched while polling was
+// off is like a descriptor, which only the kernel watches, until Change of its handler.
+func (c *Context) SetPolling(p Polling) error {
+	if err := p.check("SetPolling"); err != nil {
+		return err
+	}
+	if c.home.closed() {
+		return ErrClosed
+	}
+	c.waker.stamp(p.Max > 0)
+	c.spin.ask(p)
+	c.handlersChanged() // refresh takes it: iterations look for no change of their own
+	return nil
+}
+
+// refresh brings the home goroutine's view of the handlers, and of SetPolling, up to date.
 func (c *Context) refresh() {
 	if !c.table.stale() {
 		return
 	}
 	before := c.spin.handlers
 	count, polled := c.table.view()
+	if c.spin.change() {
+		c.waker.stamp(c.spin.enabled())
+	}
 	c.scheduleClosings()
 	c.port.changed(count)
 	c.spin.handlers = polled

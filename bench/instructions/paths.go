@@ -105,16 +105,10 @@ func (p *fixture) loop() *aio.Context {
 
 // running opens a Context that a goroutine of its own drives.
 func (p *fixture) running() *aio.Context {
-	c, err := aio.New(aio.WithBackend(p.path.backend), aio.WithMode(p.path.mode))
+	thread, err := aio.StartIOThread("", aio.WithBackend(p.path.backend), aio.WithMode(p.path.mode))
 	check(err)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() {
-		err := c.Run(ctx)
-		ended <- errors.Join(err, c.Close())
-	}()
-	p.ends = append(p.ends, func() { cancel(); <-ended })
-	return c
+	p.ends = append(p.ends, func() { check(thread.Stop(context.Background())) })
+	return thread.Context()
 }
 
 // turns makes n iterations, before each of which begin gives the loop something to do.

@@ -1,0 +1,212 @@
+//go:build linux
+
+package aio
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"weak"
+)
+
+// WaitWhile waits while cond returns true, and returns nil when it returns false. It calls cond on
+// the caller's goroutine: when it begins, after each KickWaiters, and after each iteration of the
+// loop that the caller polls. The one that changes what cond reads calls KickWaiters afterwards.
+//
+// On the home goroutine of c it polls c, inside a callback too: callbacks of the loop run in the
+// meantime. On the home goroutine of another loop, the main loop that waits for an I/O thread for
+// example, it polls that one. A goroutine that is home to several polls the one that it is inside
+// of, else the one that was made first. On any other goroutine it blocks; one that is about to
+// become the home goroutine of c must not call it before the first Poll.
+//
+// What other goroutines change is read by cond with atomics or under a lock. cond must neither
+// block nor poll.
+//
+// It returns context.Cause(ctx) when ctx ends, ErrClosed when c is closed, and an error of Poll. If
+// cond is false when it begins, it returns nil in any case.
+//
+// A callback that waits for what can only happen after it has returned waits without end; so do
+// two loops whose callbacks wait for each other to return. Let waits between loops go in one
+// direction: with WithDebug those of both directions fail with ErrDeadlock.
+func (c *Context) WaitWhile(ctx context.Context, cond func() bool) error {
+	if cond == nil {
+		panic("aio: WaitWhile: the condition is nil")
+	}
+	if !cond() {
+		return nil
+	}
+	w := newWaiter(c, cond)
+	if c.observer.debugs() && w.own != c {
+		done, err := c.awaits("WaitWhile", forChange, nil)
+		if err != nil {
+			return err
+		}
+		defer done()
+	}
+	waiters.add(w) // A1
+	defer waiters.remove(w)
+	return w.wait(ctx)
+}
+
+// KickWaiters makes all calls of WaitWhile, for any loop, look at their conditions again. Any
+// goroutine may call it at any time. It does not block, and costs a load from memory while there
+// is no such call.
+func KickWaiters() {
+	if waiters.count.Load() != 0 { // K2
+		waiters.kick() // K3
+	}
+}
+
+// waiter is a call of WaitWhile.
+//
+//	KickWaiters                          WaitWhile
+//	K1  the caller changes what          A1  register
+//	    the condition reads              A2  if the condition is false: return
+//	K2  if none is registered: return    A3  sleep, unless there was a kick since the
+//	K3  kick each that is registered         last sleep; then go on with A2
+//
+// No kick is lost: K1 comes before K2 and A1 before A2. So KickWaiters sees that the waiter is
+// registered, or the condition sees the change. A kick between A2 and A3 is kept: a token in a
+// channel with room for one, or the notify that the loop finds before it sleeps.
+type waiter struct {
+	loop  *Context      // is waited for
+	own   *Context      // is polled by the waiting goroutine, nil if that blocks
+	token chan struct{} // a kick, if the goroutine blocks
+	cond  func() bool
+	on    bool // what cond returned last
+}
+
+// newWaiter is called after cond has returned true.
+func newWaiter(loop *Context, cond func() bool) *waiter {
+	w := &waiter{loop: loop, cond: cond, on: true, own: loop}
+	if !loop.home.mine() {
+		w.own = loops.mine()
+	}
+	if w.own == nil {
+		w.token = make(chan struct{}, 1)
+	}
+	return w
+}
+
+func (w *waiter) wait(ctx context.Context) error {
+	if w.own != nil {
+		if err := w.own.run(ctx, w.over); err != nil {
+			return err
+		}
+	} else {
+		w.block(ctx)
+	}
+	switch {
+	case !w.on:
+		return nil
+	case w.loop.home.closed():
+		return ErrClosed
+	}
+	return context.Cause(ctx)
+}
+
+// block waits on a goroutine that has no loop.
+func (w *waiter) block(ctx context.Context) {
+	for !w.over() { // A2
+		select {
+		case <-w.token: // A3
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// over reports whether there is nothing to wait for any more.
+func (w *waiter) over() bool {
+	w.on = w.cond()
+	return !w.on || w.loop.home.closed()
+}
+
+func (w *waiter) kick() {
+	if w.own != nil {
+		w.own.Notify()
+		return
+	}
+	select {
+	case w.token <- struct{}{}:
+	default: // it has one already
+	}
+}
+
+// waiters are the calls of WaitWhile in the process. One list is for all loops: a condition may be
+// about several, and the one that changes it need not know which of them is waited for.
+var waiters waiterList
+
+type waiterList struct {
+	count      atomic.Int32
+	sync.Mutex // guards all
+	all        map[*waiter]bool
+}
+
+func (l *waiterList) add(w *waiter) {
+	l.Lock()
+	defer l.Unlock()
+	if l.all == nil {
+		l.all = map[*waiter]bool{}
+	}
+	l.all[w] = true
+	l.count.Add(1)
+}
+
+func (l *waiterList) remove(w *waiter) {
+	l.Lock()
+	defer l.Unlock()
+	delete(l.all, w)
+	l.count.Add(-1)
+}
+
+func (l *waiterList) kick() {
+	l.Lock()
+	defer l.Unlock()
+	for w := range l.all {
+		w.kick()
+	}
+}
+
+// loops are the Contexts that are not closed. A program that forgets one without Close does not
+// keep its memory.
+var loops loopList
+
+type loopList struct {
+	sync.Mutex
+	made uint64
+	all  map[weak.Pointer[Context]]uint64 // the number in the order of New
+}
+
+func (l *loopList) join(c *Context) {
+	l.Lock()
+	defer l.Unlock()
+	if l.all == nil {
+		l.all = map[weak.Pointer[Context]]uint64{}
+	}
+	l.made++
+	l.all[weak.Make(c)] = l.made
+}
+
+func (l *loopList) leave(c *Context) {
+	l.Lock()
+	defer l.Unlock()
+	delete(l.all, weak.Make(c))
+}
+
+// mine returns a loop whose home goroutine the caller is, nil if there is none.
+func (l *loopList) mine() (own *Context) {
+	l.Lock()
+	defer l.Unlock()
+	var first uint64
+	for p, number := range l.all {
+		switch c := p.Value(); {
+		case c == nil:
+			delete(l.all, p)
+		case !c.home.mine():
+		case own == nil, c.home.inside() && !own.home.inside(), c.home.inside() == own.home.inside() && number < first:
+			own, first = c, number
+		}
+	}
+	return own
+}
