@@ -199,6 +199,7 @@ func (h *home) lockThread(p *port) error {
 		return fmt.Errorf("aio: the thread of the loop%s: %w", h.name(), err)
 	}
 	h.undo = undo
+	lend.Locked(uintptr(goroutine.Current()), 1)
 	if binder := p.binder(); binder != nil {
 		if err := binder.Bind(); err != nil {
 			return errors.Join(fmt.Errorf("aio: the thread of the loop%s: %w", h.name(), err), h.releaseThread())
@@ -221,6 +222,7 @@ func (h *home) releaseThread() error {
 		return nil
 	}
 	defer runtime.UnlockOSThread()
+	lend.Locked(uintptr(goroutine.Current()), -1)
 	undo := h.undo
 	h.undo = nil
 	return undo()

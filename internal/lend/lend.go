@@ -7,14 +7,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/aioloop/aioloop/internal/word"
 )
 
 // Home is the goroutine that a loop belongs to. Its methods are called on that goroutine, but for
 // Current, Claimed and Lent, which any goroutine may call.
 type Home struct {
-	current word    // who runs: the home goroutine, or a coroutine that it waits for; 0 before Claim
-	claimed uintptr // the home goroutine itself
-	Depth   int32   // of nested Polls
+	current word.Word    // who runs: the home goroutine, or a coroutine that it waits for; 0 before Claim
+	claimed uintptr      // the home goroutine itself
+	Depth   int32        // of nested Polls
+	locks   atomic.Int32 // how often loops have locked the home goroutine to its thread
 
 	// Other loops of the same home goroutine are lent together. All but few Homes are alone.
 	siblings atomic.Pointer[[]*Home]
@@ -23,23 +26,23 @@ type Home struct {
 }
 
 // Current returns the number of the goroutine that runs, 0 before Claim.
-func (h *Home) Current() uintptr { return h.current.load() }
+func (h *Home) Current() uintptr { return uintptr(h.current.Load()) }
 
 // Claim makes g the home goroutine. It is called once.
 func (h *Home) Claim(g uintptr) {
 	h.claimed = g
 	h.join(g)
-	h.current.publish(g)
+	h.current.Publish(uint64(g))
 }
 
 // Lent reports whether a coroutine runs.
-func (h *Home) Lent() bool { return h.current.load() != 0 && h.current.load() != h.claimed }
+func (h *Home) Lent() bool { now := h.Current(); return now != 0 && now != h.claimed }
 
 // Lend makes goroutine to the one that runs, and returns the one before it, which gets the loop
 // back from the next Lend.
 func (h *Home) Lend(to uintptr) (before uintptr) {
-	before = h.current.own()
-	h.current.set(to)
+	before = uintptr(h.current.Own())
+	h.current.Set(uint64(to))
 	if all := h.siblings.Load(); all != nil {
 		lendAll(*all, before, to)
 	}
@@ -48,41 +51,39 @@ func (h *Home) Lend(to uintptr) (before uintptr) {
 
 func lendAll(all []*Home, before, to uintptr) {
 	for _, h := range all {
-		if h.current.load() == before {
-			h.current.set(to)
+		if h.Current() == before {
+			h.current.Set(uint64(to))
 		}
 	}
 }
 
-// homes are the Homes that are claimed and not left, by their goroutine.
-var homes = struct {
+// thread is a home goroutine, of one loop or of several.
+type thread struct {
+	homes []*Home // that are claimed and not left
+	locks int32
+}
+
+var threads = struct {
 	sync.Mutex
-	of map[uintptr][]*Home
-}{of: map[uintptr][]*Home{}}
+	of map[uintptr]*thread
+}{of: map[uintptr]*thread{}}
 
-func (h *Home) join(g uintptr) {
-	homes.Lock()
-	defer homes.Unlock()
-	setHomes(g, append(slices.Clip(homes.of[g]), h))
-}
-
-// Leave is the end of a loop. Any goroutine may call it.
-func (h *Home) Leave() {
-	homes.Lock()
-	defer homes.Unlock()
-	rest := slices.DeleteFunc(slices.Clone(homes.of[h.claimed]), func(other *Home) bool { return other == h })
-	h.siblings.Store(nil)
-	setHomes(h.claimed, rest)
-}
-
-// setHomes is called with the lock held.
-func setHomes(g uintptr, all []*Home) {
-	if len(all) == 0 {
-		delete(homes.of, g)
-		return
+// change changes the thread of goroutine g, and tells its Homes.
+func change(g uintptr, f func(*thread)) {
+	threads.Lock()
+	defer threads.Unlock()
+	t := threads.of[g]
+	if t == nil {
+		t = new(thread)
+		threads.of[g] = t
 	}
-	homes.of[g] = all
+	f(t)
+	if len(t.homes) == 0 && t.locks == 0 {
+		delete(threads.of, g)
+	}
+	all := t.homes
 	for _, h := range all {
+		h.locks.Store(t.locks)
 		if len(all) == 1 {
 			h.siblings.Store(nil)
 		} else {
@@ -90,6 +91,26 @@ func setHomes(g uintptr, all []*Home) {
 		}
 	}
 }
+
+func (h *Home) join(g uintptr) {
+	change(g, func(t *thread) { t.homes = append(slices.Clip(t.homes), h) })
+}
+
+// Leave is the end of a loop. Any goroutine may call it.
+func (h *Home) Leave() {
+	h.siblings.Store(nil)
+	change(h.claimed, func(t *thread) {
+		t.homes = slices.DeleteFunc(slices.Clone(t.homes), func(other *Home) bool { return other == h })
+	})
+}
+
+// Locked counts that a loop has locked goroutine g to its thread, or with -1 that it has
+// released it.
+func Locked(g uintptr, n int32) { change(g, func(t *thread) { t.locks += n }) }
+
+// Locks returns how often loops have locked the home goroutine to its thread. Any goroutine may
+// call it.
+func (h *Home) Locks() int32 { return h.locks.Load() }
 
 // Loop is what package coroutine needs of a loop beside its methods. Package aio sets it.
 var Loop struct {

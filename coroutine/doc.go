@@ -1,0 +1,2 @@
+// Package coroutine lets sequential code run on a loop.
+package coroutine

@@ -1,0 +1,8 @@
+//go:build linux
+
+package coroutine
+
+// Group is.
+type Group struct{}
+
+func (g *Group) ended(co *Co) {}
