@@ -14,7 +14,7 @@ import (
 func (s *scheduler) End() (left []string) {
 	s.closing = true
 	if s.mayUnwind() {
-		left = s.unwind()
+		left = append(s.unwind(), s.stubborn...)
 	}
 	left = append(left, s.Work()...)
 	if idle := s.pool.count; idle > 0 {

@@ -20,7 +20,11 @@ type Co struct {
 	w     *worker // that runs it, nil before it begins and after its end
 	fn    func(co *Co) error
 	group *Group
-	next  *Co // in a list of the home goroutine: those that are ready, or wait for a lock
+	next  *Co // in the list of those that are ready
+
+	behind *Co  // in the queue of a lock
+	wants  int  // permits, in that of a Semaphore
+	reads  bool // in that of an RWMutex
 
 	ctx    context.Context // nil: none
 	result error           // of the wait that ends

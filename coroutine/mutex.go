@@ -40,7 +40,7 @@ func (co *Co) keptLock() error {
 type Mutex struct {
 	s       *scheduler // of the loop that has used it first
 	owner   *Co
-	waiters list
+	waiters waiters
 }
 
 // Lock waits until the Mutex is unlocked, and locks it. The coroutine itself calls it. It fails as
@@ -89,16 +89,13 @@ func (m *Mutex) Unlock(co *Co) {
 	if m.owner != co || !co.drop(m) {
 		m.refuse(co)
 	}
-	if m.waiters.empty() {
-		m.owner = nil
-		return
+	if m.owner = m.waiters.take(); m.owner != nil {
+		co.s.resume(m.owner)
 	}
-	m.owner = m.waiters.pop()
-	co.s.resume(m.owner)
 }
 
 func (m *Mutex) refuse(co *Co) {
-	owner := "nobody has locked"
+	owner := "no coroutine has locked"
 	if m.owner != nil {
 		owner = m.owner.Name() + " has locked"
 	}
@@ -112,7 +109,7 @@ func (m *Mutex) Locked() bool { return m.owner != nil }
 func (co *Co) runs() bool { return co.phase == running }
 
 // queueUp waits in l, until it is taken out of it and resumed.
-func (co *Co) queueUp(l *list, what activity, at goroutine.Place) error {
+func (co *Co) queueUp(l *waiters, what activity, at goroutine.Place) error {
 	if err := co.mayWait(); err != nil && (what != inRelock || err == ErrNotRunning || err == ErrNested) {
 		return err
 	}

@@ -75,6 +75,7 @@ const (
 	inLock
 	inRelock // its context does not end it
 	inQueue
+	inSemaphore
 	inGroup
 	hasEnded
 
@@ -83,7 +84,7 @@ const (
 
 var activities = [...]string{
 	notBegun: "has not begun", inFunction: "runs", inYield: "is in Yield", inSleep: "is in Sleep", inWait: "is in Wait",
-	inLock: "waits for a lock", inRelock: "waits for a lock", inQueue: "waits in a Queue", inGroup: "waits for a Group", hasEnded: "has ended",
+	inLock: "waits for a lock", inRelock: "waits for a lock", inQueue: "waits in a Queue", inSemaphore: "waits for a Semaphore", inGroup: "waits for a Group", hasEnded: "has ended",
 }
 
 // is reports whether that is what the coroutine does. Any goroutine may call it.

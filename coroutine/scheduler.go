@@ -23,10 +23,11 @@ type scheduler struct {
 	half  *aio.BottomHalf
 	asked atomic.Pointer[Co]
 
-	closing bool // Close has begun: waits fail
-	pool    pool
-	lock    lockDepth
-	chunk   []Co
+	closing  bool     // Close has begun: waits fail
+	stubborn []string // names of those that have gone on waiting nevertheless
+	pool     pool
+	lock     lockDepth
+	chunk    []Co
 
 	mu      sync.Mutex
 	workers map[*worker]struct{} // written by the home goroutine, which reads it without mu
@@ -173,7 +174,7 @@ func (s *scheduler) run(co *Co) {
 // stop ends the loop over the coroutines while some may be ready.
 func (s *scheduler) stop(outer level) {
 	s.level = outer
-	if !s.ready.empty() {
+	if !s.ready.empty() && !s.closing {
 		_ = s.half.Schedule()
 	}
 }

@@ -165,6 +165,8 @@ type pending struct {
 	co    *Co
 	state atomicState
 	at    goroutine.Place // where it was ended
+
+	tellOther func() // called instead, if it is not a coroutine that waits
 }
 
 // Wait calls begin, which starts something, and waits until the function is called that begin
@@ -243,6 +245,10 @@ func (p *pending) again(at goroutine.Place) {
 // tell lets the coroutine know that p is done.
 func (p *pending) tell() {
 	co := p.co
+	if co == nil {
+		p.tellOther()
+		return
+	}
 	if !co.s.mine() {
 		_ = co.ask(askCheck) // a loop that is closed has ended the Wait
 		return

@@ -4,6 +4,7 @@ package coroutine
 
 import (
 	"iter"
+	"runtime"
 	"runtime/debug"
 	"runtime/trace"
 	"sync/atomic"
@@ -149,13 +150,16 @@ func (w *worker) wakeSleeper() {
 // maxRefusals is how many waits may fail after Close before a coroutine counts as one that does not end.
 const maxRefusals = 1000
 
-// refuse returns err, for a wait after Close. A coroutine that does not listen never comes back.
+// refuse returns err, for a wait after Close. A coroutine that goes on all the same is named, and
+// ended with runtime.Goexit; one whose deferred functions go on waiting never comes back.
 func (w *worker) refuse(err error) error {
-	if w.refusals++; w.refusals > maxRefusals {
-		w.co.phase = over
-		for {
-			w.yield(struct{}{})
-		}
+	w.refusals++
+	if w.refusals == maxRefusals {
+		w.s.stubborn = append(w.s.stubborn, w.co.String())
+		runtime.Goexit()
+	}
+	for w.refusals > 2*maxRefusals {
+		w.yield(struct{}{})
 	}
 	return err
 }
