@@ -192,14 +192,16 @@ func (h *home) lockThread(p *port) error {
 	if goroutine.IsCoroutine() {
 		return ErrCoroutine
 	}
+	g := uintptr(goroutine.Current())
+	lend.Lock(g, 1)
 	runtime.LockOSThread()
 	undo, err := h.thread.Apply()
 	if err != nil {
+		lend.Lock(g, -1)
 		runtime.UnlockOSThread()
 		return fmt.Errorf("aio: the thread of the loop%s: %w", h.name(), err)
 	}
 	h.undo = undo
-	lend.Locked(uintptr(goroutine.Current()), 1)
 	if binder := p.binder(); binder != nil {
 		if err := binder.Bind(); err != nil {
 			return errors.Join(fmt.Errorf("aio: the thread of the loop%s: %w", h.name(), err), h.releaseThread())
@@ -222,7 +224,7 @@ func (h *home) releaseThread() error {
 		return nil
 	}
 	defer runtime.UnlockOSThread()
-	lend.Locked(uintptr(goroutine.Current()), -1)
+	lend.Lock(uintptr(goroutine.Current()), -1)
 	undo := h.undo
 	h.undo = nil
 	return undo()

@@ -13,6 +13,7 @@ import (
 // returned. It names those that have not, and what they have panicked with.
 func (s *scheduler) End() (left []string) {
 	s.closing = true
+	s.half.Cancel() // the rest is done here
 	if s.mayUnwind() {
 		left = append(s.unwind(), s.stubborn...)
 	}
@@ -42,10 +43,21 @@ func (s *scheduler) unwind() (panics []string) {
 			}
 		}
 	}
+	s.endPooled()
+	return panics
+}
+
+func (s *scheduler) endPooled() {
 	for w := s.pool.get(); w != nil; w = s.pool.get() {
 		w.end()
 	}
-	return panics
+}
+
+// EndIdle is called before the home goroutine is locked to its thread once more, or once less.
+func (s *scheduler) EndIdle() {
+	if s.enterable() && s.lock.locked == goroutine.IsLocked() {
+		s.endPooled()
+	}
 }
 
 // failWaits makes the coroutines ready that wait. Those that take a lock back do so until its

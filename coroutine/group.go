@@ -62,7 +62,7 @@ func (g *Group) ended(co *Co) {
 	}
 	g.mu.Unlock()
 	for _, p := range waiters {
-		p.done()
+		p.done(co.begunAt)
 	}
 }
 

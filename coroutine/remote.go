@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"sync/atomic"
 
-	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/internal/goroutine"
 )
 
@@ -40,10 +39,8 @@ func (co *Co) claim() bool { return !co.distant || !co.claimed.Swap(true) }
 
 func (co *Co) wakeFromElsewhere(at goroutine.Place) error {
 	switch {
-	case co.is(hasEnded) && co.s.loop.CheckHome() == aio.ErrClosed:
-		return aio.ErrClosed
 	case co.is(hasEnded):
-		return ErrEnded
+		return co.gone()
 	case co.token.Load() != 0 || co.asked.Load()&askWake != 0:
 		return co.misuse("woken twice", co.place(), at)
 	}

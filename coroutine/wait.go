@@ -59,11 +59,19 @@ func (co *Co) Wake() error {
 	return nil
 }
 
+// gone returns why a coroutine that has ended cannot be entered. Any goroutine may call it.
+func (co *Co) gone() error {
+	if co.s.loop.CheckHome() == aio.ErrClosed {
+		return aio.ErrClosed
+	}
+	return ErrEnded
+}
+
 // wakeable returns why co cannot be woken on the home goroutine.
 func (co *Co) wakeable(at goroutine.Place) error {
 	switch {
 	case co.phase == over:
-		return ErrEnded
+		return co.gone()
 	case co.token.Own() != 0 || co.asked.Load()&askWake != 0:
 		return co.misuse("woken twice", co.place(), at)
 	}
@@ -83,7 +91,7 @@ func (co *Co) Enter() error {
 	case !s.mine():
 		return aio.ErrWrongGoroutine
 	case co.phase == over:
-		return ErrEnded
+		return co.gone()
 	case co.phase == running:
 		return co.misuse("entered while it runs", co.place(), at)
 	case co.phase != waiting || !co.is(inYield) || co.token.Own() != 0:
@@ -192,7 +200,7 @@ func (co *Co) waitFor(begin func(done func()), at goroutine.Place) error {
 		return err
 	}
 	p := &pending{co: co}
-	begin(p.done)
+	begin(func() { p.done(goroutine.CallerPC()) })
 	return co.waitPending(p, inWait, at)
 }
 
@@ -218,9 +226,8 @@ func (co *Co) waitPending(p *pending, what activity, at goroutine.Place) error {
 // abandon reports whether the Wait had not ended.
 func (p *pending) abandon() bool { return p.state.change(pendingBegun, pendingAbandoned) }
 
-//go:noinline
-func (p *pending) done() {
-	at := goroutine.CallerPC()
+// done ends the Wait.
+func (p *pending) done(at goroutine.Place) {
 	if !p.state.change(pendingBegun, pendingSettling) {
 		p.again(at)
 		return

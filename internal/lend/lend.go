@@ -104,9 +104,19 @@ func (h *Home) Leave() {
 	})
 }
 
-// Locked counts that a loop has locked goroutine g to its thread, or with -1 that it has
-// released it.
-func Locked(g uintptr, n int32) { change(g, func(t *thread) { t.locks += n }) }
+// Lock counts that a loop is about to lock the caller, goroutine g, to its thread, or with -1 that
+// it is about to release it. Coroutines without work, which would be of no use afterwards, are
+// ended.
+func Lock(g uintptr, n int32) {
+	var all []*Home
+	change(g, func(t *thread) { all = t.homes })
+	for _, h := range all {
+		if keeper, ok := h.Slot.(interface{ EndIdle() }); ok {
+			keeper.EndIdle()
+		}
+	}
+	change(g, func(t *thread) { t.locks += n })
+}
 
 // Locks returns how often loops have locked the home goroutine to its thread. Any goroutine may
 // call it.
