@@ -118,6 +118,18 @@ func Lock(g uintptr, n int32) {
 	change(g, func(t *thread) { t.locks += n })
 }
 
+// Runs reports whether goroutine g is the home goroutine home, or a coroutine that has a loop of it at
+// the moment. Any goroutine may call it.
+func Runs(home, g uintptr) bool {
+	if home == g {
+		return true
+	}
+	threads.Lock()
+	defer threads.Unlock()
+	t := threads.of[home]
+	return t != nil && slices.ContainsFunc(t.homes, func(h *Home) bool { return h.Current() == g })
+}
+
 // Locks returns how often loops have locked the home goroutine to its thread. Any goroutine may
 // call it.
 func (h *Home) Locks() int32 { return h.locks.Load() }
