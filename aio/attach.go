@@ -138,5 +138,6 @@ func (a *attachments) end() (left []string) {
 // Package coroutine lends the home goroutine, which is not for others to do.
 func init() {
 	lend.Loop.Home = func(loop any) *lend.Home { return loop.(*Context).home.lender() }
+	lend.Loop.Clock = func(loop any) *time.Duration { return loop.(*Context).watch.reading() }
 	lend.Loop.Now = func(loop any) time.Duration { return loop.(*Context).watch.read() }
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/internal/goroutine"
+	"github.com/aioloop/aioloop/internal/lend"
 	"github.com/aioloop/aioloop/internal/word"
 )
 
@@ -29,7 +30,6 @@ type Co struct {
 	ctx    context.Context // nil: none
 	result error           // of the wait that ends
 	err    error           // of fn; any goroutine may read it once the phase is ended
-	held   []holding       // locks
 
 	phase   phase
 	distant bool // made by another goroutine, see claim
@@ -121,7 +121,7 @@ func start(ctx context.Context, loop *aio.Context, fn func(co *Co) error, g *Gro
 
 // stillborn returns a coroutine that has ended.
 func stillborn(loop *aio.Context, fn func(co *Co) error, g *Group, at goroutine.Place, err error) *Co {
-	co := &Co{s: &scheduler{loop: loop, closing: true}, fn: fn, group: g, begunAt: at}
+	co := &Co{s: &scheduler{loop: loop, home: &lend.Home{}, closing: true}, fn: fn, group: g, begunAt: at}
 	co.finish(err)
 	return co
 }

@@ -328,3 +328,29 @@ func countTogether(t *testing.T, loops int, opts ...aio.Option) {
 		t.Errorf("counted to %d, %d locked, %d gave up, locked: %v", counter, granted.Load(), given.Load(), m.Locked())
 	}
 }
+
+// TestSharedMutexOrder: it is handed over in the order of Lock, across a takeover of newcomers.
+func TestSharedMutexOrder(t *testing.T) {
+	loop := newLoop(t)
+	var m coroutine.SharedMutex
+	var order []int
+	lock := func(i int) *coroutine.Co {
+		return coroutine.Go(loop, func(co *coroutine.Co) error {
+			if err := m.Lock(co); err != nil {
+				return err
+			}
+			defer m.Unlock(co)
+			order = append(order, i)
+			return co.Yield()
+		})
+	}
+	cos := []*coroutine.Co{lock(0), lock(1), lock(2)}
+	must(t, cos[0].Wake())
+	cos = append(cos, lock(3), lock(4))
+	for _, co := range cos[1:] {
+		must(t, co.Wake())
+	}
+	if !slices.Equal(order, []int{0, 1, 2, 3, 4}) || m.Locked() {
+		t.Errorf("the order is %v, locked: %v", order, m.Locked())
+	}
+}

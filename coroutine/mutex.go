@@ -15,22 +15,28 @@ type holding struct {
 }
 
 // hold notes that co has locked lock.
-func (co *Co) hold(lock any, at goroutine.Place) { co.held = append(co.held, holding{lock, at}) }
+func (co *Co) hold(lock any, at goroutine.Place) {
+	co.w.held = append(co.w.held, holding{lock, at})
+}
 
 // drop notes that co has unlocked lock, and reports whether it held it.
 func (co *Co) drop(lock any) bool {
-	for i := len(co.held) - 1; i >= 0; i-- {
-		if co.held[i].lock == lock {
-			co.held = append(co.held[:i], co.held[i+1:]...)
+	w := co.w
+	if w == nil {
+		return false
+	}
+	for i := len(w.held) - 1; i >= 0; i-- {
+		if w.held[i].lock == lock {
+			w.held = append(w.held[:i], w.held[i+1:]...)
 			return true
 		}
 	}
 	return false
 }
 
-// keptLock says which lock a coroutine has kept to its end.
+// keptLock says which lock a coroutine has kept to its end. None is left for the next one.
 func (co *Co) keptLock() error {
-	h := co.held[len(co.held)-1]
+	h := co.w.held[len(co.w.held)-1]
 	return fmt.Errorf("coroutine: %s has ended with a %T locked, since %v", co.Name(), h.lock, h.at)
 }
 

@@ -128,7 +128,7 @@ func (co *Co) String() string {
 	if what == notBegun || what == inFunction || what == hasEnded {
 		return text
 	}
-	since := sys.Monotonic() - time.Duration(now>>activityBits)*time.Microsecond
+	since := sys.Monotonic() - time.Duration(now>>activityBits<<10)
 	return fmt.Sprintf("%s at %v for %v", text, goroutine.Place(co.waitsAt.Load()), since.Round(time.Microsecond))
 }
 

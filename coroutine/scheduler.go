@@ -5,6 +5,7 @@ package coroutine
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/internal/goroutine"
@@ -16,6 +17,7 @@ import (
 type scheduler struct {
 	loop *aio.Context
 	home *lend.Home
+	now  *time.Duration // see stamp
 
 	level level
 	ready list // coroutines that are to run
@@ -33,12 +35,10 @@ type scheduler struct {
 	workers map[*worker]struct{} // written by the home goroutine, which reads it without mu
 }
 
-// level is the innermost loop over the coroutines that are ready. One that a coroutine wakes waits
-// for its turn there. A Poll inside a coroutine is deeper: what its callbacks wake runs in a loop of its own.
-type level struct {
-	active bool
-	depth  int32 // of Polls
-}
+// level is the innermost loop over the coroutines that are ready: 1 more than the depth of Polls there,
+// 0 if there is none. One that a coroutine wakes waits for its turn there. A Poll inside a
+// coroutine is deeper: what its callbacks wake runs in a loop of its own.
+type level int32
 
 // key is that of the attachment.
 type key struct{}
@@ -64,20 +64,18 @@ func of(loop *aio.Context) (s *scheduler, home bool, err error) {
 }
 
 func newScheduler(loop *aio.Context, h *lend.Home) *scheduler {
-	s := &scheduler{loop: loop, home: h, workers: map[*worker]struct{}{}}
+	s := &scheduler{loop: loop, home: h, now: lend.Loop.Clock(loop), workers: map[*worker]struct{}{}}
 	s.half = loop.NewBottomHalf(s.turn).Named("coroutines")
 	s.rest = loop.NewDeferred(s.runReady)
 	return s
 }
 
 // mine reports whether the caller is at home. Any goroutine may call it.
-func (s *scheduler) mine() bool {
-	return s.home != nil && s.home.Current() == uintptr(goroutine.Current())
-}
+func (s *scheduler) mine() bool { return s.home.Current() == uintptr(goroutine.Current()) }
 
 // busy reports whether there is a loop over the coroutines at this depth of Polls, so that the caller is
 // one of them.
-func (s *scheduler) busy() bool { return s.level.active && s.level.depth == s.home.Depth }
+func (s *scheduler) busy() bool { return s.level == level(s.home.Depth)+1 }
 
 // chunkSize is how many coroutines are allocated together.
 const chunkSize = 16
@@ -152,30 +150,35 @@ const maxSwitches = 1 << 16
 // run runs co, and then those that are ready.
 func (s *scheduler) run(co *Co) {
 	outer := s.level
-	s.level = level{true, s.home.Depth}
-	for n := 0; ; n++ {
-		p := s.switchTo(co)
-		if p != nil {
-			s.stop(outer)
-			panic(p.Value)
-		}
-		if s.ready.empty() {
+	s.level = level(s.home.Depth) + 1
+	if w := co.w; w != nil {
+		before := s.home.Current()
+		w.next()
+		s.home.Lend(before)
+		if w.outcome == unfinished && s.ready.empty() { // most often
 			s.level = outer
 			return
 		}
-		if n >= maxSwitches && s.home.Depth > 0 {
-			s.stop(outer)
-			return
-		}
-		co = s.ready.pop()
+		s.runOn(s.after(co, w), outer)
+		return
 	}
+	s.runOn(s.switchTo(co), outer)
 }
 
-// stop ends the loop over the coroutines while some may be ready.
-func (s *scheduler) stop(outer level) {
+// runOn runs those that are ready after one that may have panicked.
+func (s *scheduler) runOn(p *PanicError, outer level) {
+	for n := 0; p == nil && !s.ready.empty(); n++ {
+		if n >= maxSwitches && s.home.Depth > 0 {
+			break
+		}
+		p = s.switchTo(s.ready.pop())
+	}
 	s.level = outer
 	if !s.ready.empty() && !s.closing {
 		_ = s.half.Schedule()
+	}
+	if p != nil {
+		panic(p.Value)
 	}
 }
 
@@ -195,10 +198,15 @@ func (s *scheduler) switchTo(co *Co) *PanicError {
 	before := s.home.Current()
 	w.next()
 	s.home.Lend(before)
-	if w.outcome != unfinished {
-		return s.settle(co, w)
+	return s.after(co, w)
+}
+
+// after is what follows a switch to co.
+func (s *scheduler) after(co *Co, w *worker) *PanicError {
+	if w.outcome == unfinished {
+		return nil
 	}
-	return nil
+	return s.settle(co, w)
 }
 
 // assign gives co a worker, unless it has ended without.
@@ -223,7 +231,7 @@ func (s *scheduler) assign(co *Co) bool {
 // settle is the end of co.
 func (s *scheduler) settle(co *Co, w *worker) (p *PanicError) {
 	err := w.err
-	co.w, w.co, w.err = nil, nil, nil
+	co.w, w.co, w.err, w.held = nil, nil, nil, w.held[:0]
 	if w.outcome == exited {
 		w.discard()
 		err = ErrGoexit
@@ -240,7 +248,12 @@ func (s *scheduler) settle(co *Co, w *worker) (p *PanicError) {
 	return p
 }
 
-// stamp returns the time in the upper bits of Co.waits.
+// stamp returns the time in the upper bits of Co.waits, in units of 1024 ns.
 func (s *scheduler) stamp() uint64 {
-	return uint64(lend.Loop.Now(s.loop).Microseconds()) << activityBits
+	now := *s.now
+	if now == 0 { // once in an iteration
+		now = lend.Loop.Now(s.loop)
+		s.lock.pure = s.lock.pure && goroutine.CallsToC() == 0
+	}
+	return uint64(now) >> 10 << activityBits
 }

@@ -24,10 +24,12 @@ func (co *Co) Yield() error {
 		return err
 	}
 	if co.token.Own() != 0 { // to the end of the queue
-		co.phase = ready
 		co.s.push(co)
-		co.aside(inYield, at)
-	} else if err := co.away(inYield, at); err != nil {
+		co.phase = ready
+	} else {
+		co.phase = waiting
+	}
+	if err := co.aside(inYield, at); err != nil {
 		return err
 	}
 	co.token.Set(0)
@@ -48,13 +50,19 @@ func (co *Co) Wake() error {
 	if !co.s.mine() {
 		return co.wakeFromElsewhere(at)
 	}
-	if err := co.wakeable(at); err != nil {
-		return err
+	if co.phase == over || co.token.Own() != 0 || co.asked.Load()&askWake != 0 {
+		return co.wakeable(at)
 	}
 	co.token.Set(1)
 	co.wokenAt.Set(uint64(at))
-	if co.phase == waiting && co.is(inYield) {
-		co.s.resume(co)
+	if co.phase != waiting || !co.is(inYield) {
+		return nil
+	}
+	co.phase = ready
+	if s := co.s; s.busy() || !s.enterable() {
+		s.push(co)
+	} else {
+		s.run(co)
 	}
 	return nil
 }
@@ -112,14 +120,22 @@ func (co *Co) Enter() error {
 
 // mayWait returns why the caller cannot wait as co.
 func (co *Co) mayWait() error {
-	w := co.w
-	switch {
-	case w == nil || w.id != uintptr(goroutine.Current()):
+	w, s := co.w, co.s
+	if w == nil || w.id != uintptr(goroutine.Current()) {
 		return ErrNotRunning
+	}
+	if co.ctx == nil && !s.closing && s.busy() && s.enterable() {
+		return nil
+	}
+	return co.mayNotWait()
+}
+
+func (co *Co) mayNotWait() error {
+	switch {
 	case !co.s.busy() || !co.s.enterable():
 		return ErrNested
 	case co.s.closing:
-		return w.refuse(aio.ErrClosed)
+		return co.w.refuse(aio.ErrClosed)
 	case co.ctx != nil && co.ctx.Err() != nil:
 		return context.Cause(co.ctx)
 	}
@@ -129,27 +145,28 @@ func (co *Co) mayWait() error {
 // away waits until resume.
 func (co *Co) away(what activity, at goroutine.Place) error {
 	co.phase = waiting
+	return co.aside(what, at)
+}
+
+// aside lets the home goroutine go on, until it comes back to co.
+func (co *Co) aside(what activity, at goroutine.Place) error {
 	if !co.entered {
 		co.entered = true
 		co.s.loop.Hold()
 	}
-	co.aside(what, at)
-	err := co.result
-	if err != nil {
-		co.result = nil
-	}
-	return err
-}
-
-// aside lets the home goroutine go on, until it comes back to co.
-func (co *Co) aside(what activity, at goroutine.Place) {
 	co.waitsAt.Set(uint64(at))
 	co.waits.Set(uint64(what) | co.s.stamp())
 	w := co.w
 	w.yield(struct{}{})
-	w.s.home.Lend(w.id)
+	co.s.home.Lend(w.id)
 	co.waits.Set(uint64(inFunction))
 	co.phase = running
+	if co.result == nil {
+		return nil
+	}
+	err := co.result
+	co.result = nil
+	return err
 }
 
 // resume ends the wait of co, which is called for on the home goroutine.

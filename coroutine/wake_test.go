@@ -435,3 +435,30 @@ func TestSiblings(t *testing.T) {
 		must(t, two.Close())
 	}
 }
+
+// TestWakeElsewhereInOrder: what another goroutine has woken runs in that order.
+func TestWakeElsewhereInOrder(t *testing.T) {
+	loop := newLoop(t)
+	var order []int
+	var cos []*coroutine.Co
+	for i := range 5 {
+		cos = append(cos, coroutine.Go(loop, func(co *coroutine.Co) error {
+			err := co.Yield()
+			order = append(order, i)
+			return err
+		}))
+	}
+	woken := make(chan error)
+	go func() {
+		var err error
+		for _, co := range cos {
+			err = errors.Join(err, co.Wake())
+		}
+		woken <- err
+	}()
+	must(t, <-woken)
+	pollUntil(t, loop, cos[4].Ended)
+	if !slices.Equal(order, []int{0, 1, 2, 3, 4}) {
+		t.Errorf("the order is %v", order)
+	}
+}

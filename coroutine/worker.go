@@ -22,7 +22,8 @@ type worker struct {
 	yield func(struct{}) bool
 
 	co       *Co
-	err      error // of its function
+	held     []holding // locks of co
+	err      error     // of its function
 	outcome  outcome
 	refusals int // waits that have failed since Close has begun
 	labelled bool
@@ -82,7 +83,7 @@ func (w *worker) ended() {
 	if w.labelled {
 		w.unlabel()
 	}
-	if w.outcome == returned && len(w.co.held) == 0 {
+	if w.outcome == returned && len(w.held) == 0 {
 		return
 	}
 	w.endedBadly(recover())
@@ -197,6 +198,7 @@ type lockDepth struct {
 	loops     int32 // that have locked it
 	callbacks int   // from C that it was inside of, each of which locks it
 	calls     int64 // to C, when that was last known to be so
+	pure      bool  // the process had made no call to C, so that there is no callback: looked up in each iteration
 	locked    bool
 }
 
@@ -204,22 +206,30 @@ type lockDepth struct {
 func (l *lockDepth) note(s *scheduler) {
 	l.loops, l.calls = s.home.Locks(), goroutine.CallsToC()
 	l.callbacks = goroutine.Callbacks()
+	l.pure = l.calls == 0
 	l.locked = goroutine.IsLocked()
 }
 
 // enterable reports whether the depth is that of the workers. A coroutine may ask, too.
 func (s *scheduler) enterable() bool {
-	l := &s.lock
-	if l.callbacks == 0 && l.loops == s.home.Locks() && l.calls == goroutine.CallsToC() {
-		return true
-	}
-	return len(s.workers) == 0 || l.check(s)
+	return s.lock.pure && s.lock.loops == s.home.Locks() || s.lock.check(s)
 }
 
-// check counts the calls from C on the stack. A coroutine has a stack of its own, whose owner was
-// entered at the right depth.
+// check is enterable where there may be calls from C.
 func (l *lockDepth) check(s *scheduler) bool {
+	if len(s.workers) == 0 {
+		return true
+	}
 	calls := goroutine.CallsToC()
+	if l.callbacks == 0 && l.calls == calls {
+		return l.loops == s.home.Locks()
+	}
+	return l.count(s, calls)
+}
+
+// count counts the calls from C on the stack. A coroutine has a stack of its own, whose owner was
+// entered at the right depth.
+func (l *lockDepth) count(s *scheduler, calls int64) bool {
 	depth := goroutine.Callbacks()
 	if s.home.Lent() {
 		depth += l.callbacks

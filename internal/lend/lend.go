@@ -137,6 +137,9 @@ func (h *Home) Locks() int32 { return h.locks.Load() }
 // Loop is what package coroutine needs of a loop beside its methods. Package aio sets it.
 var Loop struct {
 	Home func(loop any) *Home
+	// Clock is where the latest reading of Realtime is, 0 if there is none in this iteration. It
+	// belongs to the home goroutine.
+	Clock func(loop any) *time.Duration
 	// Now returns Realtime, read once in an iteration. The home goroutine calls it.
 	Now func(loop any) time.Duration
 }
