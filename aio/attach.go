@@ -6,6 +6,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/aioloop/aioloop/internal/lend"
 )
 
 // Attachment is what another package keeps for one loop: its workers, or an engine for files.
@@ -130,4 +133,11 @@ func (a *attachments) end() (left []string) {
 		left = append(left, a.End()...)
 	}
 	return left
+}
+
+// Package coroutine lends the home goroutine, which is not for others to do.
+func init() {
+	lend.Loop.Home = func(loop any) *lend.Home { return loop.(*Context).home.lender() }
+	lend.Loop.Clock = func(loop any) *time.Duration { return loop.(*Context).watch.reading() }
+	lend.Loop.Now = func(loop any) time.Duration { return loop.(*Context).watch.read() }
 }

@@ -182,6 +182,7 @@ func (c *Context) Close() error {
 	if c.home.mine() {
 		err = errors.Join(err, c.error(c.home.releaseThread()))
 	}
+	c.home.left()
 	c.spin.abandon() // a device that is left must not stay silent
 	c.closings.abandon()
 	if leaks.empty() {

@@ -55,7 +55,8 @@
 // time, so what only callbacks touch needs no lock. In thread mode with io_uring, and
 // with [WithThread], the home goroutine is locked to its thread; Close unlocks it if
 // the home goroutine calls it, and otherwise it stays locked until it ends. A coroutine of
-// iter.Pull cannot be locked.
+// iter.Pull cannot be locked. The coroutines of package coroutine are at home: the home goroutine
+// waits while one of them runs.
 //
 // These may be called from any goroutine, at any time, also while the loop sleeps:
 // Notify, NewBottomHalf, NewTimer, AfterFunc, Every, Watch, WatchConn, WatchNotifier,
@@ -214,7 +215,8 @@
 //	    Prepare, Check, Dispatch, Submit on
 //	    another goroutine
 //	Close while the loop is inside Poll or    ErrPolling
-//	    Run, from a callback or elsewhere
+//	    Run, from a callback or elsewhere, or
+//	    in a coroutine
 //	Close with something left in the loop     *LeakError; it is closed all the same
 //	Close, WithThread: a nice value cannot    EACCES; it is closed all the same
 //	    be taken back

@@ -28,7 +28,7 @@ var (
 	ErrCoroutine = errors.New("aio: a coroutine of iter.Pull cannot be the home goroutine of a loop that keeps its thread: poll on a goroutine, or choose park mode, or epoll without WithThread")
 
 	// ErrPolling is returned by Close while the loop is inside Poll or Run: from
-	// one of its callbacks, or from another goroutine.
+	// one of its callbacks, or from another goroutine; and in a coroutine.
 	ErrPolling = errors.New("aio: the Context is polling: end Run, or return from the callback, before Close")
 
 	// ErrNoCallback is returned by Watch and Change for Callbacks without Read, Write and

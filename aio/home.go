@@ -10,6 +10,7 @@ import (
 
 	"github.com/aioloop/aioloop/aio/internal/osthread"
 	"github.com/aioloop/aioloop/internal/goroutine"
+	"github.com/aioloop/aioloop/internal/lend"
 )
 
 // home is the goroutine that the loop belongs to, and whether it polls.
@@ -22,11 +23,10 @@ import (
 //	idle ───────────▶ closed
 //	        close
 type home struct {
-	goroutine atomic.Uintptr // 0 before the first enter
-	state     atomic.Uint32
+	who   lend.Home // whose it is at the moment; Depth counts nested enters
+	state atomic.Uint32
 
 	// The rest belongs to the home goroutine.
-	depth  int32 // of nested enters
 	thread *osthread.Settings
 	undo   func() error // undoes what was done to the thread; nil if it is not locked to it
 }
@@ -42,18 +42,18 @@ const (
 func newHome(t *osthread.Settings) home { return home{thread: t} }
 
 // mine reports whether the caller is the home goroutine.
-func (h *home) mine() bool { return h.goroutine.Load() == uintptr(goroutine.Current()) }
+func (h *home) mine() bool { return h.who.Current() == uintptr(goroutine.Current()) }
 
 // taken reports whether there is a home goroutine.
-func (h *home) taken() bool { return h.goroutine.Load() != 0 }
+func (h *home) taken() bool { return h.who.Current() != 0 }
 
 func (h *home) closed() bool { return h.state.Load() == stateClosed }
 
 // enter makes sure that the caller is the home goroutine, and the only one.
 func (h *home) enter(p *port) error {
 	g := uintptr(goroutine.Current())
-	if h.goroutine.Load() == g && (h.depth > 0 || h.state.CompareAndSwap(stateIdle, statePolling)) {
-		h.depth++
+	if h.who.Current() == g && (h.who.Depth > 0 || h.state.CompareAndSwap(stateIdle, statePolling)) {
+		h.who.Depth++
 		p.resume()
 		return nil
 	}
@@ -70,7 +70,7 @@ func (h *home) refuse() error {
 
 // enterSlowly is enter on g, for the first time or while another goroutine uses what is home's.
 func (h *home) enterSlowly(g uintptr, p *port) error {
-	now := h.goroutine.Load()
+	now := h.who.Current()
 	if now != g && now != 0 { // checked before state, which belongs to the home goroutine
 		return h.refuse()
 	}
@@ -86,7 +86,7 @@ func (h *home) enterSlowly(g uintptr, p *port) error {
 			return err
 		}
 	}
-	h.depth = 1
+	h.who.Depth = 1
 	p.resume()
 	return nil
 }
@@ -107,17 +107,17 @@ func (h *home) transition(to uint32) (before uint32) {
 func (h *home) polling() bool { return h.state.Load() == statePolling }
 
 // inside reports whether the home goroutine, which calls it, polls: Close is refused then.
-func (h *home) inside() bool { return h.depth > 0 }
+func (h *home) inside() bool { return h.who.Depth > 0 }
 
 // polls reports whether the caller is the home goroutine and polls. Any goroutine may call it.
-func (h *home) polls() bool { return h.mine() && h.depth > 0 }
+func (h *home) polls() bool { return h.mine() && h.who.Depth > 0 }
 
 // nested reports whether an iteration goes on inside another one.
-func (h *home) nested() bool { return h.depth > 1 }
+func (h *home) nested() bool { return h.who.Depth > 1 }
 
 // leave ends an enter.
 func (h *home) leave(p *port) {
-	if h.depth--; h.depth == 0 {
+	if h.who.Depth--; h.who.Depth == 0 {
 		p.yield() // first: from then on another goroutine may use what is home's
 		h.state.Store(stateIdle)
 	}
@@ -150,6 +150,9 @@ func (h *home) release(borrowed bool) {
 
 // close keeps the loop from ever polling again.
 func (h *home) close() error {
+	if h.who.Lent() { // the thread must not be released under a coroutine
+		return h.refuseClose()
+	}
 	switch h.transition(stateClosed) {
 	case stateClosed:
 		return ErrClosed
@@ -158,6 +161,17 @@ func (h *home) close() error {
 	}
 	return nil
 }
+
+// refuseClose says why a loop that is lent cannot be closed.
+func (h *home) refuseClose() error {
+	if h.closed() {
+		return ErrClosed
+	}
+	return ErrPolling
+}
+
+// left is the end of the home goroutine, as far as the loop is concerned.
+func (h *home) left() { h.who.Leave() }
 
 // claim makes g the home goroutine, unless there is one.
 func (h *home) claim(g uintptr, p *port) error {
@@ -169,7 +183,7 @@ func (h *home) claim(g uintptr, p *port) error {
 			return err
 		}
 	}
-	h.goroutine.Store(g)
+	h.who.Claim(g)
 	return nil
 }
 
@@ -178,9 +192,12 @@ func (h *home) lockThread(p *port) error {
 	if goroutine.IsCoroutine() {
 		return ErrCoroutine
 	}
+	g := uintptr(goroutine.Current())
+	lend.Lock(g, 1)
 	runtime.LockOSThread()
 	undo, err := h.thread.Apply()
 	if err != nil {
+		lend.Lock(g, -1)
 		runtime.UnlockOSThread()
 		return fmt.Errorf("aio: the thread of the loop%s: %w", h.name(), err)
 	}
@@ -207,7 +224,11 @@ func (h *home) releaseThread() error {
 		return nil
 	}
 	defer runtime.UnlockOSThread()
+	lend.Lock(uintptr(goroutine.Current()), -1)
 	undo := h.undo
 	h.undo = nil
 	return undo()
 }
+
+// lender returns what package coroutine lends.
+func (h *home) lender() *lend.Home { return &h.who }

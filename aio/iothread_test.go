@@ -281,7 +281,7 @@ func TestStopAfterTheEndKnowsTheGoroutine(t *testing.T) {
 	thread := ioThread(t, "disk")
 	must(t, thread.Context().ScheduleOnce(runtime.Goexit))
 	<-thread.Done()
-	thread.loop.home.goroutine.Store(uintptr(goroutine.Current()))
+	thread.loop.home.who.Lend(uintptr(goroutine.Current()))
 	wantError(t, thread.Stop(t.Context()), ErrPanicked)
 }
 

@@ -92,7 +92,7 @@ func (w *realWorld) do(s step) {
 }
 
 func (w *realWorld) poll() {
-	if w.c.home.depth == modelDepth {
+	if w.c.home.who.Depth == modelDepth {
 		return
 	}
 	progress, err := w.c.TryPoll()

@@ -88,8 +88,8 @@ func (s *scene) check() {
 			s.t.Errorf("%s ran %d times, want %d", what, got, n)
 		}
 	}
-	if s.c.home.depth != 0 || s.c.home.state.Load() != stateIdle {
-		s.t.Errorf("the loop believes to be inside Poll: depth %d", s.c.home.depth)
+	if s.c.home.who.Depth != 0 || s.c.home.state.Load() != stateIdle {
+		s.t.Errorf("the loop believes to be inside Poll: depth %d", s.c.home.who.Depth)
 	}
 }
 

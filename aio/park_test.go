@@ -331,7 +331,7 @@ func TestSleepingLoopHasNoMark(t *testing.T) {
 		c := newLoop()
 		start(t, c)
 		asleep(t, c)
-		eventually(t, "the mark is cleared", func() bool { return !park.IsMarked(c.home.goroutine.Load()) })
+		eventually(t, "the mark is cleared", func() bool { return !park.IsMarked(c.home.who.Current()) })
 	})
 }
 

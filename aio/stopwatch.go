@@ -27,5 +27,8 @@ func (s *stopwatch) readAgain() time.Duration {
 	return s.now
 }
 
+// reading is where the latest reading is, 0 if there is none.
+func (s *stopwatch) reading() *time.Duration { return &s.now }
+
 // expire makes the next read take a reading.
 func (s *stopwatch) expire() { s.now = 0 }

@@ -117,7 +117,7 @@ func (s *stage) openThread() int {
 func (s *stage) untilAsleep(c *Context) {
 	waitFor(func() bool { return !c.gate.Kicked() })
 	if c.port.parker != nil {
-		home := c.home.goroutine.Load()
+		home := c.home.who.Current()
 		waitFor(func() bool { return !park.IsMarked(home) })
 		return
 	}

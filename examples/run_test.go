@@ -66,10 +66,14 @@ func TestTicker(t *testing.T) {
 	})
 }
 
-func TestInotify(t *testing.T) {
+func TestInotify(t *testing.T) { testInotify(t, "inotify") }
+
+func TestInotifyCoroutine(t *testing.T) { testInotify(t, "inotify-coroutine") }
+
+func testInotify(t *testing.T, program string) {
 	onEachBackend(t, func(t *testing.T, backend string) {
 		dir := t.TempDir()
-		p := start(t, "inotify", "-backend", backend, dir)
+		p := start(t, program, "-backend", backend, dir)
 		p.expect("^watching " + regexp.QuoteMeta(dir) + " with " + backend)
 		name := filepath.Join(dir, "a file")
 		if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
@@ -86,10 +90,14 @@ func TestInotify(t *testing.T) {
 	})
 }
 
-func TestEcho(t *testing.T) {
+func TestEcho(t *testing.T) { testEcho(t, "echo") }
+
+func TestEchoCoroutine(t *testing.T) { testEcho(t, "echo-coroutine") }
+
+func testEcho(t *testing.T, program string) {
 	onEachBackend(t, func(t *testing.T, backend string) {
 		socket := filepath.Join(t.TempDir(), "s")
-		p := start(t, "echo", "-backend", backend, "-socket", socket)
+		p := start(t, program, "-backend", backend, "-socket", socket)
 		p.expect("^listening on .* with " + backend)
 
 		one, two := dial(t, socket), dial(t, socket)

@@ -19,6 +19,7 @@ import (
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/backend/internal/fdtable"
 	"github.com/aioloop/aioloop/internal/goroutine"
+	"github.com/aioloop/aioloop/internal/lend"
 	"github.com/aioloop/aioloop/internal/sys"
 	"github.com/aioloop/aioloop/internal/uring"
 )
@@ -79,6 +80,12 @@ func (p *Poller) self() int64 {
 		return int64(goroutine.Current())
 	}
 	return int64(sys.Gettid())
+}
+
+// atHome reports whether the caller is who submits, or a coroutine of that goroutine.
+func (p *Poller) atHome() bool {
+	home, self := p.home.Load(), p.self()
+	return home == self || p.config.unbound && lend.Runs(uintptr(home), uintptr(self))
 }
 
 // timer is the timeout request of kernels whose wait takes no timeout.
@@ -201,7 +208,7 @@ func (p *Poller) Remove(fd int) error {
 		return p.table.Fail("remove", fd, err)
 	}
 	p.note(key.Index, s)
-	if s.X.armed && p.home.Load() == p.self() {
+	if s.X.armed && p.atHome() {
 		return p.cancelNow(key.Index, s)
 	}
 	return nil

@@ -1,7 +1,7 @@
 //go:build glib && cgo
 
 // Glib runs an aio.Context from GLib's main loop, on each backend: its timers, its
-// bottom halves and its handlers are called by g_main_loop_run, next to a timeout
+// bottom halves, its handlers and its coroutines are called by g_main_loop_run, next to a timeout
 // of GLib's own, and bottom halves that goroutines schedule wake GLib up. It ends
 // with status 1 if one of them does not come.
 //
@@ -48,6 +48,7 @@ import (
 
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/coroutine"
 )
 
 // patience is how long one backend may take, on a busy machine.
@@ -90,8 +91,9 @@ type trial struct {
 	thread int
 
 	// These belong to the home goroutine.
-	ran struct{ bottomHalves, timers, reads, nested, ticks int }
-	err error
+	ran     struct{ bottomHalves, timers, reads, nested, ticks, sleeps, woken, ended int }
+	sleeper *coroutine.Co
+	err     error
 }
 
 func try(b aio.Backend) (err error) {
@@ -118,7 +120,9 @@ func try(b aio.Backend) (err error) {
 	if err != nil {
 		return err
 	}
+	t.startCoroutines(ctx)
 	C.g_main_loop_run(t.main)
+	t.fail(t.sleeper.Err())
 	if t.err != nil {
 		return t.err
 	}
@@ -131,8 +135,8 @@ func try(b aio.Backend) (err error) {
 	if err := loop.Close(); err != nil {
 		return err
 	}
-	fmt.Printf("%s: g_main_loop_run has called %d bottom halves, for which %d notifies woke it, %d timers, %d reads, and GLib's own timeout %d times\n",
-		b, t.ran.bottomHalves, woken, t.ran.timers, t.ran.reads, t.ran.ticks)
+	fmt.Printf("%s: g_main_loop_run has called %d bottom halves, for which %d notifies woke it, %d timers, %d reads, %d waits of coroutines, and GLib's own timeout %d times\n",
+		b, t.ran.bottomHalves, woken, t.ran.timers, t.ran.reads, t.ran.sleeps, t.ran.ticks)
 	return nil
 }
 
@@ -226,7 +230,7 @@ func (t *trial) tick() bool {
 // called checks that it was GLib that has called, in the thread that runs its
 // loop, by dispatching the source.
 func (t *trial) called(what string) {
-	if C.g_main_depth() != 1 || C.g_main_current_source() != t.source.g || unix.Gettid() != t.thread {
+	if C.g_main_depth() == 0 || C.g_main_current_source() != t.source.g || unix.Gettid() != t.thread {
 		t.fail(fmt.Errorf("%s was not called by GLib", what))
 	}
 	t.quitWhenDone()
@@ -241,7 +245,8 @@ func (t *trial) fail(err error) {
 
 func (t *trial) quitWhenDone() {
 	r := &t.ran
-	if r.bottomHalves >= bottomHalves && r.timers >= timers && r.reads >= reads && r.nested >= nested && r.ticks >= ticks {
+	if r.bottomHalves >= bottomHalves && r.timers >= timers && r.reads >= reads && r.nested >= nested && r.ticks >= ticks &&
+		r.sleeps >= sleeps && r.woken >= 1 && r.ended >= 1 {
 		C.g_main_loop_quit(t.main)
 	}
 }

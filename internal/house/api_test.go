@@ -15,7 +15,7 @@ var updateAPI = flag.Bool("update-api", false, "write the listings of the API")
 
 // public are the packages whose API is promised, with the file that lists it.
 var public = map[string]string{
-	"aio": "aio.txt", "aio/tracing": "tracing.txt", "mainloop": "mainloop.txt", "pool": "pool.txt", "file": "file.txt", "backend": "backend.txt",
+	"aio": "aio.txt", "coroutine": "coroutine.txt", "aio/tracing": "tracing.txt", "mainloop": "mainloop.txt", "pool": "pool.txt", "file": "file.txt", "backend": "backend.txt",
 	"backend/epoll": "epoll.txt", "backend/iouring": "iouring.txt", "backend/ppoll": "ppoll.txt", "backend/backendtest": "backendtest.txt",
 }
 

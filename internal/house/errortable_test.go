@@ -14,12 +14,14 @@ func TestErrorTables(t *testing.T) {
 	backend := exportedErrors(check(t, "backend").pkg.Scope())
 	aio := exportedErrors(check(t, "aio").pkg.Scope())
 	mainloop := exportedErrors(check(t, "mainloop").pkg.Scope())
+	coroutine := exportedErrors(check(t, "coroutine").pkg.Scope())
 	for _, table := range []struct {
 		pkg       string
 		own, rest []string
 	}{
 		{"aio", aio, backend},
 		{"mainloop", mainloop, aio},
+		{"coroutine", coroutine, aio},
 	} {
 		named := namedErrors(read(t, table.pkg+"/doc.go"))
 		for _, name := range table.own {

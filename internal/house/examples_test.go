@@ -15,7 +15,7 @@ import (
 // TestExamples checks that pkg.go.dev has a runnable example for each option, and for each type
 // that a package declares: one of the type or of a method.
 func TestExamples(t *testing.T) {
-	for pkg, fewest := range map[string]int{"aio": 15, "mainloop": 15, "pool": 8, "file": 7} {
+	for pkg, fewest := range map[string]int{"aio": 15, "mainloop": 15, "pool": 8, "file": 7, "coroutine": 10} {
 		examples := runnableExamples(t, pkg)
 		if len(examples) < fewest {
 			t.Errorf("package %s has only %d examples", pkg, len(examples))

@@ -1,0 +1,5 @@
+//go:build !race
+
+package coroutine_test
+
+const raceEnabled = false

@@ -1,0 +1,145 @@
+// Package lend says which goroutine a loop belongs to at the moment. Each coroutine is a goroutine
+// of its own: while one runs, the home goroutine waits, and the loop is lent to it.
+package lend
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aioloop/aioloop/internal/word"
+)
+
+// Home is the goroutine that a loop belongs to. Its methods are called on that goroutine, but for
+// Current, Claimed and Lent, which any goroutine may call.
+type Home struct {
+	current word.Word    // who runs: the home goroutine, or a coroutine that it waits for; 0 before Claim
+	claimed uintptr      // the home goroutine itself
+	Depth   int32        // of nested Polls
+	locks   atomic.Int32 // how often loops have locked the home goroutine to its thread
+
+	// Other loops of the same home goroutine are lent together. All but few Homes are alone.
+	siblings atomic.Pointer[[]*Home]
+
+	Slot any // what package coroutine keeps for the loop
+}
+
+// Current returns the number of the goroutine that runs, 0 before Claim.
+func (h *Home) Current() uintptr { return uintptr(h.current.Load()) }
+
+// Claim makes g the home goroutine. It is called once.
+func (h *Home) Claim(g uintptr) {
+	h.claimed = g
+	h.join(g)
+	h.current.Publish(uint64(g))
+}
+
+// Lent reports whether a coroutine runs.
+func (h *Home) Lent() bool { now := h.Current(); return now != 0 && now != h.claimed }
+
+// Lend makes goroutine to the one that runs, and returns the one before it, which gets the loop
+// back from the next Lend.
+func (h *Home) Lend(to uintptr) (before uintptr) {
+	before = uintptr(h.current.Own())
+	h.current.Set(uint64(to))
+	if all := h.siblings.Load(); all != nil {
+		lendAll(*all, before, to)
+	}
+	return before
+}
+
+func lendAll(all []*Home, before, to uintptr) {
+	for _, h := range all {
+		if h.Current() == before {
+			h.current.Set(uint64(to))
+		}
+	}
+}
+
+// thread is a home goroutine, of one loop or of several.
+type thread struct {
+	homes []*Home // that are claimed and not left
+	locks int32
+}
+
+var threads = struct {
+	sync.Mutex
+	of map[uintptr]*thread
+}{of: map[uintptr]*thread{}}
+
+// change changes the thread of goroutine g, and tells its Homes.
+func change(g uintptr, f func(*thread)) {
+	threads.Lock()
+	defer threads.Unlock()
+	t := threads.of[g]
+	if t == nil {
+		t = new(thread)
+		threads.of[g] = t
+	}
+	f(t)
+	if len(t.homes) == 0 && t.locks == 0 {
+		delete(threads.of, g)
+	}
+	all := t.homes
+	for _, h := range all {
+		h.locks.Store(t.locks)
+		if len(all) == 1 {
+			h.siblings.Store(nil)
+		} else {
+			h.siblings.Store(&all)
+		}
+	}
+}
+
+func (h *Home) join(g uintptr) {
+	change(g, func(t *thread) { t.homes = append(slices.Clip(t.homes), h) })
+}
+
+// Leave is the end of a loop. Any goroutine may call it.
+func (h *Home) Leave() {
+	h.siblings.Store(nil)
+	change(h.claimed, func(t *thread) {
+		t.homes = slices.DeleteFunc(slices.Clone(t.homes), func(other *Home) bool { return other == h })
+	})
+}
+
+// Lock counts that a loop is about to lock the caller, goroutine g, to its thread, or with -1 that
+// it is about to release it. Coroutines without work, which would be of no use afterwards, are
+// ended.
+func Lock(g uintptr, n int32) {
+	var all []*Home
+	change(g, func(t *thread) { all = t.homes })
+	for _, h := range all {
+		if keeper, ok := h.Slot.(interface{ EndIdle() }); ok {
+			keeper.EndIdle()
+		}
+	}
+	change(g, func(t *thread) { t.locks += n })
+}
+
+// Runs reports whether goroutine g is the home goroutine home, or a coroutine that has a loop of it at
+// the moment. Any goroutine may call it.
+func Runs(home, g uintptr) bool {
+	if home == g {
+		return true
+	}
+	threads.Lock()
+	defer threads.Unlock()
+	t := threads.of[home]
+	return t != nil && slices.ContainsFunc(t.homes, func(h *Home) bool { return h.Current() == g })
+}
+
+// Locks returns how often loops have locked the home goroutine to its thread. Any goroutine may
+// call it.
+func (h *Home) Locks() int32 { return h.locks.Load() }
+
+// Loop is what package coroutine needs of a loop beside its methods. Package aio sets it.
+var Loop struct {
+	Home func(loop any) *Home
+	// Clock is where the latest reading of Realtime is, 0 if there is none in this iteration. It
+	// belongs to the home goroutine.
+	Clock func(loop any) *time.Duration
+	// Now returns Realtime, read once in an iteration. The home goroutine calls it.
+	Now func(loop any) time.Duration
+}
