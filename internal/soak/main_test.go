@@ -29,6 +29,12 @@ const faultEnv = "SOAK_FAULT"
 func misbehave(f fault) (status int) {
 	cfg := defaults()
 	cfg.seed, cfg.duration, cfg.fault = time.Now().UnixNano(), 500*time.Millisecond, f
+	switch f { // what it is not about does not hide it
+	case faultWrongByte, faultLeftFile:
+		cfg.only = onlyFiles
+	default:
+		cfg.only = onlyEvents
+	}
 	cfg.linger = 200 * time.Millisecond
 	cfg.bound = guest.Patient(cfg.bound)
 	if f == faultLostNotify {
