@@ -50,7 +50,7 @@ func misbehave(f fault) (status int) {
 func soakWith(t *testing.T, f fault) (stdout, stderr string, status int) {
 	t.Helper()
 	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), faultEnv+"="+strconv.Itoa(int(f)))
+	child.Env = append(os.Environ(), faultEnv+"="+strconv.Itoa(int(f)), "TMPDIR="+t.TempDir()) // a run that is broken off leaves its files
 	var out, errors bytes.Buffer
 	child.Stdout, child.Stderr = &out, &errors
 	if err := child.Run(); child.ProcessState == nil {
