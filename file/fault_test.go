@@ -5,6 +5,7 @@ package file
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -161,4 +162,60 @@ func TestZeroWithoutFallocate(t *testing.T) {
 		}
 		s.close(f)
 	}
+}
+
+// What the kernel says of a place can change between its two answers, without a write to that place: an
+// allocated page that was not written is data while it is in memory. That is no end of the file.
+func TestExtentThatChangesIsNoEnd(t *testing.T) {
+	for _, always := range []bool{false, true} {
+		s := newSetup(t, variant{backend: aio.Epoll, mode: aio.ModeThread})
+		f := s.open(s.create(bytes.Repeat([]byte{1}, 16384)), os.O_RDWR)
+		calls := 0
+		restore := sys.Inject(func(c sys.Call) (_ sys.Fault) {
+			if c != sys.CallLseek {
+				return
+			}
+			switch calls++; {
+			case calls%2 == 0: // it was data, and is asked for its end
+				if err := unix.Fallocate(f.FD(), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 4096, 8192); err != nil {
+					t.Error(err)
+				}
+			case always:
+				if _, err := unix.Pwrite(f.FD(), make([]byte, 8192), 4096); err != nil {
+					t.Error(err)
+				}
+			}
+			return
+		})
+		r := &Request{Offset: 4100}
+		n, err := s.do(f.Extent, r)
+		restore()
+		if err != nil || always && (n < 1 || n > 8188 || r.Hole) || !always && (n != 8188 || !r.Hole) {
+			t.Errorf("always %v: %d bytes, a hole: %v, %v", always, n, r.Hole, err)
+		}
+		s.close(f)
+	}
+}
+
+// A file that shrinks between the two answers has ended.
+func TestExtentOfAShrinkingFile(t *testing.T) {
+	s := newSetup(t, variant{backend: aio.Epoll, mode: aio.ModeThread})
+	f := s.open(s.create(bytes.Repeat([]byte{1}, 16384)), os.O_RDWR)
+	calls := 0
+	restore := sys.Inject(func(c sys.Call) (_ sys.Fault) {
+		if c != sys.CallLseek {
+			return
+		}
+		if calls++; calls == 2 {
+			if err := unix.Ftruncate(f.FD(), 4096); err != nil {
+				t.Error(err)
+			}
+		}
+		return
+	})
+	n, err := s.do(f.Extent, &Request{Offset: 8192})
+	if restore(); n != 0 || err != io.EOF {
+		t.Errorf("%d, %v", n, err)
+	}
+	s.close(f)
 }

@@ -76,35 +76,62 @@ func (f *File) zero(offset, length int64) error {
 
 // extent finds where the data, or the hole, at the offset ends. The file's own position moves, which
 // nothing else here uses.
+//
+// The kernel is asked twice, and what it says of one place may change in between without a write to it:
+// space that was allocated and not written counts as data while a page of it is in memory. Then
+// data that was just there ends where it begins, and the kernel is asked again.
 func (t *task) extent() {
 	r := t.r
-	f := r.file
-	size, err := unix.Seek(f.fd, 0, io.SeekEnd)
-	if err != nil || r.Offset >= size {
-		t.fail(err)
-		return
-	}
-	end := size
-	data, err := sys.Seek(f.fd, r.Offset, unix.SEEK_DATA)
-	switch {
-	case errors.Is(err, unix.ENXIO): // there is none behind it
-		r.Hole = true
-	case errors.Is(err, unix.EINVAL): // the filesystem does not know: all is data
-	case err != nil:
-		t.fail(err)
-		return
-	case data > r.Offset:
-		r.Hole, end = true, data
-	default:
-		hole, err := sys.Seek(f.fd, r.Offset, unix.SEEK_HOLE)
+	for range extentTries {
+		end, hole, err := extentAt(r.file.fd, r.Offset)
 		if err != nil {
 			t.fail(err)
 			return
 		}
-		end = hole
+		if end > r.Offset {
+			r.Hole = hole
+			r.extends(end)
+			return
+		}
+		if end < 0 {
+			return
+		}
 	}
+	r.extends(r.Offset + 1) // to call it data is never wrong
+}
+
+// extentTries is how often the kernel may change its mind.
+const extentTries = 8
+
+// extends notes where the extent ends.
+func (r *Request) extends(end int64) {
 	r.moved = end - r.Offset
 	if r.Length > 0 {
 		r.moved = min(r.moved, r.Length)
 	}
+}
+
+// extentAt returns -1 if the file ends before the offset, and the offset itself if the kernel has
+// changed its mind.
+func extentAt(fd int, offset int64) (end int64, hole bool, err error) {
+	size, err := unix.Seek(fd, 0, io.SeekEnd)
+	if err != nil || offset >= size {
+		return -1, false, err
+	}
+	data, err := sys.Seek(fd, offset, unix.SEEK_DATA)
+	switch {
+	case errors.Is(err, unix.ENXIO): // there is none behind it
+		return size, true, nil
+	case errors.Is(err, unix.EINVAL): // the filesystem does not know: all is data
+		return size, false, nil
+	case err != nil:
+		return 0, false, err
+	case data > offset:
+		return data, true, nil
+	}
+	end, err = sys.Seek(fd, offset, unix.SEEK_HOLE)
+	if errors.Is(err, unix.ENXIO) { // the file has become shorter
+		return offset, false, nil
+	}
+	return end, false, err
 }

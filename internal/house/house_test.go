@@ -61,7 +61,7 @@ var rooms = []room{
 	{path: "mainloop", imports: []string{"aio", "backend", "internal"}, modules: []string{unix}},
 	{path: "bench", imports: []string{"aio", "backend", "coroutine", "file", "mainloop", "internal"},
 		modules: []string{unix, "golang.org/x/term", "github.com/HdrHistogram/hdrhistogram-go"}},
-	{path: "internal/soak", imports: []string{"aio", "backend", "mainloop", "internal"}, modules: []string{unix}},
+	{path: "internal/soak", imports: []string{"aio", "backend", "file", "mainloop", "pool", "internal"}, modules: []string{unix}},
 	{path: "internal/kernels", imports: []string{"aio", "backend", "internal", "internal/testkit"}, modules: []string{unix}},
 	{path: "examples", imports: []string{"aio", "backend", "coroutine", "file", "mainloop"}, modules: []string{unix}},
 }

@@ -5,6 +5,7 @@
 //
 //	go run ./internal/soak -duration 10m
 //	go run ./internal/soak -duration 1m -backend io_uring -seed 42
+//	go run ./internal/soak -duration 10m -backend epoll -only files -engine threads
 //
 // The backends that work here are taken one after the other, -duration each. Of each
 // it prints one line. The exit status is 1 if an invariant was violated, and 2 if a
@@ -21,12 +22,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/file"
 	"github.com/aioloop/aioloop/mainloop"
 )
 
@@ -54,10 +57,24 @@ func command(args []string, stdout, stderr io.Writer) int {
 	set.Int64Var(&cfg.seed, "seed", time.Now().UnixNano(), "of everything that is random")
 	set.DurationVar(&cfg.bound, "bound", cfg.bound, "the longest that a dispatch may take")
 	names := set.String("backend", "all", "ppoll, epoll, io_uring, several with commas, or all that work here")
+	set.StringVar(&cfg.only, "only", "", "files: files and the thread pool; events: all but these (default everything)")
+	set.Func("engine", "of files: auto, io_uring, linux-aio or threads (default all that the backend can have)", func(name string) error {
+		var e file.Engine
+		err := e.Set(name)
+		cfg.engine = e.String()
+		return err
+	})
 	if err := set.Parse(args); err != nil || set.NArg() > 0 || cfg.duration <= 0 || cfg.bound <= 0 {
 		return exitCannot
 	}
+	if cfg.only != "" && cfg.only != onlyFiles && cfg.only != onlyEvents {
+		fmt.Fprintf(stderr, "soak: -only %s: choose %s or %s\n", cfg.only, onlyFiles, onlyEvents)
+		return exitCannot
+	}
 	backends, err := choose(*names, stderr)
+	if err == nil {
+		err = cfg.fits(backends)
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "soak:", err)
 		return exitCannot
@@ -110,6 +127,14 @@ func choose(names string, stderr io.Writer) (backends []aio.Backend, err error) 
 		}
 	}
 	return backends, nil
+}
+
+// fits reports an engine that one of the backends cannot have.
+func (c *config) fits(backends []aio.Backend) error {
+	if c.engine == file.EngineIOUring.String() && slices.ContainsFunc(backends, func(b aio.Backend) bool { return b != aio.IOUring }) {
+		return fmt.Errorf("-engine io_uring needs the backend io_uring: give -backend io_uring, not %v", backends)
+	}
+	return nil
 }
 
 func try(b aio.Backend) error {

@@ -29,6 +29,12 @@ const faultEnv = "SOAK_FAULT"
 func misbehave(f fault) (status int) {
 	cfg := defaults()
 	cfg.seed, cfg.duration, cfg.fault = time.Now().UnixNano(), 500*time.Millisecond, f
+	switch f { // what it is not about does not hide it
+	case faultWrongByte, faultLeftFile:
+		cfg.only = onlyFiles
+	default:
+		cfg.only = onlyEvents
+	}
 	cfg.linger = 200 * time.Millisecond
 	cfg.bound = guest.Patient(cfg.bound)
 	if f == faultLostNotify {
@@ -44,7 +50,7 @@ func misbehave(f fault) (status int) {
 func soakWith(t *testing.T, f fault) (stdout, stderr string, status int) {
 	t.Helper()
 	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), faultEnv+"="+strconv.Itoa(int(f)))
+	child.Env = append(os.Environ(), faultEnv+"="+strconv.Itoa(int(f)), "TMPDIR="+t.TempDir()) // a run that is broken off leaves its files
 	var out, errors bytes.Buffer
 	child.Stdout, child.Stderr = &out, &errors
 	if err := child.Run(); child.ProcessState == nil {

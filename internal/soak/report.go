@@ -27,11 +27,14 @@ type report struct {
 
 	counts counts
 	latest longest
+	phases atomic.Int32 // so far
+	shorts atomic.Int32 // how transfers of files are cut short in this phase
 }
 
 // counts are the figures of the verdict.
 type counts struct {
-	halves, notifies, calls, timers, bytes, swaps, signals, natives, nested, singles, idle, held, floods atomic.Uint64
+	halves, notifies, calls, timers, bytes, swaps, signals, natives, nested, singles, idle, held, floods,
+	files, fileBytes, cancels, reopened, compared, jobs atomic.Uint64
 }
 
 func newReport() *report {
@@ -98,6 +101,9 @@ func (v *verdict) line() string {
 		thousands(&c.signals) + " signals", thousands(&c.natives) + " native operations",
 		thousands(&c.nested) + " nested polls", thousands(&c.singles) + " events to a sleeping loop",
 		thousands(&c.idle) + " calls for nothing", thousands(&c.held) + " files held late",
+		thousands(&c.files) + " file requests", thousands(&c.fileBytes) + " bytes of files",
+		thousands(&c.cancels) + " cancels", thousands(&c.reopened) + " files opened again",
+		thousands(&c.compared) + " compared", thousands(&c.jobs) + " jobs",
 		v.vitals.String(), fmt.Sprintf("latest dispatch %.1f ms", v.latest.Seconds()*1000),
 	}
 	return fmt.Sprintf("soak %v %v: %s  %s", v.backend, v.duration, word, strings.Join(figures, ", "))

@@ -25,6 +25,8 @@ type config struct {
 	bound    time.Duration // the longest that a dispatch may take
 	seed     int64
 	log      io.Writer
+	only     string // onlyFiles, onlyEvents, "" is everything
+	engine   string // of files, "" is all that the backend can have
 
 	// All actors are at work for a phase, then they pause and the accounts are
 	// compared. After so many phases, everything is closed and made again.
@@ -50,6 +52,8 @@ const (
 	faultEarlyTimer           // a timer is called too soon
 	faultDoubleDelivery       // a bottom half is run twice
 	faultSpinning             // the loop goes round and round
+	faultWrongByte            // a byte that is read from a file is changed
+	faultLeftFile             // a file is not closed
 )
 
 func defaults() config {
@@ -143,6 +147,7 @@ type stations struct {
 
 // phase lets all actors work, makes them pause and compares the accounts.
 func (o *stations) phase(t *trend) {
+	restore := shorten(o.rep)
 	for _, s := range o.stations {
 		s.resume()
 	}
@@ -157,6 +162,7 @@ func (o *stations) phase(t *trend) {
 	for _, s := range o.stations {
 		s.drain()
 	}
+	restore()
 	for _, s := range o.stations {
 		s.rest()
 		s.solo(o.random)
@@ -228,6 +234,9 @@ func (o *stations) polled(ctx context.Context, seeds *rand.Rand, polling aio.Pol
 	}
 	s := newStation("polled", o.cfg, o.rep, loop, seeds)
 	o.start(ctx, s, false)
+	if s.cfg.only == onlyFiles {
+		return nil
+	}
 	bottomHalves(s)
 	timers(s)
 	return doorbells(s)
@@ -257,6 +266,9 @@ func (o *stations) guest(ctx context.Context, seeds *rand.Rand) error {
 		return err
 	}
 	o.homes.Go(func() { s.serve(ctx, main, source) })
+	if s.cfg.only == onlyFiles {
+		return everything(s)
+	}
 	if err := signals(s, main); err != nil {
 		return err
 	}
@@ -274,11 +286,24 @@ func (s *station) serve(ctx context.Context, main *mainloop.Loop, source *mainlo
 	s.rep.must("main loop: Run", main.Run(ctx))
 }
 
+// Parts of everything.
+const (
+	onlyFiles  = "files"  // files and the thread pool
+	onlyEvents = "events" // all but these
+)
+
 // everything is all actors that any Context can have.
 func everything(s *station) error {
-	bottomHalves(s)
-	timers(s)
-	for _, add := range []func(*station) error{notifiers, streams, swaps, otherWatchers, natives} {
+	var actors []func(*station) error
+	if s.cfg.only != onlyEvents {
+		actors = append(actors, files, threadPool)
+	}
+	if s.cfg.only != onlyFiles {
+		bottomHalves(s)
+		timers(s)
+		actors = append(actors, notifiers, streams, swaps, otherWatchers, natives)
+	}
+	for _, add := range actors {
 		if err := add(s); err != nil {
 			return err
 		}

@@ -56,6 +56,7 @@ func TestSoak(t *testing.T) {
 			"bottom halves": v.counts.halves.Load(), "notifies": v.counts.notifies.Load(),
 			"calls": v.counts.calls.Load(), "timers": v.counts.timers.Load(),
 			"bytes": v.counts.bytes.Load(), "descriptors reused": v.counts.swaps.Load(),
+			"file requests": v.counts.files.Load(), "jobs": v.counts.jobs.Load(),
 			"signals": v.counts.signals.Load(), "events to a sleeping loop": v.counts.singles.Load(),
 		} {
 			if n == 0 {
@@ -84,6 +85,8 @@ func TestFaultsAreFound(t *testing.T) {
 		{"early timer", faultEarlyTimer, `timer \d on .*: .* early`},
 		{"double delivery", faultDoubleDelivery, `number \d+ is the \d+\. to run`},
 		{"spinning", faultSpinning, `\d+ iterations in 50 ms without an event|not dispatched within`},
+		{"wrong byte", faultWrongByte, `read of \d+ bytes at \d+ of \d+: what is read is not what was written`},
+		{"file left", faultLeftFile, `Close: .*file .* is open`},
 	} {
 		if !guest.Runs(i, 3) {
 			continue
@@ -123,6 +126,10 @@ func TestCommand(t *testing.T) {
 		{"-backend=kqueue", exitCannot, "kqueue"},
 		{"-duration=0s", exitCannot, ""},
 		{"more", exitCannot, ""},
+		{"-only=pipes", exitCannot, "-only pipes"},
+		{"-engine=windows", exitCannot, "unknown engine"},
+		{"-backend=ppoll -only=files -engine=io_uring", exitCannot, "needs the backend io_uring"},
+		{"-backend=ppoll -duration=100ms -only=files -engine=threads", 0, `PASS  0 bottom halves, .* [1-9][\d,]* file requests`},
 		{"-backend=ppoll -duration=100ms -seed=7", 0, `(?s)seed 7, .*soak ppoll 100ms: PASS  [\d,]+ bottom halves, .*fds (\d+)=\d+, goroutines \d+=\d+, RSS .*latest dispatch`},
 	} {
 		t.Run(c.args, func(t *testing.T) {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"runtime"
@@ -15,13 +16,26 @@ import (
 
 // vitals are what has to stay flat. They are taken when all actors pause.
 type vitals struct {
-	fds, goroutines int
+	fds, goroutines int   // without those of thread pools
+	workers         int   // of thread pools, and what ends the rest of a loop
 	rss             int64 // bytes
 }
 
 func takeVitals() vitals {
 	debug.FreeOSMemory() // or the collector's mood would be part of the figure
-	return vitals{fds: openFDs(), goroutines: runtime.NumGoroutine(), rss: rss()}
+	n, workers := goroutines()
+	return vitals{fds: openFDs(), goroutines: n, workers: workers, rss: rss()}
+}
+
+// goroutines counts those of thread pools and of Linux AIO apart: the former end when they were idle for a
+// while, and when their loop is closed; the latter end what is left then. Both figures are of one moment.
+func goroutines() (others, workers int) {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for _, by := range []string{"pool.(*", "file/internal/linuxaio."} {
+		workers += bytes.Count(stacks, []byte("created by github.com/aioloop/aioloop/"+by))
+	}
+	return 1 + bytes.Count(stacks, []byte("\n\ngoroutine ")) - workers, workers
 }
 
 // openFDs counts one too many, the directory that it reads, and always the same.
@@ -53,8 +67,17 @@ type trend struct {
 
 // add takes the vitals. They have to be those of the first time.
 func (t *trend) add(to *[]vitals, what string, r *report) {
+	settled := func(v vitals) bool { return to == &t.open || v.workers == 0 }
 	v := takeVitals()
-	if len(*to) > 0 {
+	for end := now() + t.linger; !settled(v) && now() < end && !r.failed(); v = takeVitals() {
+		time.Sleep(time.Millisecond)
+	}
+	if !settled(v) {
+		r.fail("%s: there are %d workers of thread pools or Linux AIO", what, v.workers)
+	}
+	if len(*to) == 0 {
+		v = steady(v)
+	} else {
 		first := (*to)[0]
 		for end := now() + t.linger; !v.same(first) && now() < end && !r.failed(); v = takeVitals() {
 			time.Sleep(time.Millisecond)
@@ -67,6 +90,20 @@ func (t *trend) add(to *[]vitals, what string, r *report) {
 		}
 	}
 	*to = append(*to, v)
+}
+
+// steady waits until v stays what it is: a goroutine that is about to end, of a timer say, is no
+// measure.
+func steady(v vitals) vitals {
+	for range 10 {
+		time.Sleep(5 * time.Millisecond)
+		w := takeVitals()
+		if w.same(v) {
+			break
+		}
+		v = w
+	}
+	return v
 }
 
 func (v vitals) same(w vitals) bool { return v.fds == w.fds && v.goroutines == w.goroutines }
