@@ -79,7 +79,7 @@ const (
 //
 //go:noinline
 func Go(loop *aio.Context, fn func(co *Co) error) *Co {
-	return start(nil, loop, fn, nil, goroutine.CallerPC())
+	return start(context.Background(), loop, fn, nil, goroutine.CallerPC())
 }
 
 // GoContext is Go for a coroutine whose waits fail with context.Cause(ctx) once ctx ends.
@@ -99,11 +99,9 @@ func start(ctx context.Context, loop *aio.Context, fn func(co *Co) error, g *Gro
 	}
 	co := s.allocate(home)
 	co.s, co.fn, co.group, co.begunAt = s, fn, g, at
-	if ctx != nil && ctx.Done() != nil {
+	if ctx != context.Background() {
 		co.ctx = ctx
 		co.forget = context.AfterFunc(ctx, func() { co.ask(askCheck) })
-	} else {
-		co.ctx = ctx
 	}
 	switch {
 	case !home:

@@ -179,12 +179,6 @@ func (s *scheduler) resume(co *Co) {
 	s.run(co)
 }
 
-// fail is resume with an error.
-func (s *scheduler) fail(co *Co, err error) {
-	co.result = err
-	s.resume(co)
-}
-
 // pending is a Wait that has begun.
 type pending struct {
 	co    *Co
