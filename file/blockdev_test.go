@@ -49,7 +49,7 @@ func loopDisk(t *testing.T, backing string) string {
 	defer unix.Close(control)
 	from, err := unix.Open(backing, unix.O_RDWR|unix.O_DIRECT|unix.O_CLOEXEC, 0)
 	if err != nil {
-		t.Skipf("skipped: the filesystem of %s has no O_DIRECT: %v", filepath.Dir(backing), err)
+		t.Skip("skipped: the filesystem has no O_DIRECT: ", err)
 	}
 	defer unix.Close(from)
 	for range 100 { // others may take the same one

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 // blocks submits count reads of blocks of f. done is called behind the check of each.
@@ -97,11 +99,11 @@ func TestPanicInDone(t *testing.T) {
 // and never with more than there was. What was cut off reads as zeros for a moment.
 func TestTrap49_FileThatShrinks(t *testing.T) {
 	eachVariant(t, func(t *testing.T, s *setup) {
-		const long, short, block, rounds = 1 << 18, 100_000, 1 << 15, 20
+		const long, short, block = 1 << 18, 100_000, 1 << 15
 		data := patterned(long, 0, 5)
 		name := s.create(data)
 		f := s.open(name, os.O_RDONLY)
-		for round := range rounds {
+		for round := range guest.Few(20) {
 			s.must(os.WriteFile(name, data, 0o600))
 			left := 0
 			for at := int64(0); at < long; at += block {
@@ -140,6 +142,9 @@ func (s *setup) wantCut(r *Request, data []byte, short int64) {
 		s.Errorf("read at %d: %d, %v", r.Offset, r.N, r.Err)
 	case r.N < min(max(short-r.Offset, 0), int64(len(r.Buf))):
 		s.Errorf("read at %d: only %d bytes", r.Offset, r.N)
+	}
+	if bytes.Equal(r.Buf[:r.N], want[:r.N]) {
+		return
 	}
 	for i, b := range r.Buf[:r.N] {
 		if b != want[i] && (b != 0 || r.Offset+int64(i) < short) {

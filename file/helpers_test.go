@@ -176,7 +176,7 @@ func (s *setup) open(name string, flags int, opts ...Option) *File {
 	s.Helper()
 	f, err := Open(s.loop, name, flags|s.flags(), append([]Option{WithEngine(s.engine)}, opts...)...)
 	if s.direct && errors.Is(err, unix.EINVAL) {
-		s.Skipf("skipped: the filesystem of %s has no O_DIRECT: %v", s.dir, err)
+		s.Skip("skipped: the filesystem has no O_DIRECT")
 	}
 	s.must(err)
 	s.Cleanup(func() { s.close(f) })

@@ -85,7 +85,8 @@ func (f *File) Zero(r *Request) error { return f.submit(r, opZero) }
 
 // Discard tells the device that the contents of Length bytes at Offset are not needed: those of a file
 // become a hole; those of a block device are given back. The size of a file stays. It fails
-// with errors.ErrUnsupported where nobody wants to know.
+// with errors.ErrUnsupported where nobody wants to know: the contents may be lost all the same, for
+// Linux forgets what is in the page cache of a block device before it asks the device.
 func (f *File) Discard(r *Request) error { return f.submit(r, opDiscard) }
 
 // Extent finds out how much data, or how large a hole, there is from Offset on: N bytes, at most
