@@ -223,12 +223,11 @@ func tellsOfFilter(err error) bool {
 	return (errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS)) && strings.Contains(err.Error(), "seccomp")
 }
 
-// joinCgroup puts this process into a new group of that controller, with a limit.
-func joinCgroup(controller, limit, value string) (dir string, leave func(), err error) {
-	root := "/sys/fs/cgroup/" + controller
+// joinCgroup puts this process into a new group below root, with a limit.
+func joinCgroup(root, limit, value string) (dir string, leave func(), err error) {
 	dir = fmt.Sprintf("%s/aioloop-%d", root, os.Getpid())
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		return "", nil, skipped("no cgroup of ", controller, " that can be written to: ", err)
+		return "", nil, skipped("no cgroup that can be made: ", err)
 	}
 	leave = func() {
 		_ = os.WriteFile(root+"/cgroup.procs", []byte("0"), 0)
@@ -240,7 +239,7 @@ func joinCgroup(controller, limit, value string) (dir string, leave func(), err 
 	}
 	if err != nil {
 		leave()
-		return "", nil, skipped("no limit of ", controller, ": ", err)
+		return "", nil, skipped("no cgroup with a limit: ", err)
 	}
 	return dir, leave, nil
 }
@@ -249,7 +248,13 @@ func joinCgroup(controller, limit, value string) (dir string, leave func(), err 
 func TestLittleMemory(t *testing.T) { inChild(t, "memory", nil) }
 
 func withLittleMemory(dir string) error {
-	_, leave, err := joinCgroup("memory", "memory.limit_in_bytes", strconv.Itoa(40<<20))
+	limit := strconv.Itoa(40 << 20)
+	_, leave, err := joinCgroup("/sys/fs/cgroup/memory", "memory.limit_in_bytes", limit)
+	for _, root := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+		if err != nil {
+			_, leave, err = joinCgroup(root, "memory.max", limit)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -315,7 +320,7 @@ func (s *solo) stream(f *File, call func(*Request) error, size int64, depth int)
 func TestTrap38_SyncWithoutAWorkerThread(t *testing.T) { inChild(t, "threads", nil) }
 
 func withoutThreads(dir string) error {
-	group, leave, err := joinCgroup("pids", "pids.max", "max")
+	group, leave, err := joinCgroup("/sys/fs/cgroup/pids", "pids.max", "max")
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"unsafe"
@@ -37,7 +38,7 @@ func prepare() error {
 		}
 		err := unix.Mount(m.kind, m.dir, m.kind, 0, m.data)
 		if err != nil && m.data == memory {
-			err = os.Remove(m.dir) // Linux 6.12 and later can be built without: tests find none
+			err = unifiedMemory(m.dir)
 		}
 		if err != nil {
 			return fmt.Errorf("mount %s: %w", m.dir, err)
@@ -63,6 +64,19 @@ func prepare() error {
 		return fmt.Errorf("RLIMIT_SIGPENDING: %w", err)
 	}
 	return loopbackUp()
+}
+
+// unifiedMemory limits memory where a kernel has it in version 2 of cgroups only, as Debian builds newer
+// ones. The folder of version 1 goes.
+func unifiedMemory(dir string) error {
+	const unified = "/sys/fs/cgroup/unified"
+	if err := errors.Join(os.Remove(dir), os.Mkdir(unified, 0o755)); err != nil {
+		return err
+	}
+	if err := unix.Mount("cgroup2", unified, "cgroup2", 0, ""); err != nil {
+		return err
+	}
+	return os.WriteFile(unified+"/cgroup.subtree_control", []byte("+memory"), 0)
 }
 
 // loopbackUp sets the flag that ifconfig lo up would set; the kernel adds the address.
