@@ -223,9 +223,19 @@ func tellsOfFilter(err error) bool {
 	return (errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS)) && strings.Contains(err.Error(), "seccomp")
 }
 
+// Where groups of processes are limited, in versions 1 and 2.
+const (
+	cgroups       = "/sys/fs/cgroup"
+	cgroupPids    = cgroups + "/pids"
+	cgroupMemory  = cgroups + "/memory"
+	cgroupUnified = cgroups + "/unified"
+)
+
+func groupBelow(root string, pid int) string { return fmt.Sprintf("%s/aioloop-file-%d", root, pid) }
+
 // joinCgroup puts this process into a new group below root, with a limit.
 func joinCgroup(root, limit, value string) (dir string, leave func(), err error) {
-	dir = fmt.Sprintf("%s/aioloop-%d", root, os.Getpid())
+	dir = groupBelow(root, os.Getpid())
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", nil, skipped("no cgroup that can be made: ", err)
 	}
@@ -256,8 +266,8 @@ func withLittleMemory(dir string) error {
 		return skipped("files are in memory here, and count as such")
 	}
 	limit := strconv.Itoa(40 << 20)
-	_, leave, err := joinCgroup("/sys/fs/cgroup/memory", "memory.limit_in_bytes", limit)
-	for _, root := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+	_, leave, err := joinCgroup(cgroupMemory, "memory.limit_in_bytes", limit)
+	for _, root := range []string{cgroupUnified, cgroups} {
 		if err != nil {
 			_, leave, err = joinCgroup(root, "memory.max", limit)
 		}
@@ -327,7 +337,7 @@ func (s *solo) stream(f *File, call func(*Request) error, size int64, depth int)
 func TestTrap38_SyncWithoutAWorkerThread(t *testing.T) { inChild(t, "threads", nil) }
 
 func withoutThreads(dir string) error {
-	group, leave, err := joinCgroup("/sys/fs/cgroup/pids", "pids.max", "max")
+	group, leave, err := joinCgroup(cgroupPids, "pids.max", "max")
 	if err != nil {
 		return err
 	}
