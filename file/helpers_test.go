@@ -72,6 +72,9 @@ func inChild(t *testing.T, name string, attr *syscall.SysProcAttr) {
 	cmd.Env = append(os.Environ(), childEnv+"="+name, childDirEnv+"="+dir, "GORACE=atexit_sleep_ms=0") // the race detector waits a second
 	out, err := cmd.CombinedOutput()
 	said := strings.TrimSpace(string(out))
+	if cmd.ProcessState == nil {
+		t.Skip(skipPrefix, "no process with these privileges: ", err)
+	}
 	for _, root := range []string{cgroupPids, cgroupMemory, cgroupUnified, cgroups} { // it may have crashed
 		_ = os.Remove(groupBelow(root, cmd.ProcessState.Pid()))
 	}
