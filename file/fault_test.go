@@ -104,7 +104,7 @@ func TestWhatCannotBeDoneInTheLoopIsDoneElsewhere(t *testing.T) {
 			s := newSetup(t, variant{backend: b, mode: aio.ModeThread, engine: EngineAuto})
 			f := s.open(s.create(make([]byte, 8192)), os.O_RDWR)
 			calls := failing(t, errno, 0, sys.CallPreadv2, sys.CallPwritev2)
-			for i := range int64(200) {
+			for i := range int64(guest.Few(200)) {
 				data, got := patterned(100, i, byte(i)), make([]byte, 100)
 				if n, err := s.do(f.Write, &Request{Buf: data, Offset: i}); n != 100 || err != nil {
 					t.Fatalf("%v: write %d: %d, %v", errno, i, n, err)
