@@ -40,6 +40,9 @@ func advice(err error) string {
 		unix.EBADF:      ": the file was not opened for that",
 		unix.EAGAIN:     ": the kernel can make no worker thread: raise pids.max",
 		unix.EOPNOTSUPP: ": the filesystem or device cannot do that",
+		unix.ENOSYS:     ": a seccomp profile forbids that system call: allow it",
+		unix.EPERM:      ": the file is immutable or sealed, or a seccomp profile forbids that system call",
+		unix.EIO:        ": the device has failed, see the kernel's log",
 	} {
 		if errors.Is(err, known) {
 			return what

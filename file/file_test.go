@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 // What is written is read, whole blocks and parts of them, and every byte is compared.
@@ -20,7 +22,7 @@ func TestReadsWhatWasWritten(t *testing.T) {
 		f := s.open(s.create(make([]byte, size)), os.O_RDWR)
 		oracle := make([]byte, size)
 		r := rand.New(rand.NewPCG(1, 2))
-		for round := range byte(60) {
+		for round := range byte(guest.Few(60)) {
 			n, at := 1+r.IntN(3*4096), r.IntN(size-4*4096)
 			if s.direct { // writes are of whole blocks
 				n, at = 4096*(1+r.IntN(4)), at&^4095
@@ -54,7 +56,8 @@ func TestReadsWhatWasWritten(t *testing.T) {
 // Many requests under way at once, of all sizes, vectors among them.
 func TestManyRequestsAtOnce(t *testing.T) {
 	eachVariant(t, func(t *testing.T, s *setup) {
-		const count, block = 600, 4096
+		const block = 4096
+		count := maxDepth + guest.Few(500)
 		f := s.open(s.create(patterned(count*block, 0, 9)), os.O_RDWR)
 		left := count
 		for i := range count {

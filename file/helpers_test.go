@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +19,74 @@ import (
 	"github.com/aioloop/aioloop/internal/leak"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+// children are the functions that a test runs in a process of its own, by the value of childEnv.
+// They have a folder of their own, and print what they have to say.
+var children = map[string]func(dir string) error{}
+
+const (
+	childEnv    = "AIOLOOP_TEST_CHILD"
+	childDirEnv = "AIOLOOP_TEST_DIR"
+)
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(childEnv); name != "" {
+		os.Exit(leak.Run(func() int { return runChild(name) }))
+	}
+	os.Unsetenv(EngineEnv) // the tests choose for themselves
+	os.Unsetenv(aio.BackendEnv)
+	leak.Main(m)
+}
+
+func runChild(name string) int {
+	f := children[name]
+	if f == nil {
+		fmt.Println("no such child:", name)
+		return 2
+	}
+	if err := f(os.Getenv(childDirEnv)); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// skipPrefix is how a child begins that cannot do its work here.
+const skipPrefix = "skipped: "
+
+// skipped is the error of a child that cannot do its work here.
+func skipped(why ...any) error { return errors.New(skipPrefix + fmt.Sprint(why...)) }
+
+// inChild runs this test binary once more, for one function of children.
+func inChild(t *testing.T, name string, attr *syscall.SysProcAttr) {
+	t.Helper()
+	dir := t.TempDir()
+	if attr != nil && attr.Credential != nil {
+		for _, d := range []string{dir, filepath.Dir(dir)} { // t.TempDir makes two
+			if err := os.Chmod(d, 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.SysProcAttr = attr
+	cmd.Env = append(os.Environ(), childEnv+"="+name, childDirEnv+"="+dir, "GORACE=atexit_sleep_ms=0") // the race detector waits a second
+	out, err := cmd.CombinedOutput()
+	said := strings.TrimSpace(string(out))
+	if cmd.ProcessState == nil {
+		t.Skip(skipPrefix, "no process with these privileges: ", err)
+	}
+	for _, root := range []string{cgroupPids, cgroupMemory, cgroupUnified, cgroups} { // it may have crashed
+		_ = os.Remove(groupBelow(root, cmd.ProcessState.Pid()))
+	}
+	switch {
+	case strings.HasPrefix(said, skipPrefix), strings.Contains(said, "failed to create new OS thread"):
+		t.Skip(said)
+	case err != nil:
+		t.Errorf("%s: %v\n%s", name, err, said)
+	case said != "":
+		t.Log(said)
+	}
+}
 
 // variant is one way to run a File.
 type variant struct {
@@ -112,7 +182,7 @@ func (s *setup) open(name string, flags int, opts ...Option) *File {
 	s.Helper()
 	f, err := Open(s.loop, name, flags|s.flags(), append([]Option{WithEngine(s.engine)}, opts...)...)
 	if s.direct && errors.Is(err, unix.EINVAL) {
-		s.Skipf("skipped: the filesystem of %s has no O_DIRECT: %v", s.dir, err)
+		s.Skip("skipped: the filesystem has no O_DIRECT")
 	}
 	s.must(err)
 	s.Cleanup(func() { s.close(f) })

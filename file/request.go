@@ -86,7 +86,8 @@ func (f *File) Zero(r *Request) error { return f.submit(r, opZero) }
 
 // Discard tells the device that the contents of Length bytes at Offset are not needed: those of a file
 // become a hole; those of a block device are given back. The size of a file stays. It fails
-// with errors.ErrUnsupported where nobody wants to know.
+// with errors.ErrUnsupported where nobody wants to know: the contents may be lost all the same, for
+// Linux forgets what is in the page cache of a block device before it asks the device.
 func (f *File) Discard(r *Request) error { return f.submit(r, opDiscard) }
 
 // Extent finds out how much data, or how large a hole, there is from Offset on: N bytes, at most
@@ -286,8 +287,8 @@ func (f *File) tryInLoop(r *Request) {
 		now.miss()
 		r.advance(int64(n))
 		f.goOn(r)
-	case errno == unix.EOPNOTSUPP:
-		now.never()
+	case errno == unix.EOPNOTSUPP || errno == unix.ENOSYS || errno == unix.EPERM:
+		now.never() // the last two are of a filter of system calls
 		f.goOn(r)
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		now.miss()
@@ -332,6 +333,11 @@ func (r *Request) step(result int64) {
 	switch {
 	case result == -int64(unix.EINTR):
 		f.goOn(r)
+	case result == -int64(unix.EOPNOTSUPP) && r.op == opZero && r.way != byThread:
+		f.take(r, byThread) // which writes zeros
+	case f.auto && r.way == byAIO && (result == -int64(unix.ENOSYS) || result == -int64(unix.EPERM)):
+		f.engine = EngineInfo{EngineThreads, "the best here: a filter of system calls forbids io_submit"}
+		f.take(r, byThread)
 	case result < 0:
 		f.end(r, r.failure(unix.Errno(-result)))
 	case r.op.moves():
@@ -370,10 +376,23 @@ func (f *File) transferred(r *Request, n int64) {
 // failure makes the error of an errno. What a Sync has lost is remembered.
 func (r *Request) failure(errno unix.Errno) error {
 	err := r.fail(errno)
-	if f := r.file; r.op.syncs() && errno != unix.ECANCELED && errno != unix.EINVAL && f.lost == nil {
+	if f := r.file; r.op.syncs() && f.lost == nil && !neverBegun(errno) {
 		f.lost = err
 	}
 	return err
+}
+
+// neverBegun reports whether a Sync that failed so has not reached the filesystem, and so has lost
+// nothing.
+//
+// ECANCELED: by Cancel. EINVAL: the file cannot be synced. EAGAIN: the ring has found no worker
+// thread. ENOSYS, EPERM: of a filter of system calls.
+func neverBegun(errno unix.Errno) bool {
+	switch errno {
+	case unix.ECANCELED, unix.EINVAL, unix.EAGAIN, unix.ENOSYS, unix.EPERM:
+		return true
+	}
+	return false
 }
 
 func (f *File) endOfFile(r *Request) {

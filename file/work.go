@@ -25,7 +25,7 @@ func (t *task) work() error {
 	case opZero:
 		t.fail(f.zero(r.Offset, r.Length))
 	case opDiscard:
-		t.fail(sys.Fallocate(f.fd, modes[opDiscard], r.Offset, r.Length))
+		t.fail(discard(f.fd, r.Offset, r.Length))
 	case opExtent:
 		t.extent()
 	}
@@ -50,10 +50,10 @@ func (t *task) fail(err error) {
 	}
 }
 
-// zero writes zeros where the filesystem has no shorter way.
+// zero writes zeros where the filesystem has no shorter way, or a filter of system calls forbids it.
 func (f *File) zero(offset, length int64) error {
 	err := sys.Fallocate(f.fd, modes[opZero], offset, length)
-	if !errors.Is(err, unix.EOPNOTSUPP) {
+	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOSYS) {
 		return err
 	}
 	zeros := aligned(int(min(length, 1<<20)), int(max(f.memory, 1)))
@@ -72,6 +72,15 @@ func (f *File) zero(offset, length int64) error {
 		length -= int64(n)
 	}
 	return nil
+}
+
+// discard is EOPNOTSUPP where a filter of system calls forbids it.
+func discard(fd int, offset, length int64) error {
+	err := sys.Fallocate(fd, modes[opDiscard], offset, length)
+	if errors.Is(err, unix.ENOSYS) {
+		return unix.EOPNOTSUPP
+	}
+	return err
 }
 
 // extent finds where the data, or the hole, at the offset ends. The file's own position moves, which

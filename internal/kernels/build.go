@@ -78,7 +78,13 @@ func build(ctx context.Context, dir, arch, suffix string, packages []goPackage, 
 		return "", err
 	}
 	defer f.Close()
-	if err := pack(f, bin, packages, jobs); err != nil {
+	var disk []byte
+	if slices.ContainsFunc(jobs, func(j job) bool { return j.Disk }) {
+		if disk, err = makeDisk(ctx, dir); err != nil {
+			return "", err
+		}
+	}
+	if err := pack(f, bin, packages, jobs, disk); err != nil {
 		return "", err
 	}
 	return name, f.Close()
@@ -106,7 +112,7 @@ func join(name string, parts ...string) error {
 }
 
 // pack writes the initramfs to w.
-func pack(w io.Writer, bin string, packages []goPackage, jobs []job) error {
+func pack(w io.Writer, bin string, packages []goPackage, jobs []job, disk []byte) error {
 	buffered := bufio.NewWriterSize(w, 1<<20)
 	c := newCpioWriter(buffered)
 	if err := packFile(c, "/init", filepath.Join(bin, "init"), 0o755); err != nil {
@@ -136,6 +142,9 @@ func pack(w io.Writer, bin string, packages []goPackage, jobs []job) error {
 		return err
 	}
 	c.file(protocol.JobsFile, 0o644, b)
+	if disk != nil {
+		c.file(protocol.DiskFile, 0o644, disk)
+	}
 	return errors.Join(c.close(), buffered.Flush())
 }
 
@@ -202,7 +211,7 @@ func plan(l *list, packages []goPackage, short bool) (jobs []job) {
 	})
 	for _, p := range packages {
 		j := newJob(p, p.Path, "", short)
-		j.Modules = l.Modules[p.Path]
+		j.Modules, j.Disk = l.Modules[p.Path], l.Disk[p.Path] != ""
 		if o, ok := l.Once[p.Path]; ok && !short {
 			j.Guests = l.guests(func(k kernel) bool { return k.Name == o.Kernel })
 		}
@@ -223,6 +232,7 @@ func plan(l *list, packages []goPackage, short bool) (jobs []job) {
 	for _, p := range packages {
 		if hasBenchmarks(p) {
 			j := benchJob(p)
+			j.Disk = l.Disk[p.Path] != ""
 			j.Guests = l.guests(func(k kernel) bool { return k.Short }) // that they work depends on no other
 			jobs = append(jobs, j)
 		}

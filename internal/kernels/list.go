@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/aioloop/aioloop/internal/kernels/protocol"
 )
 
 //go:embed kernels.json
@@ -34,8 +36,11 @@ type list struct {
 	Extra []extra
 	// Once are packages whose tests depend on no kernel: one runs them.
 	Once map[string]once
-	// Modules names the modules of the kernel that are loaded before a package's tests.
+	// Modules names the modules of the kernel that are loaded before a package's tests. One with a
+	// question mark behind it is left out where the kernel does not have it.
 	Modules map[string][]string
+	// Disk says why a package's tests need temporary files on a disk, and not in memory.
+	Disk map[string]string
 
 	short bool // this is what is left for the short form
 }
@@ -113,7 +118,11 @@ func (l *list) shortened() *list {
 
 // modules returns all that an initramfs has to have.
 func (l *list) modules() []string {
-	all := slices.Sorted(slices.Values(slices.Concat(slices.Collect(maps.Values(l.Modules))...)))
+	all := slices.Concat(slices.Collect(maps.Values(l.Modules))...)
+	if len(l.Disk) > 0 {
+		all = append(all, protocol.DiskModules...)
+	}
+	slices.Sort(all)
 	return slices.Compact(all)
 }
 

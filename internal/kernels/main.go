@@ -136,7 +136,7 @@ func verdict(w io.Writer, l *list, results []*result, complete bool) error {
 
 // haveTools checks for the programs that are needed, and installs them if it may.
 func haveTools(ctx context.Context, chosen []kernel, w io.Writer) error {
-	needed := map[string]string{"apt-get": "apt", "dpkg-deb": "dpkg", "xz": "xz-utils", "go": "golang"}
+	needed := map[string]string{"apt-get": "apt", "dpkg-deb": "dpkg", "xz": "xz-utils", "go": "golang", "mke2fs": "e2fsprogs"}
 	for _, k := range chosen {
 		needed[machines[k.Arch].qemu] = machines[k.Arch].debian
 	}

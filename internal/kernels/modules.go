@@ -65,6 +65,10 @@ type modulePacker struct {
 func packModules(ctx context.Context, w io.Writer, tree moduleTree, names []string) error {
 	p := &modulePacker{tree: tree, c: newCpioWriter(w), order: map[string][]string{}}
 	for _, name := range names {
+		name, optional := strings.CutSuffix(name, protocol.OptionalModule)
+		if optional && tree[moduleName(name)] == "" {
+			continue
+		}
 		if _, err := p.pack(ctx, moduleName(name)); err != nil {
 			return err
 		}

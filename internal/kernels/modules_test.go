@@ -59,7 +59,7 @@ func fakeModules(t *testing.T) moduleTree {
 
 func TestPackModules(t *testing.T) {
 	var b bytes.Buffer
-	if err := packModules(t.Context(), &b, fakeModules(t), []string{"a-x", "c"}); err != nil {
+	if err := packModules(t.Context(), &b, fakeModules(t), []string{"a-x", "c?", "none-of-it?"}); err != nil {
 		t.Fatal(err)
 	}
 	names, content := readCpio(t, b.Bytes())

@@ -3,12 +3,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+const memory = "memory"
 
 // mounts are the file systems of the guest, in order.
 var mounts = []struct {
@@ -19,6 +22,7 @@ var mounts = []struct {
 	{"/sys/fs/cgroup", "tmpfs", ""},
 	{"/sys/fs/cgroup/pids", "cgroup", "pids"},
 	{"/sys/fs/cgroup/cpu", "cgroup", "cpu"},
+	{"/sys/fs/cgroup/memory", "cgroup", memory},
 	{"/dev", "devtmpfs", ""},
 	{"/dev/pts", "devpts", "mode=0620,ptmxmode=0666"},
 	{"/dev/shm", "tmpfs", ""},
@@ -32,7 +36,11 @@ func prepare() error {
 		if err := os.MkdirAll(m.dir, 0o755); err != nil {
 			return err
 		}
-		if err := unix.Mount(m.kind, m.dir, m.kind, 0, m.data); err != nil {
+		err := unix.Mount(m.kind, m.dir, m.kind, 0, m.data)
+		if err != nil && m.data == memory {
+			err = unifiedMemory(m.dir)
+		}
+		if err != nil {
 			return fmt.Errorf("mount %s: %w", m.dir, err)
 		}
 	}
@@ -56,6 +64,19 @@ func prepare() error {
 		return fmt.Errorf("RLIMIT_SIGPENDING: %w", err)
 	}
 	return loopbackUp()
+}
+
+// unifiedMemory limits memory where a kernel has it in version 2 of cgroups only, as Debian builds newer
+// ones. The folder of version 1 goes.
+func unifiedMemory(dir string) error {
+	const unified = "/sys/fs/cgroup/unified"
+	if err := errors.Join(os.Remove(dir), os.Mkdir(unified, 0o755)); err != nil {
+		return err
+	}
+	if err := unix.Mount("cgroup2", unified, "cgroup2", 0, ""); err != nil {
+		return err
+	}
+	return os.WriteFile(unified+"/cgroup.subtree_control", []byte("+memory"), 0)
 }
 
 // loopbackUp sets the flag that ifconfig lo up would set; the kernel adds the address.

@@ -29,7 +29,11 @@ func run(j *protocol.Job) {
 	}
 	say(protocol.Begin, j.Name)
 	start := time.Now()
-	if err = loadModules(j.Modules); err == nil {
+	err = loadModules(j.Modules)
+	if err == nil && j.Disk {
+		err = mountDisk()
+	}
+	if err == nil {
 		err = command(j)
 	}
 	result := protocol.OK
@@ -70,6 +74,9 @@ func command(j *protocol.Job) error {
 	cmd := exec.Command(j.Args[0], j.Args[1:]...)
 	cmd.Dir = j.Dir
 	cmd.Env = append(os.Environ(), j.Env...)
+	if j.Disk {
+		cmd.Env = append(cmd.Env, "TMPDIR="+diskDir)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // not Setsid: a session leader gets every tty that it opens
 	if j.UID != 0 {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(j.UID), Gid: uint32(j.UID)}

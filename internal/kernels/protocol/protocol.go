@@ -21,6 +21,20 @@ const ModuleOrder = "/modules/order.json"
 // ModuleFile is where the init finds a module.
 func ModuleFile(name string) string { return "/modules/" + name + ".ko" }
 
+// OptionalModule ends the name of a module that only some kernels have, or need.
+const OptionalModule = "?"
+
+// DiskModules are what Job.Disk needs. Before Linux 6.16 ext4 asks for a checksum by name.
+var DiskModules = []string{"brd", "crc32c-generic" + OptionalModule, "ext4"}
+
+// DiskFile has an ext4 filesystem of DiskSize bytes for a disk of zeros: its blocks of DiskBlock
+// bytes that have something else, each after its offset, 8 bytes, the lowest first.
+const (
+	DiskFile  = "/disk"
+	DiskBlock = 4096
+	DiskSize  = 128 << 20
+)
+
 // Job is one command that the guest runs.
 type Job struct {
 	Name  string // a row of the table
@@ -30,6 +44,7 @@ type Job struct {
 	Limit time.Duration // after which the command and all that it started are killed
 
 	Modules []string `json:",omitempty"` // of the kernel, loaded before
+	Disk    bool     `json:",omitempty"` // temporary files are on a disk: ext4, which has O_DIRECT
 
 	Sysctl map[string]string `json:",omitempty"` // set before, and put back afterwards
 	CPUs   int               `json:",omitempty"` // runs on the first CPUs only; 0: on all
