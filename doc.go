@@ -8,6 +8,7 @@
 //   - [github.com/aioloop/aioloop/aio]: the loop, [github.com/aioloop/aioloop/aio.Context].
 //   - [github.com/aioloop/aioloop/aio/tracing]: what a loop does, for log/slog, runtime/trace and
 //     profiles.
+//   - [github.com/aioloop/aioloop/coroutine]: code of several steps that reads from top to bottom.
 //   - [github.com/aioloop/aioloop/file]: regular files and block devices on a loop.
 //   - [github.com/aioloop/aioloop/pool]: work that blocks, on goroutines of its own, for a loop.
 //   - [github.com/aioloop/aioloop/mainloop]: the main loop of a program around such loops:

@@ -68,7 +68,7 @@
 // old callback does not run any more, even if its event has been collected already. Elsewhere it
 // may be running at that moment; [Context.Do] is the way to be certain there too.
 //
-// Poll, TryPoll, Run, RunUntilDone, Prepare, Query, Check, Dispatch, Submit, Cancel, Complete, and a
+// Poll, TryPoll, Run, RunUntilDone, Prepare, Query, Check, Dispatch, Submit, Cancel, Complete, Supports, RegisterFile, RegisterBuffer, and a
 // [ReentrancyGuard] belong to the home goroutine. Close may be called on any
 // goroutine, but not while the loop runs.
 //

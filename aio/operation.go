@@ -134,11 +134,10 @@ func (c *Context) RegisterFile(fd int) (index int, err error) {
 		return 0, err
 	}
 	defer c.home.release(borrowed)
-	r := c.port.registrar()
-	if r == nil {
-		return 0, c.error(fmt.Errorf("the %s backend registers no files: %w", c.port.Name(), errors.ErrUnsupported))
+	r, err := c.port.registrar()
+	if err == nil {
+		index, err = r.RegisterFile(fd)
 	}
-	index, err = r.RegisterFile(fd)
 	return index, c.error(err)
 }
 
@@ -150,11 +149,44 @@ func (c *Context) UnregisterFile(index int) error {
 		return err
 	}
 	defer c.home.release(borrowed)
-	r := c.port.registrar()
-	if r == nil {
-		return c.error(fmt.Errorf("the %s backend registers no files: %w", c.port.Name(), errors.ErrUnsupported))
+	r, err := c.port.registrar()
+	if err == nil {
+		err = r.UnregisterFile(index)
 	}
-	return c.error(r.UnregisterFile(index))
+	return c.error(err)
+}
+
+// RegisterBuffer has the kernel look the pages of buf up once, instead of for each Request of which the
+// Buf lies within: with FixedBuffer its Buffer is the index that RegisterBuffer returns. That pays
+// with O_DIRECT. The memory is locked, and kept, until UnregisterBuffer or Close of the Context. The
+// home goroutine calls it. It fails with errors.ErrUnsupported where there is no such thing, with
+// ENOBUFS if there is no place left, and with ENOMEM beyond what may be locked (`ulimit -l`).
+func (c *Context) RegisterBuffer(buf []byte) (index int, err error) {
+	borrowed, err := c.home.hold()
+	if err != nil {
+		return 0, err
+	}
+	defer c.home.release(borrowed)
+	r, err := c.port.registrar()
+	if err == nil {
+		index, err = r.RegisterBuffer(buf)
+	}
+	return index, c.error(err)
+}
+
+// UnregisterBuffer ends what RegisterBuffer has begun. Requests that are under way go on. The home
+// goroutine calls it. It fails with ENOENT for what is not registered.
+func (c *Context) UnregisterBuffer(index int) error {
+	borrowed, err := c.home.hold()
+	if err != nil {
+		return err
+	}
+	defer c.home.release(borrowed)
+	r, err := c.port.registrar()
+	if err == nil {
+		err = r.UnregisterBuffer(index)
+	}
+	return c.error(err)
 }
 
 // reap takes what has completed from the Poller; run calls back. Operations are under way. It

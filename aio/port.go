@@ -253,10 +253,13 @@ func (p *port) eachRequest(f func(*backend.Request)) {
 	}
 }
 
-// registrar returns the Poller if files can be registered with it, else nil.
-func (p *port) registrar() backend.Registrar {
-	r, _ := p.Poller.(backend.Registrar)
-	return r
+// registrar returns the Poller if files and buffers can be registered with it.
+func (p *port) registrar() (backend.Registrar, error) {
+	r, ok := p.Poller.(backend.Registrar)
+	if !ok {
+		return nil, fmt.Errorf("the %s backend registers no files and buffers: %w", p.Name(), errors.ErrUnsupported)
+	}
+	return r, nil
 }
 
 // canBeForeign returns an error if a foreign loop cannot wait for the Poller.

@@ -38,6 +38,13 @@ type Registrar interface {
 	RegisterFile(fd int) (index int, err error)
 	// UnregisterFile ends that. Requests that are under way go on.
 	UnregisterFile(index int) error
+	// RegisterBuffer returns what an OpRead or OpWrite with FixedBuffer has as its Buffer: its Buf
+	// lies within buf then. The pages of buf stay in memory, and the Poller keeps buf, until
+	// UnregisterBuffer. It fails with ENOBUFS if there is no place left, ENOMEM if so much memory
+	// must not be locked, and with errors.ErrUnsupported.
+	RegisterBuffer(buf []byte) (index int, err error)
+	// UnregisterBuffer ends that. Requests that are under way go on.
+	UnregisterBuffer(index int) error
 }
 
 // Request is a native operation, such as a read. Its maker owns the struct, which can be used
@@ -46,10 +53,11 @@ type Registrar interface {
 //
 // Which fields count, besides Code and Done, is said at the code. Others are 0.
 type Request struct {
-	Code      OpCode
-	FixedFile bool // FD is what Registrar.RegisterFile has returned
-	FD        int
-	Flags     uint32 // see the code
+	Code        OpCode
+	FixedFile   bool // FD is what Registrar.RegisterFile has returned
+	FixedBuffer bool // Buf lies within what RegisterBuffer has called Buffer
+	FD          int
+	Flags       uint32 // see the code
 	// Buf is what is filled or sent. It and Vectors may point to any Go memory.
 	Buf     []byte
 	Vectors []unix.Iovec // like those of preadv(2): up to 1024
@@ -60,6 +68,8 @@ type Request struct {
 	SourceOffset int64 // where in it; -1 for its own position
 
 	Raw *[64]byte // OpRaw: the submission entry
+
+	Buffer int // see FixedBuffer
 
 	// Done is called when the request has completed: on the home goroutine, exactly once, and
 	// never inside the call that submitted it. It may submit r again.

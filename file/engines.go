@@ -26,7 +26,8 @@ type engines struct {
 	sync.Mutex // guards files, for Work
 	files      []*File
 
-	freeTasks *task // can be used again; these belong to the home goroutine
+	memory    []memory // that is registered with the ring; these belong to the home goroutine
+	freeTasks *task    // can be used again
 	freeLow   *low
 }
 

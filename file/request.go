@@ -46,9 +46,9 @@ type Request struct {
 	waits     bool // for others of the file
 	next      *Request
 
-	position int64 // where it goes on
-	moved    int64 // bytes so far
-	left     int64 // bytes to go
+	position int64        // where it goes on
+	moved    int64        // bytes so far
+	left     int64        // bytes to go
 	vectors  []unix.Iovec // what is left: of one or of room
 	one      [1]unix.Iovec
 	room     []unix.Iovec
@@ -454,13 +454,14 @@ func (f *File) ring(r *Request) {
 	if f.registered >= 0 {
 		q.FD, q.FixedFile = f.registered, true
 	}
-	q.Offset, q.Flags, q.Length = r.position, 0, 0
+	q.Offset, q.Flags, q.Length, q.FixedBuffer = r.position, 0, 0, false
 	switch r.op {
 	case opRead, opWrite:
 		q.Code = backend.OpRead + backend.OpCode(r.op)
 		q.Buf, q.Vectors = nil, nil
 		if len(r.vectors) == 1 {
 			q.Buf = unsafe.Slice(r.vectors[0].Base, r.vectors[0].Len)
+			q.Buffer, q.FixedBuffer = f.all.registered(&r.vectors[0])
 		} else {
 			q.Code += backend.OpReadv - backend.OpRead
 			q.Vectors = r.vectors

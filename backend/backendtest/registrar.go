@@ -10,6 +10,7 @@ import (
 
 var registrarChecks = []check{
 	{name: "registered_files", run: registeredFiles},
+	{name: "registered_buffers", run: registeredBuffers},
 	{name: "registered_files_survive_flush", run: registeredFilesSurviveFlush, bare: true},
 }
 
@@ -114,5 +115,50 @@ func registeredFilesSurviveFlush(h *home) {
 	h.does(s, backend.Request{Code: backend.OpRead, FixedFile: true, FD: index, Buf: buf}, 5)
 	if string(buf) != "hello" {
 		h.Errorf("read %q", buf)
+	}
+}
+
+func registeredBuffers(h *home) {
+	s, r := h.registrar(h.p)
+	if r == nil {
+		return
+	}
+	memory := make([]byte, 3*4096)
+	index, err := r.RegisterBuffer(memory)
+	if errors.Is(err, errors.ErrUnsupported) {
+		h.Logf("not supported, and says: %v", err)
+		return
+	}
+	h.must("RegisterBuffer", err)
+	f := h.file("0123456789")
+	part := memory[5000:5004]
+	h.does(s, backend.Request{Code: backend.OpRead, FixedBuffer: true, Buffer: index, FD: f.fd, Buf: part, Offset: 2}, 4)
+	if string(part) != "2345" {
+		h.Errorf("read %q", part)
+	}
+	h.does(s, backend.Request{Code: backend.OpWrite, FixedBuffer: true, Buffer: index, FD: f.fd, Buf: part, Offset: 8}, 4)
+	if got := h.content(f); got != "012345672345" {
+		h.Errorf("the file is %q", got)
+	}
+	if _, err := h.do(s, backend.Request{Code: backend.OpRead, FixedBuffer: true, Buffer: index, FD: f.fd, Buf: make([]byte, 4)}); !errors.Is(err, unix.EFAULT) {
+		h.Errorf("a buffer elsewhere: %v, want EFAULT", err)
+	}
+	h.must("UnregisterBuffer", r.UnregisterBuffer(index))
+	if _, err := h.do(s, backend.Request{Code: backend.OpRead, FixedBuffer: true, Buffer: index, FD: f.fd, Buf: part}); !errors.Is(err, unix.EFAULT) {
+		h.Errorf("a buffer that is not registered any more: %v, want EFAULT", err)
+	}
+	for _, n := range []int{index, -1, 1 << 20} {
+		if err := r.UnregisterBuffer(n); !errors.Is(err, unix.ENOENT) {
+			h.Errorf("UnregisterBuffer of %d, which is not registered: %v, want ENOENT", n, err)
+		}
+	}
+	if _, err := r.RegisterBuffer(nil); !errors.Is(err, unix.EINVAL) {
+		h.Errorf("no buffer at all: %v, want EINVAL", err)
+	}
+	for n := 0; err == nil && n < 1<<16; n++ {
+		_, err = r.RegisterBuffer(memory)
+	}
+	if !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.ENOMEM) { // ENOMEM: of locked memory
+		h.Errorf("one buffer too many: %v, want ENOBUFS", err)
 	}
 }

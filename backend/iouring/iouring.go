@@ -69,6 +69,7 @@ type Poller struct {
 	probed      bool              // the same: unsupported is known
 	unsupported uint32            // a set of 1 << OpCode
 	files       []int32           // those that are registered, nil before the first
+	buffers     [][]byte          // the same
 	batch       func(*uring.Ring) // sets what Batch asks for, nil for nothing
 	timer       timer             // the same
 }

@@ -36,6 +36,9 @@ func prepareRequest(e *uring.SQE, r *backend.Request) {
 	case backend.OpRead, backend.OpWrite:
 		e.PrepOperation(opcodes[r.Code], fd, address(unsafe.SliceData(r.Buf)), length(int64(len(r.Buf))), uint64(r.Offset))
 		e.SetOpFlags(r.Flags)
+		if r.FixedBuffer {
+			prepareFixed(e, r)
+		}
 	case backend.OpReadv, backend.OpWritev:
 		e.PrepOperation(opcodes[r.Code], fd, address(unsafe.SliceData(r.Vectors)), uint32(len(r.Vectors)), uint64(r.Offset))
 		e.SetOpFlags(r.Flags)
@@ -62,9 +65,7 @@ func prepareRequest(e *uring.SQE, r *backend.Request) {
 		e.PrepOperation(opcodes[r.Code], fd, 0, 0, 0)
 		e.SetOpFlags(uring.PollEvents(r.Flags))
 	case backend.OpTimeout:
-		timespec := (*sys.Timespec64)(unsafe.Pointer(&r.Scratch))
-		*timespec = sys.Timespec64{Sec: r.Length / 1e9, Nsec: r.Length % 1e9}
-		e.PrepOperation(opcodes[r.Code], -1, address(timespec), 1, 0)
+		prepareTimeout(e, r)
 	case backend.OpRaw:
 		*(*[64]byte)(unsafe.Pointer(e)) = *r.Raw
 	default: // OpNop
@@ -73,6 +74,22 @@ func prepareRequest(e *uring.SQE, r *backend.Request) {
 	if r.FixedFile {
 		e.SetFlags(abi.IOSQE_FLAGS_FIXED_FILE)
 	}
+}
+
+func prepareTimeout(e *uring.SQE, r *backend.Request) {
+	timespec := (*sys.Timespec64)(unsafe.Pointer(&r.Scratch))
+	*timespec = sys.Timespec64{Sec: r.Length / 1e9, Nsec: r.Length % 1e9}
+	e.PrepOperation(opcodes[r.Code], -1, address(timespec), 1, 0)
+}
+
+// prepareFixed makes it a request with a registered buffer.
+func prepareFixed(e *uring.SQE, r *backend.Request) {
+	opcode := abi.IORING_OP_READ_FIXED
+	if r.Code == backend.OpWrite {
+		opcode = abi.IORING_OP_WRITE_FIXED
+	}
+	e.PrepOperation(opcode, int32(r.FD), address(unsafe.SliceData(r.Buf)), length(int64(len(r.Buf))), uint64(r.Offset))
+	e.SetBufIndex(uint16(r.Buffer))
 }
 
 func prepareCancel(e *uring.SQE, userData uint64) {

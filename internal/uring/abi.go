@@ -22,6 +22,10 @@ const (
 	EnterRegistered uint32 = 1 << 4 // 5.18: the descriptor is an index of the thread's registered rings
 	EnterNoIowait   uint32 = 1 << 7 // 6.15
 
+	registerBuffers2      uint8  = 15 // 5.13; with registerSparse 5.19
+	registerBuffersUpdate uint8  = 16 // 5.13
+	registerSparse        uint32 = 1 << 0
+
 	registerRingFDs   uint8 = 20 // 5.18
 	unregisterRingFDs uint8 = 21 // 5.18
 
@@ -61,3 +65,16 @@ const anyIndex = ^uint32(0)
 
 // getEventsArgSize is the kernel's size of that struct.
 const getEventsArgSize = 24
+
+// bufferTable is struct io_uring_rsrc_register, and bufferUpdate struct io_uring_rsrc_update2.
+type bufferTable struct {
+	count, flags uint32
+	_            uint64
+	data, tags   uint64
+}
+
+type bufferUpdate struct {
+	offset, _  uint32
+	data, tags uint64
+	count, _   uint32
+}

@@ -38,7 +38,8 @@ type Ring struct {
 	// enter. They live here, on the heap, so that nothing is allocated then.
 	timespec sys.Timespec64
 	arg      getEventsArg
-	updated  int32 // the same, of UpdateFile
+	updated  int32      // the same, of UpdateFile
+	vector   unix.Iovec // the same, of UpdateBuffer
 }
 
 type submissionQueue struct {
@@ -203,6 +204,23 @@ func (r *Ring) UpdateFile(index int, fd int32) error {
 	r.updated = fd
 	update := ringUpdate{offset: uint32(index), data: uint64(uintptr(unsafe.Pointer(&r.updated)))}
 	return abi.IOURingRegister(r.fd, abi.IORING_REGISTER_FILES_UPDATE, unsafe.Pointer(&update), 1)
+}
+
+// RegisterBuffers gives the ring a table of n buffers without any (Linux 5.19).
+func (r *Ring) RegisterBuffers(n uint32) error {
+	table := bufferTable{count: n, flags: registerSparse}
+	return abi.IOURingRegister(r.fd, registerBuffers2, unsafe.Pointer(&table), uint32(unsafe.Sizeof(table)))
+}
+
+// UpdateBuffer changes a place in that table; nil frees it. The kernel keeps the pages of buf, and the
+// caller keeps buf for as long.
+func (r *Ring) UpdateBuffer(index int, buf []byte) error {
+	r.vector.Base = unsafe.SliceData(buf)
+	r.vector.SetLen(len(buf))
+	update := bufferUpdate{offset: uint32(index), data: uint64(uintptr(unsafe.Pointer(&r.vector))), count: 1}
+	err := abi.IOURingRegister(r.fd, registerBuffersUpdate, unsafe.Pointer(&update), uint32(unsafe.Sizeof(update)))
+	r.vector = unix.Iovec{}
+	return err
 }
 
 // Unregister undoes Register, on the same thread. It does nothing if the ring is not registered.
