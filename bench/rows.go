@@ -144,6 +144,9 @@ func Available(row string) error {
 	if err := availableFile(row); err != nil {
 		return err
 	}
+	if f, ok := fioOf(row); ok && f.engine == aio.IOUring.String() {
+		row = f.engine // what forbids it to a loop forbids it to fio, which says nothing
+	}
 	if _, ok := anyLoopRow(row); !ok {
 		return nil
 	}
