@@ -105,8 +105,15 @@ func TestEveryCaseRuns(t *testing.T) {
 	}
 	files := newFileStore(t.TempDir())
 	n := 0
+	ran := map[string]bool{}
 	for _, g := range groups {
 		for _, c := range g.cases {
+			if _, ok := fioOf(c.row); ok { // it takes a third of a second to start, and depths are numbers to it
+				if ran[g.scenario+c.row] {
+					continue
+				}
+				ran[g.scenario+c.row] = true
+			}
 			if n++; !guest.Runs(n, 6) {
 				continue
 			}
