@@ -382,30 +382,29 @@ func TestRegisteredFile(t *testing.T) {
 }
 
 func TestRegisteredBuffer(t *testing.T) {
-	eachBackend(t, func(t *testing.T, newLoop maker) {
-		c := newLoop()
-		memory := make([]byte, 8192)
-		index, err := c.RegisterBuffer(memory)
-		if errors.Is(err, errors.ErrUnsupported) {
-			if _, missing := c.port.registrar(); missing != nil {
-				wantError(t, c.UnregisterBuffer(0), errors.ErrUnsupported)
-				return
-			}
-			t.Skip("skipped:", err)
-		}
-		must(t, err)
-		fd := openFile(t, filepath.Join(t.TempDir(), "file"))
-		done := false
-		must(t, c.Submit(&Request{Code: backend.OpWrite, FixedBuffer: true, Buffer: index, FD: fd, Buf: memory[100:200], Done: func(r *Request) {
-			done = r.Result == 100
-		}}))
-		pollUntil(t, c, func() bool { return done })
-		elsewhere(func() {
-			_, err := c.RegisterBuffer(memory)
-			wantError(t, err, ErrWrongGoroutine)
-			wantError(t, c.UnregisterBuffer(index), ErrWrongGoroutine)
-		})
-		must(t, c.UnregisterBuffer(index))
-		wantError(t, c.UnregisterBuffer(index), unix.ENOENT)
+	c := newLoopOn(t, Epoll)
+	_, err := c.RegisterBuffer(make([]byte, 1))
+	wantError(t, err, errors.ErrUnsupported)
+	wantError(t, c.UnregisterBuffer(0), errors.ErrUnsupported)
+
+	c = newLoopOn(t, IOUring)
+	memory := make([]byte, 8192)
+	index, err := c.RegisterBuffer(memory)
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("skipped:", err)
+	}
+	must(t, err)
+	fd := openFile(t, filepath.Join(t.TempDir(), "file"))
+	done := false
+	must(t, c.Submit(&Request{Code: backend.OpWrite, FixedBuffer: true, Buffer: index, FD: fd, Buf: memory[100:200], Done: func(r *Request) {
+		done = r.Result == 100
+	}}))
+	pollUntil(t, c, func() bool { return done })
+	elsewhere(func() {
+		_, err := c.RegisterBuffer(memory)
+		wantError(t, err, ErrWrongGoroutine)
+		wantError(t, c.UnregisterBuffer(index), ErrWrongGoroutine)
 	})
+	must(t, c.UnregisterBuffer(index))
+	wantError(t, c.UnregisterBuffer(index), unix.ENOENT)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -167,6 +168,9 @@ type dmTarget struct {
 	params        [128]byte
 }
 
+// mappedDevices counts them: one that is removed may be there for a while.
+var mappedDevices atomic.Int32
+
 // newMapped makes a device, until the end of the test.
 func newMapped(t *testing.T, parts ...part) *mapped {
 	t.Helper()
@@ -174,7 +178,7 @@ func newMapped(t *testing.T, parts ...part) *mapped {
 	if err != nil {
 		t.Skip("skipped: no device mapper here: ", err)
 	}
-	m := &mapped{T: t, control: control, name: fmt.Sprintf("aioloop-%d", os.Getpid())}
+	m := &mapped{T: t, control: control, name: fmt.Sprintf("aioloop-%d-%d", os.Getpid(), mappedDevices.Add(1))}
 	t.Cleanup(func() {
 		m.call(dmRemove, dmDeferred, nil)
 		unix.Close(control)

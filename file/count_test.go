@@ -57,9 +57,6 @@ func TestSystemCallsOfAnIteration(t *testing.T) {
 					t.Errorf("%d calls of %s in %d iterations, want at most %d in each", counts[call], call, iterations, most)
 				}
 			}
-			if !c.v.direct && iterations > requests/depth+10 {
-				t.Errorf("%d iterations for %d requests, %d at a time", iterations, requests, depth)
-			}
 			t.Logf("%d iterations: %v", iterations, counts)
 		})
 	}

@@ -333,7 +333,7 @@ func (r *Request) step(result int64) {
 	switch {
 	case result == -int64(unix.EINTR):
 		f.goOn(r)
-	case result == -int64(unix.EOPNOTSUPP) && r.op == opZero && r.way != byThread:
+	case result < 0 && r.op == opZero && r.way != byThread && f.writesZeros(unix.Errno(-result)):
 		f.take(r, byThread) // which writes zeros
 	case f.auto && r.way == byAIO && (result == -int64(unix.ENOSYS) || result == -int64(unix.EPERM)):
 		f.engine = EngineInfo{EngineThreads, "the best here: a filter of system calls forbids io_submit"}

@@ -50,10 +50,16 @@ func (t *task) fail(err error) {
 	}
 }
 
+// writesZeros reports whether zeros have to be written after fallocate(2) has failed with errno. EBUSY:
+// a device is somebody else's, too, or its pages are in use, and Linux 5.10 asks for it alone.
+func (f *File) writesZeros(errno unix.Errno) bool {
+	return errno == unix.EOPNOTSUPP || errno == unix.ENOSYS || errno == unix.EBUSY && f.device
+}
+
 // zero writes zeros where the filesystem has no shorter way, or a filter of system calls forbids it.
 func (f *File) zero(offset, length int64) error {
 	err := sys.Fallocate(f.fd, modes[opZero], offset, length)
-	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOSYS) {
+	if errno, ok := err.(unix.Errno); !ok || !f.writesZeros(errno) {
 		return err
 	}
 	zeros := aligned(int(min(length, 1<<20)), int(max(f.memory, 1)))

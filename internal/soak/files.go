@@ -118,7 +118,7 @@ func (g *disks) add(e file.Engine, direct bool) error {
 	if !g.do("open", func() { err = d.open() }) {
 		return nil
 	}
-	if err != nil && g.cfg.engine == "" && cannot(err) {
+	if err != nil && (g.cfg.engine == "" || direct && e != file.EngineLinuxAIO) && cannot(err) {
 		return nil
 	}
 	if err != nil {
