@@ -162,8 +162,8 @@ func runCommand(r *report.Report) string {
 			rest = append(rest, option)
 		}
 	}
-	if len(rest) > 0 {
-		command += " BENCHFLAGS='" + strings.Join(rest, " ") + "'"
+	if len(rest) > 0 { // make has no variable for those
+		command = "go run ./bench/cmd/aiobench " + strings.Join(r.Run.Options, " ") + " -out bench/out && make performance RUN=bench/out/results.json"
 	}
 	return report.Printable(command)
 }

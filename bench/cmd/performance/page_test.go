@@ -238,7 +238,7 @@ func TestRunCommand(t *testing.T) {
 		{nil, "make performance"},
 		{&report.Run{}, "make performance"},
 		{&report.Run{Options: []string{"-quick", "-scenario", "wake,busy", "-backend", "epoll park"}}, "make performance QUICK=1 SCENARIO='wake,busy' BACKEND='epoll park'"},
-		{&report.Run{Options: []string{"-rounds", "9"}}, "make performance BENCHFLAGS='-rounds 9'"},
+		{&report.Run{Options: []string{"-rounds", "9"}}, "go run ./bench/cmd/aiobench -rounds 9 -out bench/out && make performance RUN=bench/out/results.json"},
 	} {
 		r := syntheticReport()
 		r.Run = c.run
