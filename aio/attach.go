@@ -25,7 +25,7 @@ type Attachment interface {
 // on the caller's goroutine, and the loop owns what that returns until Close. Like a key of
 // context.Context, key is a value of a type that its package does not export.
 //
-// Any goroutine may call Attach. Two that come at once may both create: one gets that of the
+// Any goroutine may call Attach. Two that come at the same time may both create: one gets that of the
 // other, and its own is ended. Attach fails with ErrClosed and with the error of create.
 func (c *Context) Attach(key any, create func() (Attachment, error)) (Attachment, error) {
 	list := c.attached.made()

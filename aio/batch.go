@@ -29,7 +29,7 @@ func (c *Context) NewDeferred(fn func()) *Deferred {
 // Schedule asks for one call when all that the loop has to dispatch in this iteration has been
 // dispatched, before it sleeps. Scheduled several times before that, d runs once; scheduled from
 // within its own function, it runs in the next iteration. Outside of Poll it runs at the end of
-// the outermost Batch, and without one at once.
+// the outermost Batch, and without one immediately.
 //
 // Schedule fails with ErrWrongGoroutine and ErrClosed. What is scheduled and has not run when
 // the Context is closed is dropped.

@@ -152,7 +152,7 @@ func (cb *Callbacks) keepFor(n *EventNotifier, clears, looks bool) *callbacks {
 	own := *cb
 	own.Edge, own.Name = true, nameOf(cb.Name, cb.Read)
 	if looks && cb.Poll == nil {
-		s := n.visible()
+		s := n.mirrored()
 		s.looked.Store(true)
 		own.Poll, own.PollReady, clears = s.shows, nil, true
 	}

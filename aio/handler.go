@@ -98,7 +98,7 @@ func (c *Context) WatchNotifier(n *EventNotifier, cb Callbacks) (*Handler, error
 	defer n.release()
 	h, err := c.watchFD(n.FD(), c.keepFor(n, &cb))
 	if err == nil && c.port.parks() {
-		n.visible().parked.Store(c)
+		n.mirrored().parked.Store(c)
 	}
 	return h, err
 }

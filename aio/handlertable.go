@@ -52,7 +52,7 @@ func (t *handlerTable) view() (open int32, polled []*Handler) {
 	return t.count, slices.Clone(t.polled)
 }
 
-// watching returns the number of handlers that may have an event which somebody waits for.
+// watching returns the number of handlers that may have an event that RunUntilDone waits for.
 func (t *handlerTable) watching() int32 {
 	t.Lock()
 	defer t.Unlock()

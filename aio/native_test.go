@@ -302,7 +302,7 @@ func TestTrap54_CompleteCallsBackLater(t *testing.T) {
 	})
 }
 
-// A request that is made again in its own Done, and is done at once, starves nobody.
+// A request that is made again in its own Done, and is done immediately, lets the loop go on.
 func TestChainOfCompletionsLetsOthersRun(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()

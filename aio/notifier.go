@@ -23,24 +23,24 @@ type EventNotifier struct {
 	// new calls, and waits for the others: the number may belong to another file
 	// a moment later.
 	users atomic.Int64
-	// sight is how loops see Set in user space, nil if none does.
-	sight atomic.Pointer[sight]
+	// mirror is how loops see Set in user space, nil if none does.
+	mirror atomic.Pointer[mirror]
 }
 
-// sight is what Set does for loops besides its write.
-type sight struct {
+// mirror shows loops in user space what Set has written.
+type mirror struct {
 	// parked is the Context in park mode that watches the notifier, else nil.
 	parked atomic.Pointer[Context]
 	// looked means that a loop looks at seen for what Set has written.
 	looked, seen atomic.Bool
 }
 
-// visible returns the sight of n, and makes it if there is none.
-func (n *EventNotifier) visible() *sight {
-	if n.sight.Load() == nil {
-		n.sight.CompareAndSwap(nil, new(sight))
+// mirrored returns the mirror of n, and makes it if there is none.
+func (n *EventNotifier) mirrored() *mirror {
+	if n.mirror.Load() == nil {
+		n.mirror.CompareAndSwap(nil, new(mirror))
 	}
-	return n.sight.Load()
+	return n.mirror.Load()
 }
 
 const closing = 1 << 32
@@ -83,14 +83,14 @@ func (n *EventNotifier) Set() error {
 	}
 	err := n.write()
 	n.release()
-	if s := n.sight.Load(); s != nil {
+	if s := n.mirror.Load(); s != nil {
 		s.show()
 	}
 	return os.NewSyscallError("write", err)
 }
 
 // show is done last: a loop that sees it finds the counter set.
-func (s *sight) show() {
+func (s *mirror) show() {
 	if s.looked.Load() {
 		s.seen.Store(true)
 	}
@@ -101,7 +101,7 @@ func (s *sight) show() {
 
 // tell spares a loop that sets what it watches itself a sleep: it would wait until the Go
 // runtime's poller has seen the event.
-func (s *sight) tell(c *Context) {
+func (s *mirror) tell(c *Context) {
 	switch {
 	case !c.home.mine():
 	case c.home.closed():
@@ -112,7 +112,7 @@ func (s *sight) tell(c *Context) {
 }
 
 // shows reports whether Set was called since the last TestAndClear, if looked is set.
-func (s *sight) shows() bool { return s.seen.Load() }
+func (s *mirror) shows() bool { return s.seen.Load() }
 
 func (n *EventNotifier) write() error {
 	err := sys.WriteEventfd(n.fd) // W2
@@ -133,7 +133,7 @@ func (n *EventNotifier) TestAndClear() (bool, error) {
 		return false, ErrClosed
 	}
 	defer n.release()
-	if s := n.sight.Load(); s != nil {
+	if s := n.mirror.Load(); s != nil {
 		s.seen.Store(false) // first: a Set beside it is seen once more
 	}
 	_, err := sys.ReadEventfd(n.fd)

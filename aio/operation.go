@@ -129,31 +129,17 @@ func (c *Context) Supports(code backend.OpCode) bool {
 // of the Context. The home goroutine calls it. It fails with errors.ErrUnsupported where there is
 // no such thing, with ENFILE if there is no place left, and with EBADF.
 func (c *Context) RegisterFile(fd int) (index int, err error) {
-	borrowed, err := c.home.hold()
-	if err != nil {
-		return 0, err
-	}
-	defer c.home.release(borrowed)
-	r, err := c.port.registrar()
-	if err == nil {
+	err = c.register(func(r backend.Registrar) (err error) {
 		index, err = r.RegisterFile(fd)
-	}
-	return index, c.error(err)
+		return err
+	})
+	return index, err
 }
 
 // UnregisterFile ends what RegisterFile has begun. Requests that are under way go on. The home goroutine
 // calls it. It fails with ENOENT for what is not registered.
 func (c *Context) UnregisterFile(index int) error {
-	borrowed, err := c.home.hold()
-	if err != nil {
-		return err
-	}
-	defer c.home.release(borrowed)
-	r, err := c.port.registrar()
-	if err == nil {
-		err = r.UnregisterFile(index)
-	}
-	return c.error(err)
+	return c.register(func(r backend.Registrar) error { return r.UnregisterFile(index) })
 }
 
 // RegisterBuffer has the kernel look the pages of buf up once, instead of for each Request of which the
@@ -162,21 +148,21 @@ func (c *Context) UnregisterFile(index int) error {
 // home goroutine calls it. It fails with errors.ErrUnsupported where there is no such thing, with
 // ENOBUFS if there is no place left, and with ENOMEM beyond what may be locked (`ulimit -l`).
 func (c *Context) RegisterBuffer(buf []byte) (index int, err error) {
-	borrowed, err := c.home.hold()
-	if err != nil {
-		return 0, err
-	}
-	defer c.home.release(borrowed)
-	r, err := c.port.registrar()
-	if err == nil {
+	err = c.register(func(r backend.Registrar) (err error) {
 		index, err = r.RegisterBuffer(buf)
-	}
-	return index, c.error(err)
+		return err
+	})
+	return index, err
 }
 
 // UnregisterBuffer ends what RegisterBuffer has begun. Requests that are under way go on. The home
 // goroutine calls it. It fails with ENOENT for what is not registered.
 func (c *Context) UnregisterBuffer(index int) error {
+	return c.register(func(r backend.Registrar) error { return r.UnregisterBuffer(index) })
+}
+
+// register does something with the Poller's registrations, if it has any.
+func (c *Context) register(do func(backend.Registrar) error) error {
 	borrowed, err := c.home.hold()
 	if err != nil {
 		return err
@@ -184,7 +170,7 @@ func (c *Context) UnregisterBuffer(index int) error {
 	defer c.home.release(borrowed)
 	r, err := c.port.registrar()
 	if err == nil {
-		err = r.UnregisterBuffer(index)
+		err = do(r)
 	}
 	return c.error(err)
 }

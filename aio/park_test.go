@@ -383,7 +383,7 @@ func TestNotifierForgetsAParkedLoopThatIsClosed(t *testing.T) {
 		must(t, h.Close())
 		closeLoop(t, c)
 		must(t, n.Set())
-		if n.visible().parked.Load() != nil {
+		if n.mirrored().parked.Load() != nil {
 			t.Error("it still knows the loop")
 		}
 	})

@@ -22,7 +22,7 @@ type Submitter interface {
 	// if that came first, with a result. For what is not under way it does nothing.
 	Cancel(r *Request) error
 	// Completions adds the requests that have completed, with their Result set, to done. Only
-	// what somebody has cancelled completes with -ECANCELED. A Wait also ends, perhaps with 0
+	// what the caller has cancelled completes with -ECANCELED. A Wait also ends, perhaps with 0
 	// events, when there is a completion.
 	Completions(done *Requests)
 	// Each calls f for each request that is under way.
@@ -51,7 +51,7 @@ type Registrar interface {
 // again after the completion. Between Submit and then, it must not be changed or copied. The zero
 // Code does nothing and completes with 0.
 //
-// Which fields count, besides Code and Done, is said at the code. Others are 0.
+// The fields that count, with Code and Done, are named at the code. Others are 0.
 type Request struct {
 	Code        OpCode
 	FixedFile   bool // FD is what Registrar.RegisterFile has returned
@@ -79,7 +79,7 @@ type Request struct {
 
 	// Result is what the system call would have returned: a count or -errno.
 	Result int32
-	// More is what a completion says besides Result, the flags of its io_uring entry.
+	// More is what else a completion says, the flags of its io_uring entry.
 	More uint32
 
 	next   *Request // in a Requests
@@ -155,7 +155,7 @@ func (r *Request) String() string {
 	return r.Code.String() + " of fd " + strconv.Itoa(r.FD)
 }
 
-// Own makes the request owner's until Disown. It returns false if it is somebody's already. For
+// Own makes the request owner's until Disown. It returns false if it has an owner already. For
 // loops: they find out so whether a request is under way.
 func (r *Request) Own(owner any) bool {
 	if r.owner != nil {

@@ -166,7 +166,7 @@ func budgetArgs(b budget) []string {
 	left := max(b.until-now(), time.Millisecond)
 	most := min(int64(left/shortest), peerSamples)
 	if b.most > 0 {
-		most, b.warm = min(most, b.most), 0 // what it would warm is to be cold
+		most, b.warm = min(most, b.most), 0 // what it would warm has to be cold
 	}
 	return []string{"-n", fmt.Sprint(most), "-time_us", micros(left), "-warm_us", micros(b.warm)}
 }

@@ -69,7 +69,7 @@ func (a At) do(call func(*File, *Request) error, r *Request) (int, error) {
 	return int(r.N), r.Err
 }
 
-// giveUp cancels r and waits until nobody uses its buffer.
+// giveUp cancels r and waits until its buffer is not used any more.
 func (a At) giveUp(r *Request, done chan struct{}) (int, error) {
 	if err := a.file.loop.Do(context.Background(), r.Cancel); err != nil {
 		return 0, err

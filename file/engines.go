@@ -26,9 +26,9 @@ type engines struct {
 	sync.Mutex // guards files, for Work
 	files      []*File
 
-	memory    []memory // that is registered with the ring; these belong to the home goroutine
-	freeTasks *task    // can be used again
-	freeLow   *low
+	memory       []memory // that is registered with the ring; these belong to the home goroutine
+	freeTasks    *task    // can be used again
+	freeAIOTasks *aioTask
 }
 
 type enginesKey struct{}
@@ -143,22 +143,22 @@ func (t *task) done(err error) {
 	r.step(result)
 }
 
-// low is a request of Linux AIO.
-type low struct {
+// aioTask is a request of Linux AIO.
+type aioTask struct {
 	request linuxaio.Request
 	r       *Request
-	next    *low // in engines.freeLow
+	next    *aioTask // in engines.freeAIOTasks
 }
 
 func (f *File) linuxAIO(r *Request) {
-	l := f.all.freeLow
+	l := f.all.freeAIOTasks
 	if l == nil {
-		l = new(low)
+		l = new(aioTask)
 		l.request.Done = l.done
 	} else {
-		f.all.freeLow = l.next
+		f.all.freeAIOTasks = l.next
 	}
-	l.r, r.low = r, l
+	l.r, r.aioTask = r, l
 	q := &l.request
 	q.Op, q.FD, q.Iovecs, q.Offset = linuxaio.Read, f.fd, r.vectors, r.position
 	if r.op == opWrite {
@@ -167,9 +167,9 @@ func (f *File) linuxAIO(r *Request) {
 	_ = f.all.aio.Submit(q) // it fails if the loop is closed
 }
 
-func (l *low) done(q *linuxaio.Request) {
+func (l *aioTask) done(q *linuxaio.Request) {
 	r, e, result := l.r, l.r.file.all, q.Result
-	r.low, l.r, q.Iovecs = nil, nil, nil
-	l.next, e.freeLow = e.freeLow, l
+	r.aioTask, l.r, q.Iovecs = nil, nil, nil
+	l.next, e.freeAIOTasks = e.freeAIOTasks, l
 	r.step(result)
 }

@@ -4,8 +4,8 @@ package file
 
 import "testing"
 
-// Requests that follow each other at once, whichever way they take, let the rest of the loop run.
-func TestRequestsStarveNobody(t *testing.T) {
+// Requests that follow each other immediately, whichever way they take, let the rest of the loop run.
+func TestRequestsLetTheLoopGoOn(t *testing.T) {
 	eachVariant(t, func(t *testing.T, s *setup) {
 		f := s.open(s.create(make([]byte, 1<<16)), 0)
 		calls, ran := 0, false

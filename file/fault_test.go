@@ -68,7 +68,7 @@ func TestTrap49_ShortTransfersGoOn(t *testing.T) {
 	}
 }
 
-// Each errno comes back with all that helps; nothing is tried for ever.
+// Each errno comes back with all that helps; nothing is tried forever.
 func TestEachErrnoIsReported(t *testing.T) {
 	s := newSetup(t, variant{backend: aio.Epoll, mode: aio.ModeThread, engine: EngineThreads})
 	f := s.open(s.create(patterned(8192, 0, 1)), os.O_RDWR)

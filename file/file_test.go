@@ -53,7 +53,7 @@ func TestReadsWhatWasWritten(t *testing.T) {
 	})
 }
 
-// Many requests under way at once, of all sizes, vectors among them.
+// Many requests under way at the same time, of all sizes, vectors among them.
 func TestManyRequestsAtOnce(t *testing.T) {
 	eachVariant(t, func(t *testing.T, s *setup) {
 		const block = 4096

@@ -54,9 +54,9 @@ type Request struct {
 	room     []unix.Iovec
 	bounce   []byte // stands for buffers that are not aligned
 
-	native aio.Request
-	task   *task
-	low    *low
+	native  aio.Request
+	task    *task
+	aioTask *aioTask
 }
 
 // Read fills the buffers of r from the file. Short reads go on; at the end of the file Err is
@@ -86,7 +86,7 @@ func (f *File) Zero(r *Request) error { return f.submit(r, opZero) }
 
 // Discard tells the device that the contents of Length bytes at Offset are not needed: those of a file
 // become a hole; those of a block device are given back. The size of a file stays. It fails
-// with errors.ErrUnsupported where nobody wants to know: the contents may be lost all the same, for
+// with errors.ErrUnsupported where the device does not want to know: the contents may be lost all the same, for
 // Linux forgets what is in the page cache of a block device before it asks the device.
 func (f *File) Discard(r *Request) error { return f.submit(r, opDiscard) }
 
@@ -116,7 +116,7 @@ func (r *Request) Cancel() error {
 	case r.way == byThread:
 		r.task.job.Cancel()
 	case r.way == byAIO:
-		f.all.aio.Cancel(&r.low.request)
+		f.all.aio.Cancel(&r.aioTask.request)
 	default:
 		return f.loop.Cancel(&r.native)
 	}
@@ -422,7 +422,7 @@ func (f *File) end(r *Request, err error) {
 	r.file, r.vectors = nil, nil
 	f.busy--
 	f.startWaiting()
-	defer f.lastOut() // also if Done panics
+	defer f.lastOut() // even if Done panics
 	r.Done(r)
 }
 

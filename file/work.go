@@ -51,7 +51,7 @@ func (t *task) fail(err error) {
 }
 
 // writesZeros reports whether zeros have to be written after fallocate(2) has failed with errno. EBUSY:
-// a device is somebody else's, too, or its pages are in use, and Linux 5.10 asks for it alone.
+// a device has another owner, too, or its pages are in use, and Linux 5.10 asks for it alone.
 func (f *File) writesZeros(errno unix.Errno) bool {
 	return errno == unix.EOPNOTSUPP || errno == unix.ENOSYS || errno == unix.EBUSY && f.device
 }

@@ -202,7 +202,7 @@ func wantErrorElsewhere(t *testing.T, err, want error) {
 }
 
 // A pool that is made while the loop is being closed is not ended with it.
-func TestSubmitIsUndoneIfTheLoopWasClosedMeanwhile(t *testing.T) {
+func TestSubmitIsUndoneIfTheLoopWasClosedInTheMeantime(t *testing.T) {
 	loop := newLoop(t)
 	p := newPool(loop, new(pools), options{max: 1})
 	must2(t)(loop.TryPoll())

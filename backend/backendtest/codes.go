@@ -165,12 +165,12 @@ func connects(h *home, s backend.Submitter) {
 	if h.must("fcntl", err); flags&unix.O_NONBLOCK == 0 {
 		h.Error("the flags of the accept are lost")
 	}
-	for family, nobody := range map[int]unix.Sockaddr{
+	for family, free := range map[int]unix.Sockaddr{
 		unix.AF_INET:  &unix.SockaddrInet4{Port: 1, Addr: [4]byte{127, 0, 0, 1}},
 		unix.AF_INET6: &unix.SockaddrInet6{Port: 1, Addr: [16]byte{15: 1}},
-		unix.AF_UNIX:  &unix.SockaddrUnix{Name: "@aioloop test, nobody listens"},
+		unix.AF_UNIX:  &unix.SockaddrUnix{Name: "@aioloop test, without a listener"},
 	} {
-		_, err := h.do(s, backend.Request{Code: backend.OpConnect, FD: h.socket(family), Buf: h.address(nobody)})
+		_, err := h.do(s, backend.Request{Code: backend.OpConnect, FD: h.socket(family), Buf: h.address(free)})
 		if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.EADDRNOTAVAIL) {
 			h.Errorf("family %d: %v, want ECONNREFUSED", family, err)
 		}

@@ -246,7 +246,7 @@ func waitingOperationsAreCancelled(h *home) {
 	}
 	for i := 0; i < count; i += 2 {
 		if all[i].Result != 0 {
-			h.Errorf("number %d, which nobody cancelled, ended with %v", i, all[i].Err())
+			h.Errorf("number %d, which was not cancelled, ended with %v", i, all[i].Err())
 		}
 	}
 }

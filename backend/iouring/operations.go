@@ -27,7 +27,7 @@ type operations struct {
 	live  int    // in the kernel, waiting or lost
 
 	waiting backend.Requests // for room in the submission queue, in order
-	cancels []fdtable.Key    // the same, of those that are to be cancelled
+	cancels []fdtable.Key    // the same, of those that Cancel was called for
 	done    backend.Requests // for Completions
 
 	lost   []uint32         // slots of those that the kernel has cancelled by itself, see lose

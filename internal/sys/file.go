@@ -7,7 +7,7 @@ import (
 )
 
 // ReadNow is preadv2(2) with RWF_NOWAIT: it reads what needs no waiting. It keeps its thread from
-// the scheduler, which is right for a copy that ends at once. Errors are EAGAIN (nothing is in
+// the scheduler, which is right for a copy that ends immediately. Errors are EAGAIN (nothing is in
 // memory), EOPNOTSUPP (the file cannot tell) and those of read(2).
 func ReadNow(fd int, vectors []unix.Iovec, offset int64) (n int, errno unix.Errno) {
 	return now(CallPreadv2, unix.SYS_PREADV2, fd, vectors, offset)
@@ -19,12 +19,9 @@ func WriteNow(fd int, vectors []unix.Iovec, offset int64) (n int, errno unix.Err
 }
 
 func now(call Call, number uintptr, fd int, vectors []unix.Iovec, offset int64) (int, unix.Errno) {
-	f := fault(call)
-	if f.Errno != 0 {
-		return -1, f.Errno
-	}
-	if f.Room > 0 {
-		vectors = shortened(vectors, f.Room)
+	vectors, errno := faulty(call, vectors)
+	if errno != 0 {
+		return -1, errno
 	}
 	low, high := halves(offset)
 	n, _, errno := unix.RawSyscall6(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(vectors))), uintptr(len(vectors)), low, high, unix.RWF_NOWAIT)
@@ -42,16 +39,22 @@ func WriteAt(fd int, vectors []unix.Iovec, offset int64) (n int, errno unix.Errn
 }
 
 func waiting(call Call, number uintptr, fd int, vectors []unix.Iovec, offset int64) (int, unix.Errno) {
-	f := fault(call)
-	if f.Errno != 0 {
-		return -1, f.Errno
-	}
-	if f.Room > 0 {
-		vectors = shortened(vectors, f.Room)
+	vectors, errno := faulty(call, vectors)
+	if errno != 0 {
+		return -1, errno
 	}
 	low, high := halves(offset)
 	n, _, errno := unix.Syscall6(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(vectors))), uintptr(len(vectors)), low, high, 0)
 	return int(n), errno
+}
+
+// faulty returns what a test leaves of the vectors of a call, or the errno that it wants.
+func faulty(call Call, vectors []unix.Iovec) ([]unix.Iovec, unix.Errno) {
+	f := fault(call)
+	if f.Room > 0 {
+		vectors = shortened(vectors, f.Room)
+	}
+	return vectors, f.Errno
 }
 
 // Fsync is fsync(2), or fdatasync(2) for the data only.

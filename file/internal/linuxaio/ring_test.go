@@ -89,7 +89,7 @@ func TestRingIsRead(t *testing.T) {
 	}
 }
 
-// Completions that nobody waits for are ignored: those of another kind, of a slot that is free,
+// Completions of no request are ignored: those of another kind, of a slot that is free,
 // and of its earlier uses.
 func TestUnknownCompletions(t *testing.T) {
 	for _, asks := range []bool{false, true} {
