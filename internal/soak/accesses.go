@@ -162,7 +162,7 @@ func (d *disk) place(r *rand.Rand, what kind) (offset, length int64) {
 		offset = r.Int64N(d.size() + 4096)
 	}
 	if most := d.cfg.fileSize() * 3 / 2; offset < 0 || offset > most-length {
-		offset = r.Int64N(d.size())
+		offset = r.Int64N(min(d.size(), most)) // what is rounded up to a block has grown the file past most
 		length = min(length, most-offset)
 	}
 	if align := int64(d.align()); what == writing || align > 1 && r.IntN(2) == 0 {

@@ -5,7 +5,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/file"
 	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
@@ -148,4 +151,29 @@ func Example_verdict() {
 	v.counts.halves.Store(1234567)
 	fmt.Println(v.line()[:52])
 	// Output: soak epoll 1m0s: FAIL  1,234,567 bottom halves, 0 no
+}
+
+// A place is one that a request may have, also in a file that has become larger than it is kept.
+func TestPlaceIsValid(t *testing.T) {
+	loop, err := aio.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer loop.Close()
+	f, err := file.Open(loop, filepath.Join(t.TempDir(), "file"), os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cfg := defaults()
+	most := cfg.fileSize() * 3 / 2
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, size := range []int64{1, cfg.fileSize(), most, most + 128<<10} {
+		d := &disk{disks: &disks{station: &station{cfg: &cfg}}, oracle: oracle{data: make([]byte, size)}, file: f}
+		for range 10_000 {
+			if offset, length := d.place(r, measuring); offset < 0 || length < 1 {
+				t.Fatalf("%d bytes at %d in a file of %d", length, offset, size)
+			}
+		}
+	}
 }
