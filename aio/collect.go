@@ -29,7 +29,7 @@ func (c *Context) collect(events []backend.Ready, err error) error {
 		c.ready.append(h) // it runs later
 	}
 	if c.operations.underWay() {
-		err = c.operations.reap(&c.port, c, err)
+		err = c.operations.reap(&c.port, err)
 	}
 	if c.turn.foreign() && err == nil {
 		err = c.port.flush() // the foreign loop is about to wait for what was just taken

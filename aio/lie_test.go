@@ -185,6 +185,6 @@ func TestCompletionsThatLie(t *testing.T) {
 
 func ownedElsewhere() *Request {
 	r := new(Request)
-	r.Own(new(Context))
+	r.Own(new(backend.Owner))
 	return r
 }

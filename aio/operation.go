@@ -17,6 +17,7 @@ type Request = backend.Request
 // operations are the requests that the Poller runs, and those that have completed. They belong to
 // the home goroutine.
 type operations struct {
+	owner     backend.Owner    // of what was submitted or completed
 	inFlight  int32            // submitted, and not taken from the Poller yet
 	reported  backend.Requests // by the Poller, and not looked at yet
 	completed backend.Requests // wait for the next iteration
@@ -46,32 +47,33 @@ func (c *Context) Submit(r *Request) error {
 	if r.Done == nil {
 		panic("aio: Submit: Done is nil")
 	}
+	if c.home.polls() { // most often; Close is refused
+		return c.submit(r)
+	}
 	borrowed, err := c.home.hold()
 	if err != nil {
 		return err
 	}
 	defer c.home.release(borrowed)
-	if err := c.operations.submit(&c.port, r, c); err != nil {
+	return c.submit(r)
+}
+
+func (c *Context) submit(r *Request) error {
+	o := &c.operations
+	if !r.Own(&o.owner) {
+		return c.error(fmt.Errorf("submit: the %v is under way: wait for its Done, or use another Request: %w", r, unix.EBUSY))
+	}
+	if err := c.port.submit(r); err != nil {
+		r.Disown()
 		return c.error(err)
 	}
+	o.inFlight++
 	if c.observer.debugs() {
 		c.observer.submitted(r)
 	}
 	if c.turn.foreign() { // it starts with the next Wait, which the foreign loop must not put off
 		c.Notify()
 	}
-	return nil
-}
-
-func (o *operations) submit(p *port, r *Request, owner *Context) error {
-	if !r.Own(owner) {
-		return fmt.Errorf("submit: the %v is under way: wait for its Done, or use another Request: %w", r, unix.EBUSY)
-	}
-	if err := p.submit(r); err != nil {
-		r.Disown()
-		return err
-	}
-	o.inFlight++
 	return nil
 }
 
@@ -84,7 +86,7 @@ func (c *Context) Cancel(r *Request) error {
 		return err
 	}
 	defer c.home.release(borrowed)
-	if !r.Owned(c) {
+	if !r.Owned(&c.operations.owner) {
 		return nil
 	}
 	return c.error(c.port.cancel(r))
@@ -98,12 +100,19 @@ func (c *Context) Complete(r *Request) error {
 	if r.Done == nil {
 		panic("aio: Complete: Done is nil")
 	}
+	if c.home.polls() { // most often; Close is refused
+		return c.complete(r)
+	}
 	borrowed, err := c.home.hold()
 	if err != nil {
 		return err
 	}
 	defer c.home.release(borrowed)
-	if !r.Own(c) {
+	return c.complete(r)
+}
+
+func (c *Context) complete(r *Request) error {
+	if !r.Own(&c.operations.owner) {
 		return c.error(fmt.Errorf("complete: the %v is under way: %w", r, unix.EBUSY))
 	}
 	c.operations.completed.Push(r)
@@ -177,15 +186,34 @@ func (c *Context) register(do func(backend.Registrar) error) error {
 
 // reap takes what has completed from the Poller; run calls back. Operations are under way. It
 // adds to err that something else has completed.
-func (o *operations) reap(p *port, owner *Context, err error) error {
+func (o *operations) reap(p *port, err error) error {
 	p.completions(&o.reported)
+	lies := false
+	for r := o.reported.First(); r != nil; r = r.Next() {
+		if r.Owned(&o.owner) {
+			o.inFlight--
+		} else {
+			lies = true
+		}
+	}
+	if lies {
+		err = o.dropLies(p, err)
+	}
+	o.completed.Append(&o.reported)
+	return err
+}
+
+// dropLies takes out of reported what is not under way.
+func (o *operations) dropLies(p *port, err error) error {
+	var truths backend.Requests
 	for r := o.reported.Pop(); r != nil; r = o.reported.Pop() {
-		if !r.Owned(owner) || !o.completed.Push(r) {
-			err = errors.Join(err, p.lies("reports the completion of a %v that is not under way", r))
+		if r.Owned(&o.owner) {
+			truths.Push(r)
 			continue
 		}
-		o.inFlight--
+		err = errors.Join(err, p.lies("reports the completion of a %v that is not under way", r))
 	}
+	o.reported = truths
 	return err
 }
 

@@ -20,7 +20,7 @@ func (c *Context) park(timeout time.Duration) (events []backend.Ready, err error
 		if readable {
 			events, err = c.port.ask()
 			if c.operations.underWay() {
-				err = c.operations.reap(&c.port, c, err)
+				err = c.operations.reap(&c.port, err)
 			}
 		}
 		if len(events) > 0 || err != nil || c.operations.busy() || c.gate.Kicked() || sys.Until(deadline) == 0 {

@@ -84,7 +84,7 @@ type Request struct {
 
 	next   *Request // in a Requests
 	listed bool
-	owner  any
+	owner  *Owner
 
 	// Place and Scratch are the Poller's. The kernel may be given the address of Scratch.
 	Place   uint32
@@ -155,18 +155,22 @@ func (r *Request) String() string {
 	return r.Code.String() + " of fd " + strconv.Itoa(r.FD)
 }
 
-// Own makes the request owner's until Disown. It returns false if it has an owner already. For
+// Owner is one of those that requests may belong to, such as a loop. It is told from others by its
+// address.
+type Owner struct{ _ byte }
+
+// Own makes the request o's until Disown. It returns false if it has an owner already. For
 // loops: they find out so whether a request is under way.
-func (r *Request) Own(owner any) bool {
+func (r *Request) Own(o *Owner) bool {
 	if r.owner != nil {
 		return false
 	}
-	r.owner = owner
+	r.owner = o
 	return true
 }
 
-// Owned reports whether the request is owner's.
-func (r *Request) Owned(owner any) bool { return r.owner == owner }
+// Owned reports whether the request is o's.
+func (r *Request) Owned(o *Owner) bool { return r.owner == o }
 
 // Disown ends Own.
 func (r *Request) Disown() { r.owner = nil }

@@ -21,10 +21,7 @@ import (
 // BenchmarkRead reads blocks of 4 KiB at random places of a file of 64 MiB, from the page cache or, with
 // O_DIRECT, from the disk. cpu-ns/op is the CPU time of the whole process.
 func BenchmarkRead(b *testing.B) {
-	name := filepath.Join(b.TempDir(), "file")
-	if err := os.WriteFile(name, patterned(64<<20, 0, 1), 0o600); err != nil {
-		b.Fatal(err)
-	}
+	name := benchFile(b)
 	for _, v := range variants() {
 		for _, depth := range []int{1, 16, 64} {
 			b.Run(v.String()+",depth="+strconv.Itoa(depth), func(b *testing.B) { benchRead(b, v, name, depth) })
@@ -32,7 +29,24 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
+func benchFile(b *testing.B) (name string) {
+	name = filepath.Join(b.TempDir(), "file")
+	if err := os.WriteFile(name, patterned(64<<20, 0, 1), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return name
+}
+
 func benchRead(b *testing.B, v variant, name string, depth int) {
+	flags := os.O_RDONLY
+	if v.direct {
+		flags |= unix.O_DIRECT
+	}
+	bench(b, v, name, flags, depth, (*File).Read)
+}
+
+// bench has depth requests under way all the time, b.N in all.
+func bench(b *testing.B, v variant, name string, flags, depth int, submit func(*File, *Request) error, opts ...Option) {
 	loop, err := aio.New(aio.WithBackend(v.backend), aio.WithMode(v.mode))
 	if errors.Is(err, backend.ErrUnavailable) {
 		b.Skip(err)
@@ -44,11 +58,7 @@ func benchRead(b *testing.B, v variant, name string, depth int) {
 	}
 	must(err)
 	defer loop.Close()
-	flags := os.O_RDONLY
-	if v.direct {
-		flags |= unix.O_DIRECT
-	}
-	f, err := Open(loop, name, flags, WithEngine(v.engine))
+	f, err := Open(loop, name, flags, append(opts, WithEngine(v.engine))...)
 	must(err)
 	defer f.Close()
 	warm(b, name)
@@ -61,7 +71,7 @@ func benchRead(b *testing.B, v variant, name string, depth int) {
 		left--
 		under++
 		r.Offset = random.Int64N(64<<20/4096) * 4096
-		must(f.Read(r))
+		must(submit(f, r))
 	}
 	b.ResetTimer()
 	start := cpuTime()
@@ -80,6 +90,27 @@ func benchRead(b *testing.B, v variant, name string, depth int) {
 		}
 	}
 	b.ReportMetric(float64(cpuTime()-start)/float64(b.N), "cpu-ns/op")
+}
+
+// BenchmarkWrite writes blocks of 4 KiB at random places of a file of 64 MiB that is in the page cache.
+func BenchmarkWrite(b *testing.B) {
+	name := benchFile(b)
+	for _, v := range variants() {
+		for _, depth := range []int{1, 16} {
+			run := func(how string, opts ...Option) {
+				b.Run(v.String()+how+",depth="+strconv.Itoa(depth), func(b *testing.B) {
+					bench(b, v, name, os.O_WRONLY, depth, (*File).Write, opts...)
+				})
+			}
+			if v.direct {
+				continue
+			}
+			run("")
+			if v.engine == EngineAuto {
+				run(",in the loop", WithWaitingWrites())
+			}
+		}
+	}
 }
 
 // warm brings the file into the page cache.

@@ -101,7 +101,7 @@ func (e *engines) End() (left []string) {
 		if !f.closed {
 			left = append(left, "file "+f.name+" is open")
 		}
-		f.closed = true
+		f.closed, f.allowed = true, 0
 		if f.busy == 0 {
 			_ = unix.Close(f.fd)
 			f.fd = -1

@@ -21,26 +21,30 @@ type File struct {
 	all    *engines
 	fd     int
 	name   string
-	titles [opExtent + 1]string // of requests, for leak reports
+	titles [ops]string // of requests, for leak reports
 
-	readable, writable bool
-	device             bool  // a block device
-	direct             bool  // O_DIRECT
-	offsets, memory    int64 // with O_DIRECT: what offsets and lengths, and addresses, are multiples of
+	allowed         uint8 // a set of 1 << op: what the file was opened for, nothing once it is closed
+	device          bool  // a block device
+	direct          bool  // O_DIRECT
+	offsets, memory int64 // with O_DIRECT: what offsets and lengths, and addresses, are multiples of
 
 	engine     EngineInfo
 	auto       bool  // EngineAuto has chosen it
 	native     uint8 // a set of 1 << op: those that the ring has
 	registered int   // the number of the file there, -1 if it is not registered
-	zerosAtEnd bool
+	routes     [ops]route
 	depth      int
 
-	now  [2]luck // of calls that need no waiting: of opRead and opWrite
-	lost error   // what a Sync has reported
+	zerosAtEnd    bool
+	waitingWrites bool
 
-	busy                      int // requests that are begun
-	firstWaiting, lastWaiting *Request
-	closed                    bool
+	luck [ops]luck // of calls in the loop
+	lost error     // what a Sync has reported
+
+	busy    int // requests that are begun
+	waiting requests
+	line    *line
+	closed  bool
 }
 
 // Open opens the file of that name, with flags as for os.OpenFile, to which O_CLOEXEC is added, and
@@ -93,6 +97,8 @@ func (f *File) open(engine Engine) error {
 	for o, name := range opNames {
 		f.titles[o] = name + " of " + f.name
 	}
+	f.line = newLine(f)
+	f.plan()
 	if err := all.add(f); err != nil {
 		return err
 	}
@@ -134,12 +140,30 @@ func (f *File) inspect() error {
 	case flags&unix.O_PATH != 0:
 		return fmt.Errorf("it was opened with O_PATH: %w", unix.EBADF)
 	}
-	f.readable = flags&unix.O_ACCMODE != unix.O_WRONLY
-	f.writable = flags&unix.O_ACCMODE != unix.O_RDONLY
+	f.allow(flags & unix.O_ACCMODE)
 	if f.direct = flags&unix.O_DIRECT != 0; f.direct {
 		f.offsets, f.memory = alignment(f.fd, f.device)
 	}
 	return nil
+}
+
+// allow sets what a file that was opened so is allowed to do.
+func (f *File) allow(mode int) {
+	for o := range ops {
+		if !(o == opRead && mode == unix.O_WRONLY || o.changes() && mode == unix.O_RDONLY) {
+			f.allowed |= 1 << o
+		}
+	}
+}
+
+// plan sets the routes.
+func (f *File) plan() {
+	for o := range ops {
+		f.routes[o] = situation{
+			op: o, engine: f.engine.Engine, auto: f.auto, direct: f.direct, device: f.device,
+			native: f.native&(1<<o) != 0, waits: f.waitingWrites,
+		}.route()
+	}
 }
 
 // choose sets the engine.
@@ -227,8 +251,8 @@ func (f *File) Close() error {
 	if f.closed {
 		return &Error{Op: "close", Name: f.name, Err: os.ErrClosed}
 	}
-	f.closed = true
-	for r := f.firstWaiting; r != nil; r = r.next {
+	f.closed, f.allowed = true, 0
+	for r := f.waiting.first; r != nil; r = r.next {
 		r.cancelled = true
 	}
 	f.depth = 1 << 30 // they end now

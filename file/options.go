@@ -78,3 +78,15 @@ func WithDepth(n int) Option {
 		return o.once("WithDepth")
 	}
 }
+
+// WithWaitingWrites makes buffered writes of up to 64 KiB on the home goroutine, by a call that may
+// wait: for the disk when too much in memory is not written yet, for the journal of the filesystem, or for
+// a page that is written in part and has to be read first. As long as it waits, nothing else on the
+// loop runs; most often it takes the time of a copy, a fraction of what a worker costs. It is
+// for a loop that has nothing better to do, such as that of a copy tool or a log.
+func WithWaitingWrites() Option {
+	return func(o *options) error {
+		o.file.waitingWrites = true
+		return o.once("WithWaitingWrites")
+	}
+}

@@ -43,8 +43,8 @@ type Request struct {
 	op        op
 	way       way
 	cancelled bool
-	waits     bool // for others of the file
-	next      *Request
+	waits     bool     // for others of the file
+	next      *Request // in requests
 
 	position int64        // where it goes on
 	moved    int64        // bytes so far
@@ -112,9 +112,10 @@ func (r *Request) Cancel() error {
 	r.cancelled = true
 	switch {
 	case r.waits: // startWaiting sees it, in its turn
-		return nil
 	case r.way == byThread:
 		r.task.job.Cancel()
+	case r.way == inLine: // line.take sees it, now or in its turn
+		f.line.job.Cancel()
 	case r.way == byAIO:
 		f.all.aio.Cancel(&r.aioTask.request)
 	default:
@@ -133,7 +134,8 @@ func (f *File) submit(r *Request, o op) error {
 	r.file, r.op, r.cancelled = f, o, false
 	r.N, r.Err, r.Hole, r.moved = 0, nil, false, 0
 	if f.busy >= f.depth {
-		f.wait(r)
+		r.waits = true
+		f.waiting.push(r)
 		return nil
 	}
 	f.start(r)
@@ -142,19 +144,16 @@ func (f *File) submit(r *Request, o op) error {
 
 // check finds what is wrong with a request before it has done anything, and sets it up.
 func (f *File) check(r *Request, o op) error {
-	if f.closed {
-		return os.ErrClosed
-	}
-	if err := f.loop.CheckHome(); err != nil {
-		return err
+	if !f.loop.OnHome() {
+		if err := f.loop.CheckHome(); err != nil {
+			return err
+		}
 	}
 	switch {
+	case f.allowed&(1<<o) == 0:
+		return f.refuse(o)
 	case r.file != nil:
 		return fmt.Errorf("the Request is under way: wait for its Done, or use another: %w", unix.EBUSY)
-	case o.changes() && !f.writable:
-		return fmt.Errorf("it was opened for reading only: %w", unix.EBADF)
-	case o == opRead && !f.readable:
-		return fmt.Errorf("it was opened for writing only: %w", unix.EBADF)
 	case r.Offset < 0:
 		return fmt.Errorf("the offset is negative: %w", unix.EINVAL)
 	case o.moves():
@@ -165,44 +164,58 @@ func (f *File) check(r *Request, o op) error {
 	return inRange(r.Offset, r.Length)
 }
 
+// refuse says why the file does not do o.
+func (f *File) refuse(o op) error {
+	switch {
+	case f.closed:
+		return os.ErrClosed
+	case o.changes():
+		return fmt.Errorf("it was opened for reading only: %w", unix.EBADF)
+	}
+	return fmt.Errorf("it was opened for writing only: %w", unix.EBADF)
+}
+
 func inRange(offset, length int64) error {
 	if length > math.MaxInt64-offset {
-		return fmt.Errorf("offset and length are together more than a file can have: %w", unix.EINVAL)
+		return errRange
 	}
 	return nil
 }
 
+var errRange = fmt.Errorf("offset and length are together more than a file can have: %w", unix.EINVAL)
+
 func (f *File) checkBuffers(r *Request, o op) error {
+	if r.Buffers != nil {
+		if err := r.gather(); err != nil {
+			return err
+		}
+	} else {
+		r.one[0] = vector(r.Buf)
+		r.vectors, r.left = r.one[:], int64(len(r.Buf))
+	}
+	r.position = r.Offset
+	if err := inRange(r.Offset, r.left); err != nil || !f.direct {
+		return err
+	}
+	return f.align(r, o)
+}
+
+// gather makes vectors of Buffers.
+func (r *Request) gather() error {
 	switch {
 	case len(r.Buffers) > 1024:
 		return fmt.Errorf("more than 1024 buffers: %w", unix.EINVAL)
-	case r.Buffers != nil && r.Buf != nil:
+	case r.Buf != nil:
 		return fmt.Errorf("both Buf and Buffers are set: %w", unix.EINVAL)
-	case r.Buffers != nil:
-		r.room = r.room[:0]
-		for _, b := range r.Buffers {
-			if len(b) > 0 {
-				r.room = append(r.room, vector(b))
-			}
-		}
-		r.vectors = r.room
-	default:
-		r.vectors = r.one[:0]
-		if len(r.Buf) > 0 {
-			r.one[0] = vector(r.Buf)
-			r.vectors = r.one[:1]
+	}
+	r.room, r.left = r.room[:0], 0
+	for _, b := range r.Buffers {
+		if len(b) > 0 {
+			r.room = append(r.room, vector(b))
+			r.left += int64(len(b))
 		}
 	}
-	r.position, r.left = r.Offset, 0
-	for i := range r.vectors {
-		r.left += int64(r.vectors[i].Len)
-	}
-	if err := inRange(r.Offset, r.left); err != nil {
-		return err
-	}
-	if f.direct {
-		return f.align(r, o)
-	}
+	r.vectors = r.room
 	return nil
 }
 
@@ -238,15 +251,7 @@ func (f *File) start(r *Request) {
 	case r.op.moves() && r.left == 0:
 		f.answer(r, 0)
 	default:
-		s := f.situation(r)
-		f.take(r, s.first())
-	}
-}
-
-func (f *File) situation(r *Request) situation {
-	return situation{
-		op: r.op, engine: f.engine.Engine, auto: f.auto, direct: f.direct, size: r.left, pending: f.busy - 1,
-		now: r.op.moves() && f.now[r.op].promising(), native: f.native&(1<<r.op) != 0,
+		f.take(r, f.routes[r.op].first(&f.luck[r.op], r.left, f.busy-1))
 	}
 }
 
@@ -262,40 +267,45 @@ func (f *File) take(r *Request, w way) {
 		f.linuxAIO(r)
 	case byThread:
 		f.thread(r)
+	case inLine:
+		f.line.add(r)
 	}
 }
 
 // goOn is take for what is left of a request.
-func (f *File) goOn(r *Request) {
-	s := f.situation(r)
-	f.take(r, s.next())
-}
+func (f *File) goOn(r *Request) { f.take(r, f.routes[r.op].next) }
 
-// tryInLoop does what needs no waiting.
+// tryInLoop makes a call that need not wait, or may.
 func (f *File) tryInLoop(r *Request) {
-	call := sys.ReadNow
-	if r.op == opWrite {
-		call = sys.WriteNow
-	}
-	n, errno := call(f.fd, r.vectors, r.position)
-	now := &f.now[r.op]
+	n, errno := f.callInLoop(r)
+	luck := &f.luck[r.op]
 	switch {
 	case errno == 0 && (int64(n) == r.left || n == 0):
-		now.hit()
+		luck.hit()
 		f.answer(r, int32(n))
 	case errno == 0:
-		now.miss()
+		luck.miss()
 		r.advance(int64(n))
 		f.goOn(r)
 	case errno == unix.EOPNOTSUPP || errno == unix.ENOSYS || errno == unix.EPERM:
-		now.never() // the last two are of a filter of system calls
+		luck.never() // the last two are of a filter of system calls
 		f.goOn(r)
 	case errno == unix.EAGAIN || errno == unix.EINTR:
-		now.miss()
+		luck.miss()
 		f.goOn(r)
 	default:
 		f.answer(r, -int32(errno))
 	}
+}
+
+func (f *File) callInLoop(r *Request) (n int, errno unix.Errno) {
+	switch {
+	case r.op == opRead:
+		return sys.ReadNow(f.fd, r.vectors, r.position)
+	case f.waitingWrites:
+		return sys.WriteAt(f.fd, r.vectors, r.position)
+	}
+	return sys.WriteNow(f.fd, r.vectors, r.position)
 }
 
 // answer ends a step in a later iteration.
@@ -329,23 +339,31 @@ func (r *Request) advance(n int64) {
 // step takes what one call has returned: a count or -errno. It is on the home goroutine, outside of
 // the call that submitted r.
 func (r *Request) step(result int64) {
-	f := r.file
-	switch {
-	case result == -int64(unix.EINTR):
-		f.goOn(r)
-	case result < 0 && r.op == opZero && r.way != byThread && f.writesZeros(unix.Errno(-result)):
-		f.take(r, byThread) // which writes zeros
-	case f.auto && r.way == byAIO && (result == -int64(unix.ENOSYS) || result == -int64(unix.EPERM)):
-		f.engine = EngineInfo{EngineThreads, "the best here: a filter of system calls forbids io_submit"}
-		f.take(r, byThread)
+	switch f := r.file; {
 	case result < 0:
-		f.end(r, r.failure(unix.Errno(-result)))
+		f.failed(r, unix.Errno(-result))
 	case r.op.moves():
 		f.transferred(r, result)
 	case r.op == opExtent:
 		f.extended(r)
 	default:
 		f.end(r, nil)
+	}
+}
+
+// failed takes what a call has returned that has failed.
+func (f *File) failed(r *Request, errno unix.Errno) {
+	switch {
+	case errno == unix.EINTR:
+		f.goOn(r)
+	case r.op == opZero && r.way != byThread && f.writesZeros(errno):
+		f.take(r, byThread) // which writes zeros
+	case f.auto && r.way == byAIO && (errno == unix.ENOSYS || errno == unix.EPERM):
+		f.engine = EngineInfo{EngineThreads, "the best here: a filter of system calls forbids io_submit"}
+		f.plan()
+		f.take(r, byThread)
+	default:
+		f.end(r, r.failure(errno))
 	}
 }
 
@@ -360,10 +378,13 @@ func (f *File) extended(r *Request) {
 
 // transferred takes notice of a read or a write.
 func (f *File) transferred(r *Request, n int64) {
+	if n == r.left { // most often
+		r.moved += n
+		f.end(r, nil)
+		return
+	}
 	r.advance(n)
 	switch {
-	case r.left == 0:
-		f.end(r, nil)
 	case r.op == opWrite && n == 0:
 		f.end(r, r.fail(io.ErrShortWrite))
 	case r.op == opRead && (n == 0 || f.direct && n%f.offsets != 0):
@@ -421,27 +442,20 @@ func (f *File) end(r *Request, err error) {
 	r.Err = err
 	r.file, r.vectors = nil, nil
 	f.busy--
-	f.startWaiting()
-	defer f.lastOut() // even if Done panics
-	r.Done(r)
-}
-
-// wait puts r behind others of the file.
-func (f *File) wait(r *Request) {
-	r.waits, r.next = true, nil
-	if f.firstWaiting == nil {
-		f.firstWaiting = r
-	} else {
-		f.lastWaiting.next = r
+	if !f.waiting.empty() {
+		f.startWaiting()
 	}
-	f.lastWaiting = r
+	if f.closed {
+		f.lastOut()
+	}
+	r.Done(r)
 }
 
 // startWaiting starts those for which there is room now.
 func (f *File) startWaiting() {
-	for f.busy < f.depth && f.firstWaiting != nil {
-		r := f.firstWaiting
-		f.firstWaiting, r.next, r.waits = r.next, nil, false
+	for f.busy < f.depth && !f.waiting.empty() {
+		r := f.waiting.pop()
+		r.waits = false
 		f.start(r)
 	}
 }
@@ -454,18 +468,10 @@ func (f *File) ring(r *Request) {
 	if f.registered >= 0 {
 		q.FD, q.FixedFile = f.registered, true
 	}
-	q.Offset, q.Flags, q.Length, q.FixedBuffer = r.position, 0, 0, false
+	q.Flags, q.FixedBuffer = 0, false
 	switch r.op {
 	case opRead, opWrite:
-		q.Code = backend.OpRead + backend.OpCode(r.op)
-		q.Buf, q.Vectors = nil, nil
-		if len(r.vectors) == 1 {
-			q.Buf = unsafe.Slice(r.vectors[0].Base, r.vectors[0].Len)
-			q.Buffer, q.FixedBuffer = f.all.registered(&r.vectors[0])
-		} else {
-			q.Code += backend.OpReadv - backend.OpRead
-			q.Vectors = r.vectors
-		}
+		f.prepareMove(r, q)
 	case opSync:
 		q.Code = backend.OpFsync
 	case opSyncData:
@@ -473,9 +479,24 @@ func (f *File) ring(r *Request) {
 	case opZero, opDiscard:
 		q.Code, q.Flags, q.Offset, q.Length = backend.OpFallocate, modes[r.op], r.Offset, r.Length
 	}
-	if err := f.loop.Submit(q); errors.Is(err, errors.ErrUnsupported) {
+	if err := f.loop.Submit(q); err != nil && errors.Is(err, errors.ErrUnsupported) {
 		r.way = byThread
 		f.thread(r)
+	}
+}
+
+// prepareMove makes q the read or write of what is left.
+func (f *File) prepareMove(r *Request, q *aio.Request) {
+	q.Code, q.Offset = backend.OpRead+backend.OpCode(r.op), r.position
+	if len(r.vectors) != 1 {
+		q.Code += backend.OpReadv - backend.OpRead
+		q.Buf, q.Vectors = nil, r.vectors
+		return
+	}
+	v := &r.vectors[0]
+	q.Buf, q.Vectors = unsafe.Slice(v.Base, v.Len), nil
+	if len(f.all.memory) > 0 {
+		q.Buffer, q.FixedBuffer = f.all.registered(v)
 	}
 }
 

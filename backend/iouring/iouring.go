@@ -65,13 +65,12 @@ type Poller struct {
 	vain     int    // enters in a row that have left the flag of deferred work, and no completion
 	stale    uint32 // SQTaskrun, if that flag is not believed any more
 
-	ops         operations        // used by the home goroutine alone
-	probed      bool              // the same: unsupported is known
-	unsupported uint32            // a set of 1 << OpCode
-	files       []int32           // those that are registered, nil before the first
-	buffers     [][]byte          // the same
-	batch       func(*uring.Ring) // sets what Batch asks for, nil for nothing
-	timer       timer             // the same
+	ops     operations        // used by the home goroutine alone
+	runs    uint32            // the same: a set of 1 << OpCode, 0 before it is known and after Close
+	files   []int32           // those that are registered, nil before the first
+	buffers [][]byte          // the same
+	batch   func(*uring.Ring) // sets what Batch asks for, nil for nothing
+	timer   timer             // the same
 }
 
 // self is the number of who submits: of the thread or, if that changes, of the
@@ -453,6 +452,7 @@ func (p *Poller) Close() error {
 	if !p.table.Close() {
 		return nil
 	}
+	p.runs = 0
 	if p.ops.live > 0 && p.home.Load() == p.self() {
 		p.cancelOperations()
 	}

@@ -64,29 +64,15 @@ const (
 // Supports implements backend.Submitter: the kernel is asked once, by IORING_REGISTER_PROBE
 // (Linux 5.6).
 func (p *Poller) Supports(code backend.OpCode) bool {
-	switch {
-	case code == backend.OpRaw:
-		return true // it has a code of its own
-	case !code.Valid():
-		return false
-	}
-	return p.supports(opcodes[code])
+	return p.runs&(1<<code) != 0 || p.refuse(code) == nil
 }
 
 // Submit implements backend.Submitter.
 func (p *Poller) Submit(r *backend.Request) error {
-	if !p.probed { // otherwise its codes were seen to be supported
-		if err := p.probe(); err != nil {
+	if p.runs&(1<<r.Code) == 0 {
+		if err := p.refuse(r.Code); err != nil {
 			return err
 		}
-	}
-	switch {
-	case !r.Code.Valid():
-		return fmt.Errorf("%s: submit: unknown operation %d: %w", Name, r.Code, unix.EINVAL)
-	case p.table.Closed():
-		return backend.ErrClosed
-	case p.unsupported&(1<<r.Code) != 0:
-		return fmt.Errorf("%s: submit: this kernel has no %v: %w", Name, r.Code, errors.ErrUnsupported)
 	}
 	key := p.ops.begin(r)
 	if p.ops.waiting.Empty() {
@@ -97,6 +83,20 @@ func (p *Poller) Submit(r *backend.Request) error {
 		}
 	}
 	p.ops.waiting.Push(r)
+	return nil
+}
+
+// refuse returns why code cannot be submitted, nil if it can: nothing is known before the first one.
+func (p *Poller) refuse(code backend.OpCode) error {
+	if err := p.probe(); err != nil {
+		return err
+	}
+	switch {
+	case !code.Valid():
+		return fmt.Errorf("%s: submit: unknown operation %d: %w", Name, code, unix.EINVAL)
+	case p.runs&(1<<code) == 0:
+		return fmt.Errorf("%s: submit: this kernel has no %v: %w", Name, code, errors.ErrUnsupported)
+	}
 	return nil
 }
 
@@ -332,7 +332,7 @@ var supported struct {
 	codes *uring.Codes
 }
 
-// probe finds out which codes are not supported.
+// probe finds out which codes are supported.
 func (p *Poller) probe() error {
 	if p.table.Closed() {
 		return backend.ErrClosed
@@ -347,17 +347,10 @@ func (p *Poller) probe() error {
 		supported.codes = codes
 	}
 	for code, opcode := range opcodes {
-		if !supported.codes.Has(opcode) {
-			p.unsupported |= 1 << code
+		if supported.codes.Has(opcode) {
+			p.runs |= 1 << code
 		}
 	}
-	p.probed = true
+	p.runs |= 1 << backend.OpRaw // it has a code of its own
 	return nil
-}
-
-func (p *Poller) supports(opcode uint8) bool {
-	if !p.probed && p.probe() != nil {
-		return false
-	}
-	return supported.codes.Has(opcode)
 }
