@@ -18,18 +18,21 @@ type fileRow struct {
 	mode      aio.Mode
 	floor     string
 	scenarios []string
+	opts      []file.Option
+	how       string // what they do, for the name
 }
 
 // Each of them answers a question: what does a program get that chooses nothing, with io_uring,
 // without it, and in park mode; and what do the ways cost by themselves that auto chooses from.
 var fileRows = []fileRow{
-	{file.EngineAuto, aio.IOUring, aio.ModeThread, ringFloor, []string{fileRead, fileWrite, fileDirect}},
-	{file.EngineAuto, aio.IOUring, aio.ModePark, ringFloor, []string{fileRead, fileDirect}},
-	{file.EngineIOUring, aio.IOUring, aio.ModeThread, ringFloor, []string{fileRead, fileWrite}}, // with O_DIRECT, auto is the same
-	{file.EngineAuto, aio.Epoll, aio.ModeThread, callFloor, []string{fileRead, fileWrite}},
-	{file.EngineLinuxAIO, aio.Epoll, aio.ModeThread, aioFloor, []string{fileDirect}},
-	{file.EngineThreads, aio.Epoll, aio.ModeThread, callFloor, []string{fileRead, fileDirect}},
-	{file.EngineThreads, aio.Epoll, aio.ModePark, callFloor, []string{fileRead, fileWrite, fileDirect}},
+	{engine: file.EngineAuto, backend: aio.IOUring, mode: aio.ModeThread, floor: ringFloor, scenarios: []string{fileRead, fileWrite, fileDirect}},
+	{engine: file.EngineAuto, backend: aio.IOUring, mode: aio.ModePark, floor: ringFloor, scenarios: []string{fileRead, fileDirect}},
+	{engine: file.EngineIOUring, backend: aio.IOUring, mode: aio.ModeThread, floor: ringFloor, scenarios: []string{fileRead, fileWrite}}, // with O_DIRECT, auto is the same
+	{engine: file.EngineAuto, backend: aio.Epoll, mode: aio.ModeThread, floor: callFloor, scenarios: []string{fileRead, fileWrite}},
+	{engine: file.EngineAuto, backend: aio.Epoll, mode: aio.ModeThread, floor: callFloor, scenarios: []string{fileWrite}, opts: []file.Option{file.WithWaitingWrites()}, how: "waiting"},
+	{engine: file.EngineLinuxAIO, backend: aio.Epoll, mode: aio.ModeThread, floor: aioFloor, scenarios: []string{fileDirect}},
+	{engine: file.EngineThreads, backend: aio.Epoll, mode: aio.ModeThread, floor: callFloor, scenarios: []string{fileRead, fileDirect}},
+	{engine: file.EngineThreads, backend: aio.Epoll, mode: aio.ModePark, floor: callFloor, scenarios: []string{fileRead, fileWrite, fileDirect}},
 }
 
 // The rows of bench/peers/fileio.
@@ -53,6 +56,9 @@ func (r fileRow) String() string {
 	name := r.engine.String() + " on " + r.backend.String()
 	if r.mode == aio.ModePark {
 		name += " park"
+	}
+	if r.how != "" {
+		name += " " + r.how
 	}
 	return name
 }

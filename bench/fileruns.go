@@ -80,7 +80,7 @@ func loopFile(s *fixture, row fileRow, w *fileWork, path string) (runFunc, error
 		return nil, err
 	}
 	s.atExit(loop.Close)
-	f, err := file.Open(loop, path, w.flags(), file.WithEngine(row.engine))
+	f, err := file.Open(loop, path, w.flags(), append(row.opts, file.WithEngine(row.engine))...)
 	if err != nil {
 		return nil, err
 	}

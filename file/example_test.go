@@ -194,6 +194,27 @@ func ExampleWithDepth() {
 	// Output: abc
 }
 
+// A log is written by the call itself, which most often takes no longer than a copy.
+func ExampleWithWaitingWrites() {
+	loop := newLoop()
+	defer loop.Close()
+	name, remove := temporary("")
+	defer remove()
+	f, err := file.Open(loop, name, os.O_WRONLY, file.WithWaitingWrites())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	line := []byte("started\n")
+	if err := f.Write(&file.Request{Buf: line, Done: func(r *file.Request) { fmt.Println(r.N, r.Err) }}); err != nil {
+		log.Fatal(err)
+	}
+	if err := loop.RunUntilDone(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// Output: 8 <nil>
+}
+
 // A goroutine that knows nothing of loops reads through one.
 func ExampleAt() {
 	loop := newLoop()

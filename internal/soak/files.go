@@ -151,6 +151,9 @@ func (d *disk) open() (err error) {
 	if d.padded = d.random.IntN(4) == 0; d.padded {
 		options = append(options, file.WithZerosAtEnd())
 	}
+	if d.random.IntN(2) == 0 {
+		options = append(options, file.WithWaitingWrites())
+	}
 	d.file, err = file.Open(d.loop, d.path, flags, options...)
 	if err != nil {
 		return err
