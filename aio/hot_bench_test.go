@@ -1,6 +1,9 @@
 package aio
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // The benchmarks here are compared with those of the last release, see
 // bench/baseline/compare.sh. Each is done on one goroutine and never sleeps, so that
@@ -49,5 +52,32 @@ func BenchmarkNotifyAwake(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		c.Notify()
+	}
+}
+
+// BenchmarkNop submits operations that do nothing, and calls back for them.
+func BenchmarkNop(b *testing.B) {
+	for _, depth := range []int{1, 16} {
+		b.Run(fmt.Sprint("depth=", depth), func(b *testing.B) {
+			c := newLoopOn(b, IOUring, WithMode(ModeThread))
+			turn(b, c)
+			left := b.N
+			next := func(r *Request) {
+				if left > 0 {
+					left--
+					_ = c.Submit(r) // fails only if the loop is closed, and then so does Poll
+				}
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range min(depth, b.N) {
+				next(&Request{Done: next})
+			}
+			for left > 0 || c.operations.underWay() {
+				if _, err := c.Poll(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -122,34 +122,35 @@ func (p *Poller) armTimer(timeout time.Duration) (bool, error) {
 	return true, nil
 }
 
-// collect turns completions into events, and sorts those of operations aside.
-func (p *Poller) collect(ready []backend.Ready) int {
-	if p.ring.Peek() == nil {
-		return 0
-	}
-	p.table.Lock()
-	defer p.table.Unlock()
-	n := 0
-	for n < len(ready) {
-		c := p.ring.Peek()
-		if c == nil {
-			break
-		}
-		data, result, flags := c.UserData(), c.Result(), c.Flags()
-		p.ring.Seen()
-		switch data & kindMask {
+// collect turns completions into events, and sorts those of operations aside. They are given back
+// to the kernel together, and the lock is taken for the first event: each costs a locked instruction.
+func (p *Poller) collect(ready []backend.Ready) (n int) {
+	taken, locked := uint32(0), false
+	for all := p.ring.Completed(); taken < all && n < len(ready); taken++ {
+		c := p.ring.Completion(taken)
+		switch data := c.UserData(); data & kindMask {
+		case kindOperation:
+			p.ops.complete(data, c.Result(), c.Flags())
 		case kindPoll:
-			if ev, s := p.polled(data, result, flags); ev != 0 {
+			if !locked {
+				locked = true
+				p.table.Lock()
+			}
+			if ev, s := p.polled(data, c.Result(), c.Flags()); ev != 0 {
 				ready[n] = backend.Ready{Tag: s.Tag, Events: ev}
 				n++
 			}
-		case kindOperation:
-			p.ops.complete(data, result, flags)
 		case kindOther:
 			if data == userDataTimer {
 				p.timer.armed = false
 			}
 		}
+	}
+	if locked {
+		p.table.Unlock()
+	}
+	if taken > 0 {
+		p.ring.Advance(taken)
 	}
 	return n
 }

@@ -297,7 +297,19 @@ func (r *Ring) Peek() *CQE {
 }
 
 // Seen gives the entry of the last Peek back to the kernel.
-func (r *Ring) Seen() { atomic.StoreUint32(r.cq.head, atomic.LoadUint32(r.cq.head)+1) }
+func (r *Ring) Seen() { r.Advance(1) }
+
+// Completed returns how many completions there are. Completion returns number i of them, which
+// stays valid until Advance.
+func (r *Ring) Completed() uint32 {
+	return atomic.LoadUint32(r.cq.tail) - atomic.LoadUint32(r.cq.head)
+}
+
+// Completion is described at Completed.
+func (r *Ring) Completion(i uint32) *CQE { return r.cq.at(atomic.LoadUint32(r.cq.head) + i) }
+
+// Advance gives the first n completions back to the kernel.
+func (r *Ring) Advance(n uint32) { atomic.StoreUint32(r.cq.head, atomic.LoadUint32(r.cq.head)+n) }
 
 // Room returns the number of completions that the queue has room for, none while
 // the kernel holds back earlier ones.
@@ -305,7 +317,7 @@ func (r *Ring) Room() uint32 {
 	if r.Overflown() {
 		return 0
 	}
-	return uint32(len(r.cq.entries)) - (atomic.LoadUint32(r.cq.tail) - atomic.LoadUint32(r.cq.head))
+	return uint32(len(r.cq.entries)) - r.Completed()
 }
 
 // Overflown reports whether the kernel holds back completions that the full queue had
