@@ -23,7 +23,7 @@ type Scenario struct {
 func Scenarios() []Scenario {
 	return []Scenario{
 		wakeScenario, openLoopScenario, latenessScenario, pingpongScenario, mainloopScenario, selfBHScenario, selfNotifierScenario, selfTimerScenario,
-		idleFDsScenario, producersScenario, timersScenario, contextsScenario, busyScenario,
+		coroutineScenario, idleFDsScenario, producersScenario, timersScenario, contextsScenario, busyScenario,
 		fileReadScenario, fileWriteScenario, fileDirectScenario,
 	}
 }
