@@ -23,6 +23,7 @@ func BenchmarkMainloop(b *testing.B)     { benchmark(b, "mainloop") }
 func BenchmarkSelfBH(b *testing.B)       { benchmark(b, "self-bh") }
 func BenchmarkSelfNotifier(b *testing.B) { benchmark(b, "self-notifier") }
 func BenchmarkSelfTimer(b *testing.B)    { benchmark(b, "self-timer") }
+func BenchmarkCoroutine(b *testing.B)    { benchmark(b, "coroutine") }
 func BenchmarkIdleFDs(b *testing.B)      { benchmark(b, "idle-fds") }
 func BenchmarkProducers(b *testing.B)    { benchmark(b, "producers") }
 func BenchmarkTimers(b *testing.B)       { benchmark(b, "timers") }

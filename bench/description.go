@@ -37,6 +37,9 @@ func describeRow(name string) report.Row {
 	if r, ok := describeFileRow(name); ok {
 		return r
 	}
+	if r, ok := describeCoroutineRow(name); ok {
+		return r
+	}
 	if p, ok := peerOf(name); ok {
 		return report.Row{Name: name, Kind: p.kind, Reference: p.reference, Process: true, Colour: p.colour}
 	}
@@ -82,6 +85,14 @@ var words = map[string]string{
 	"computing=0":  "nothing computes",
 	"computing=gc": "the garbage collector works",
 	"computing":    "%s compute",
+
+	"do=enter":       "enter and yield",
+	"do=create":      "create and finish",
+	"do=mutex":       "mutex hand-over",
+	"do=bottom-half": "bottom half",
+	"do=read-cached": "read of a cached file",
+	"by=wait":        "by Wait",
+	"by=wake":        "by Wake",
 
 	"cache=hot":         "1 MiB in the page cache",
 	"cache=cached":      "64 MiB in the page cache",

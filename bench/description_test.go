@@ -22,7 +22,7 @@ func TestDescriptionIsComplete(t *testing.T) {
 	if !slices.Equal(rows, Rows()) {
 		t.Errorf("rows are %q, want %q", rows, Rows())
 	}
-	if kinds[report.Own] != len(Backends())+len(fileRows) || kinds[report.Floor] != 12 {
+	if kinds[report.Own] != len(Backends())+len(fileRows) || kinds[report.Floor] != 19 {
 		t.Errorf("own rows, peers and floors: %v", kinds)
 	}
 	for _, r := range d.Rows {
@@ -34,6 +34,13 @@ func TestDescriptionIsComplete(t *testing.T) {
 		}
 	}
 	for _, s := range d.Scenarios {
+		for row, floors := range s.Floors {
+			for _, name := range append(floors, row) {
+				if !slices.Contains(rows, name) {
+					t.Errorf("%s: the floors of %s have %q", s.Name, row, name)
+				}
+			}
+		}
 		if s.Name == "" || s.About == "" || (s.Sweep == "") != (s.SweepLabel == "") {
 			t.Errorf("incomplete: %+v", s)
 		}

@@ -38,6 +38,8 @@
 //     measurement it brings the file into the page cache, or out of it, and right before and
 //     behind it counts with mincore(2) how much of it is there: the report shows both. What was
 //     evicted in between is measured again.
+//   - What a coroutine does stands beside the same in a callback, on the same backend and in the
+//     same rounds: that is the floor of its row in the scenario coroutine.
 //   - A case fails if the live backend is not the one it is named after, and if a
 //     callback did not run once for each operation.
 package bench

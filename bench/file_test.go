@@ -26,6 +26,7 @@ func TestQuickRunHasNoFiles(t *testing.T) {
 		{Config{}, true},
 		{Config{Quick: true, Scenarios: []string{fileRead}}, true},
 		{Config{Scenarios: []string{"wake"}}, false},
+		{Config{Quick: true, Scenarios: []string{"coroutine"}}, true},
 	} {
 		r, err := newRunner(c.config)
 		if err != nil {

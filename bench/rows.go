@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -95,7 +96,7 @@ func goRows() []string { return append(Backends(), GoroutineChannel, Netpoller) 
 
 // Rows returns the names of all rows, in the order of the report.
 func Rows() []string {
-	return slices.Concat(goRows(), []string{GoroutineBlocking}, fileRowNames(), otherFileRows(), peerNames())
+	return slices.Concat(goRows(), []string{GoroutineBlocking}, coroutineRows(), fileRowNames(), otherFileRows(), peerNames())
 }
 
 // RowsIn returns the names of those that take part in any of the scenarios; nil
@@ -155,12 +156,12 @@ func Available(row string) error {
 	return <-failed
 }
 
-// anyLoopRow returns the loop of a row, also of one that has a File on it.
+// anyLoopRow returns the loop of a row, also of one that has a File or a callback on it.
 func anyLoopRow(row string) (loopRow, bool) {
 	if r, ok := fileRowOf(row); ok {
 		return r.loop(), true
 	}
-	return loopRowOf(row)
+	return loopRowOf(strings.TrimPrefix(row, callbackOn))
 }
 
 // tryRow makes a turn of a loop, on a goroutine of its own, which is its home.

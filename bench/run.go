@@ -130,18 +130,23 @@ func newRunner(c Config) (*runner, error) {
 		return nil, err
 	}
 	r.files = newFileStore(folder)
-	if r.groups, err = plan(c.Chosen(), c.Rows); err != nil {
-		return nil, err
-	}
-	if c.Quick {
-		r.groups = quickGroups(r.groups)
-	}
-	return r, nil
+	r.groups, err = c.groups()
+	return r, err
 }
 
-// quickGroups leaves out those that only a full run has, unless there are no others.
-func quickGroups(groups []group) []group {
-	quick := slices.DeleteFunc(slices.Clone(groups), func(g group) bool { return g.full })
+// groups are those that a run measures.
+func (c Config) groups() ([]group, error) {
+	groups, err := plan(c.Chosen(), c.Rows)
+	if c.Quick {
+		groups = quickGroups(groups, c.Scenarios != nil)
+	}
+	return groups, err
+}
+
+// quickGroups leaves out those that only a full run has, or one whose scenarios are named, unless
+// there are no others.
+func quickGroups(groups []group, named bool) []group {
+	quick := slices.DeleteFunc(slices.Clone(groups), func(g group) bool { return g.full || g.named && !named })
 	if len(quick) == 0 {
 		return groups
 	}
@@ -162,12 +167,10 @@ func (c Config) Chosen() (names []string) {
 	return names
 }
 
-// HasFiles reports whether a run has a scenario with files.
+// HasFiles reports whether a run measures something with files.
 func (c Config) HasFiles() bool {
-	chosen := c.Chosen()
-	return slices.ContainsFunc(Scenarios(), func(s Scenario) bool {
-		return strings.HasPrefix(s.Name, "file-") && (chosen == nil || slices.Contains(chosen, s.Name))
-	})
+	groups, _ := c.groups()
+	return slices.ContainsFunc(groups, func(g group) bool { return g.needs != nil })
 }
 
 // Check returns what is wrong with the names and numbers in a Config.

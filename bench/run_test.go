@@ -98,6 +98,9 @@ func TestPlanIsComplete(t *testing.T) {
 		if g.refused != "" || g.needs != nil {
 			continue // the rows of files are others
 		}
+		if g.scenario == "coroutine" && !strings.Contains(g.label, bottomHalf) {
+			continue // the backend makes no difference
+		}
 		slices.Sort(names)
 		if len(slices.Compact(names)) != len(g.cases) {
 			t.Errorf("%v: two cases have one name", g)
@@ -111,7 +114,7 @@ func TestPlanIsComplete(t *testing.T) {
 			}
 		}
 	}
-	if limit := 6*time.Minute + 30*time.Second; total > limit {
+	if limit := 6*time.Minute + 40*time.Second; total > limit {
 		t.Errorf("all measurements without files together take %v, want at most %v", total, limit)
 	}
 	if limit := 90 * time.Second; files > limit {

@@ -23,7 +23,7 @@ type Scenario struct {
 func Scenarios() []Scenario {
 	return []Scenario{
 		wakeScenario, openLoopScenario, latenessScenario, pingpongScenario, mainloopScenario, selfBHScenario, selfNotifierScenario, selfTimerScenario,
-		idleFDsScenario, producersScenario, timersScenario, contextsScenario, busyScenario,
+		coroutineScenario, idleFDsScenario, producersScenario, timersScenario, contextsScenario, busyScenario,
 		fileReadScenario, fileWriteScenario, fileDirectScenario,
 	}
 }
@@ -39,8 +39,9 @@ type group struct {
 	refused string
 	// needs is why none of it can be measured with the files of a run; nil if it has no files.
 	needs func(*fileStore) error
-	// full is set if a quick run leaves the group out.
-	full bool
+	// full is set if a quick run leaves the group out, and named if it does so unless the scenario
+	// is asked for by name.
+	full, named bool
 }
 
 // testCase is one row at one setting of the parameters.

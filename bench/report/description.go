@@ -48,6 +48,9 @@ type Scenario struct {
 	// Sweep is the parameter on the horizontal axis of the scenario's picture, with
 	// SweepLabel under it. Without one, the picture is a distribution.
 	Sweep, SweepLabel string
+	// Floors are, for rows that have another floor here than Row.Floor, those that do the same
+	// with nothing around it. The first that was measured at a setting counts.
+	Floors map[string][]string
 	// Typical are the settings that stand for the whole scenario where there is room for
 	// a few only, the first where there is room for one.
 	Typical []map[string]string

@@ -74,19 +74,29 @@ type divide func(res, other *Result) (Ratio, bool)
 // row, and to each row that others are compared with.
 func (s *Section) ratioColumns(of divide) (list []Column) {
 	d := &s.report.Description
-	add := func(head string, to func(Row) string) {
-		c := Column{"÷" + head, func(g Group, res *Result) string { return g.ratioCell(of, res, to(d.Row(res.Backend))) }}
+	add := func(head string, to func(Group, *Result) string) {
+		c := Column{"÷" + head, func(g Group, res *Result) string { return g.ratioCell(of, res, to(g, res)) }}
 		if s.hasAny(c) {
 			list = append(list, c)
 		}
 	}
-	add("floor", func(row Row) string { return row.Floor })
+	add("floor", s.floor)
 	for _, other := range d.Rows {
 		if other.Reference != "" {
-			add(other.Reference, func(Row) string { return other.Name })
+			add(other.Reference, func(Group, *Result) string { return other.Name })
 		}
 	}
 	return list
+}
+
+// floor is the row that does the same as that of a result with nothing around it.
+func (s *Section) floor(g Group, res *Result) string {
+	for _, name := range s.Floors[res.Backend] {
+		if g.find(name) != nil {
+			return name
+		}
+	}
+	return s.report.Description.Row(res.Backend).Floor
 }
 
 // hasAny tells if a column has anything for the rows of a table of ratios.

@@ -74,6 +74,27 @@ func TestTableOfRatios(t *testing.T) {
 	}
 }
 
+// TestFloorsOfAScenario: of those that it has for a row, the first that was measured counts, and
+// otherwise the row's own.
+func TestFloorsOfAScenario(t *testing.T) {
+	for _, c := range []struct {
+		floors []string
+		want   string
+	}{
+		{nil, "1.05 (1.00–1.10)"},
+		{[]string{"libuv (C)", "libev (C)", "netpoller"}, "0.53 (0.50–0.55)"},
+		{[]string{"libuv (C)"}, "1.05 (1.00–1.10)"},
+	} {
+		r := ratioReport()
+		for i := range r.Description.Scenarios {
+			r.Description.Scenarios[i].Floors = map[string][]string{"epoll": c.floors}
+		}
+		if got := tableOf(t, r); !strings.Contains(got, "     yes  epoll      "+c.want) {
+			t.Errorf("floors %q: %q is missing in\n%s", c.floors, c.want, got)
+		}
+	}
+}
+
 // Figures that are not latencies have columns of their own.
 func TestFiguresAreColumns(t *testing.T) {
 	a, b := minimal(), minimal()

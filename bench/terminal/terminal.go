@@ -24,7 +24,7 @@ const (
 	// fewSettings is up to how many settings all of them are shown.
 	fewSettings = 20
 	// seldom is in which part of the lines a row has to take part to be shown.
-	seldom = 5
+	seldom = 6
 )
 
 // Write prints a report. Table is the file with everything, empty if there is none.

@@ -52,7 +52,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.StringVar(&o.html, "html", "", "write the report to this `file` as one HTML page")
 	f.StringVar(&o.out, "out", standardOut, "write table.txt, results.json and report.html into this `folder`, which is made if it is not there")
 	f.StringVar(&o.raw, "raw", "", "write each sample into a file of this `folder`: one for each row and setting, in nanoseconds, one on each line, in the order of time")
-	f.StringVar(&o.config.FileDir, "file-dir", "", "put the files of the scenarios file-* into this `folder`, and remove them at the end (default: the folder of the results, the working folder or /var/tmp, the first that is no tmpfs)")
+	f.StringVar(&o.config.FileDir, "file-dir", "", "put the files of the scenarios file-* and coroutine into this `folder`, and remove them at the end (default: the folder of the results, the working folder or /var/tmp, the first that is no tmpfs)")
 	f.StringVar(&o.name, "name", "", "call the run by this `name` in the results")
 	f.StringVar(&o.version, "version", "", "say in the results that this `version` was measured, as git describe prints it")
 	f.StringVar(&o.cpus, "cpus", "", "pin to these two CPUs, as in 2,3: the loop to the first and who wakes it to the second (default: the first two that may be used)")
