@@ -142,14 +142,18 @@ func (co *Co) Done() <-chan struct{} {
 	if ch := co.ended.Load(); ch != nil {
 		return *ch
 	}
-	ch := make(chan struct{})
-	if !co.ended.CompareAndSwap(nil, &ch) {
-		return *co.ended.Load()
-	}
-	if co.is(hasEnded) && co.ended.CompareAndSwap(&ch, &closedChannel) {
-		return closedChannel
+	if ch := make(chan struct{}); co.ended.CompareAndSwap(nil, &ch) && co.is(hasEnded) {
+		co.closeDone()
 	}
 	return *co.ended.Load()
+}
+
+// closeDone closes the channel of Done. Of its end and of a Done that comes at the same time, both
+// call it: one of them sees what the other has done.
+func (co *Co) closeDone() {
+	if ch := co.ended.Swap(&closedChannel); ch != &closedChannel {
+		close(*ch)
+	}
 }
 
 // closedChannel is that of coroutines which ended before Done was called.
@@ -176,8 +180,8 @@ func (co *Co) Ended() bool { return co.is(hasEnded) }
 func (co *Co) finish(err error) {
 	co.err, co.phase = err, over
 	co.waits.Publish(uint64(hasEnded))
-	if ch := co.ended.Swap(&closedChannel); ch != nil && ch != &closedChannel {
-		close(*ch)
+	if co.ended.Load() != nil {
+		co.closeDone()
 	}
 	if co.forget != nil {
 		co.forget()
