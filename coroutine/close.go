@@ -12,7 +12,7 @@ import (
 // End implements aio.Attachment: each wait fails with aio.ErrClosed, until the functions have
 // returned. It names those that have not, and what they have panicked with.
 func (s *scheduler) End() (left []string) {
-	s.closing = true
+	s.closing, s.lock.plain = true, never
 	s.half.Cancel() // the rest is done here
 	if s.mayUnwind() {
 		left = append(s.unwind(), s.stubborn...)
@@ -64,8 +64,8 @@ func (s *scheduler) EndIdle() {
 // holder has let go of it.
 func (s *scheduler) failWaits() {
 	for w := range s.workers {
-		if co := w.co; co != nil && co.phase == waiting && !co.is(inRelock) {
-			co.result, co.phase = aio.ErrClosed, ready
+		if co := w.co; co != nil && co.phase.waits() && !co.is(inRelock) {
+			w.result, co.phase = aio.ErrClosed, ready
 			s.ready.append(co)
 		}
 	}

@@ -18,56 +18,59 @@ import (
 // that function alone; each says which goroutine may call it. A Co is not used again after its end.
 type Co struct {
 	s     *scheduler
-	w     *worker // that runs it, nil before it begins and after its end
-	fn    func(co *Co) error
-	group *Group
-	next  *Co // in the list of those that are ready
+	w     *worker  // that runs it, nil before it begins and after its end
+	bound *binding // to a context or a Group, nil: to none
+	asked atomic.Uint32
+	phase phase
+	reads bool // in the queue of an RWMutex
 
-	behind *Co  // in the queue of a lock
-	wants  int  // permits, in that of a Semaphore
-	reads  bool // in that of an RWMutex
-
-	ctx    context.Context // nil: none
-	result error           // of the wait that ends
-	err    error           // of fn; any goroutine may read it once the phase is ended
-
-	phase   phase
 	distant bool // made by another goroutine, see claim
-	entered bool // it has waited once, and keeps RunUntilDone from ending
+	claimed bool // guarded by the scheduler's mu
 
 	// Any goroutine may read these.
 	token   word.Word // 1: a Wake that no Yield has taken
 	wokenAt word.Word // where the latest Wake was called
 	waits   word.Word // what it does: an activity and since when
 	waitsAt word.Word // where the latest wait was called
+
+	fn      func(co *Co) error
+	err     error // of fn; any goroutine may read it once the phase is ended
 	begunAt goroutine.Place
 	name    atomic.Pointer[string]
+	ended   atomic.Pointer[chan struct{}]
 
-	// These are for other goroutines, see remote.go.
-	asked     atomic.Uint32
-	claimed   atomic.Bool
-	nextAsked *Co
-	pending   *pending // the Wait that goes on; the home goroutine's
-	ended     atomic.Pointer[chan struct{}]
-	forget    func() bool // ends the watch over ctx
+	next      *Co // in the list of those that are ready
+	nextAsked *Co // in that of those that other goroutines have asked for, see remote.go
+	wants     int // permits, in the queue of a Semaphore
+}
+
+// binding is what most coroutines have not: a context and a Group.
+type binding struct {
+	ctx    context.Context
+	forget func() bool // ends the watch over ctx
+	group  *Group      // nil: none
 }
 
 // phase is what the home goroutine has to do with a coroutine.
 //
 //	         begin            wait             resume
 //	created ──────▶ running ──────▶ waiting ──────────▶ ready
-//	                 │   ▲                                │
+//	                 │   ▲        or yielding             │
 //	                 ▼   └────────────────────────────────┘
-//	                ended             switchTo
+//	                over               enter
 type phase uint8
 
 const (
 	created phase = iota // it may be in the list of those that are ready, too
 	running
 	waiting
+	yielding // waiting in Yield, for a Wake
 	ready
 	over
 )
+
+// waits reports whether something has to come for the coroutine to go on.
+func (p phase) waits() bool { return p == waiting || p == yielding }
 
 // Go starts a coroutine that runs fn on the loop. On the home goroutine fn runs immediately, to its
 // first wait; a coroutine may call Go, too. Any other goroutine may call it, also before the
@@ -79,48 +82,86 @@ const (
 //
 //go:noinline
 func Go(loop *aio.Context, fn func(co *Co) error) *Co {
-	return start(context.Background(), loop, fn, nil, goroutine.CallerPC())
+	at, caller := goroutine.CallerPCAndCurrent()
+	co, w := prepare(loop, fn, nil, at, caller)
+	if w != nil {
+		w.next()
+		w.s.comeHome(w, caller)
+	}
+	return co
 }
 
 // GoContext is Go for a coroutine whose waits fail with context.Cause(ctx) once ctx ends.
 //
 //go:noinline
 func GoContext(ctx context.Context, loop *aio.Context, fn func(co *Co) error) *Co {
-	return start(ctx, loop, fn, nil, goroutine.CallerPC())
+	var b *binding
+	if ctx != context.Background() {
+		b = &binding{ctx: ctx}
+	}
+	at, caller := goroutine.CallerPCAndCurrent()
+	return start(loop, fn, b, at, caller)
 }
 
-func start(ctx context.Context, loop *aio.Context, fn func(co *Co) error, g *Group, at goroutine.Place) *Co {
-	if fn == nil {
-		panic("coroutine: Go: the function is nil")
-	}
-	s, home, err := of(loop)
-	if err != nil {
-		return stillborn(loop, fn, g, at, err)
-	}
-	co := s.allocate(home)
-	co.s, co.fn, co.group, co.begunAt = s, fn, g, at
-	if ctx != context.Background() {
-		co.ctx = ctx
-		co.forget = context.AfterFunc(ctx, func() { co.ask(askCheck) })
-	}
-	switch {
-	case !home:
-		co.distant = true
-		if err := co.ask(askBegin); err != nil && co.claim() {
-			co.finish(err)
-		}
-	case s.closing:
-		co.finish(aio.ErrClosed)
-	default:
-		s.begin(co)
+func start(loop *aio.Context, fn func(co *Co) error, b *binding, at goroutine.Place, caller goroutine.ID) *Co {
+	co, w := prepare(loop, fn, b, at, caller)
+	if w != nil {
+		w.next()
+		w.s.comeHome(w, caller)
 	}
 	return co
 }
 
+// prepare returns a coroutine, and in the most frequent case the worker that the caller is to enter.
+func prepare(loop *aio.Context, fn func(co *Co) error, b *binding, at goroutine.Place, caller goroutine.ID) (*Co, *worker) {
+	if fn == nil {
+		panic("coroutine: Go: the function is nil")
+	}
+	s, home, err := of(loop, caller)
+	if err != nil {
+		return stillborn(loop, fn, b, at, err), nil
+	}
+	co := s.allocate(home)
+	co.s, co.fn, co.begunAt = s, fn, at
+	if b != nil {
+		co.bind(b)
+	}
+	if home && s.plain(caller) {
+		w := s.assign(co)
+		s.leaveHome(w)
+		return co, w
+	}
+	co.begin(home)
+	return co, nil
+}
+
+// begin begins co, or makes it wait for that.
+func (co *Co) begin(home bool) {
+	switch s := co.s; {
+	case !home:
+		co.distant = true
+		if err := co.ask(askBegin); err != nil && co.claim() {
+			co.fail(err)
+		}
+	case s.closing:
+		co.fail(aio.ErrClosed)
+	case s.enterable():
+		s.run(co)
+	default:
+		s.push(co)
+	}
+}
+
+// bind lets the end of the context end the waits of co.
+func (co *Co) bind(b *binding) {
+	b.forget = context.AfterFunc(b.ctx, func() { co.ask(askCheck) })
+	co.bound = b
+}
+
 // stillborn returns a coroutine that has ended.
-func stillborn(loop *aio.Context, fn func(co *Co) error, g *Group, at goroutine.Place, err error) *Co {
-	co := &Co{s: &scheduler{loop: loop, home: &lend.Home{}, closing: true}, fn: fn, group: g, begunAt: at}
-	co.finish(err)
+func stillborn(loop *aio.Context, fn func(co *Co) error, b *binding, at goroutine.Place, err error) *Co {
+	co := &Co{s: &scheduler{loop: loop, home: &lend.Home{}, closing: true}, fn: fn, bound: b, begunAt: at}
+	co.fail(err)
 	return co
 }
 
@@ -130,10 +171,10 @@ func (co *Co) Loop() *aio.Context { return co.s.loop }
 // Context returns what GoContext, With or a Group has given to the coroutine, or
 // context.Background. The coroutine itself calls it.
 func (co *Co) Context() context.Context {
-	if co.ctx == nil {
+	if co.bound == nil {
 		return context.Background()
 	}
-	return co.ctx
+	return co.bound.ctx
 }
 
 // Done returns a channel that is closed when the coroutine has ended. Any goroutine may call it. A
@@ -142,14 +183,18 @@ func (co *Co) Done() <-chan struct{} {
 	if ch := co.ended.Load(); ch != nil {
 		return *ch
 	}
-	ch := make(chan struct{})
-	if !co.ended.CompareAndSwap(nil, &ch) {
-		return *co.ended.Load()
-	}
-	if co.is(hasEnded) && co.ended.CompareAndSwap(&ch, &closedChannel) {
-		return closedChannel
+	if ch := make(chan struct{}); co.ended.CompareAndSwap(nil, &ch) && co.is(hasEnded) {
+		co.closeDone()
 	}
 	return *co.ended.Load()
+}
+
+// closeDone closes the channel of Done. Of its end and of a Done that comes at the same time, both
+// call it: one of them sees what the other has done.
+func (co *Co) closeDone() {
+	if ch := co.ended.Swap(&closedChannel); ch != &closedChannel {
+		close(*ch)
+	}
 }
 
 // closedChannel is that of coroutines which ended before Done was called.
@@ -172,18 +217,35 @@ func (co *Co) Err() error {
 // Ended reports whether the coroutine has ended. Any goroutine may call it.
 func (co *Co) Ended() bool { return co.is(hasEnded) }
 
-// finish is the end of co.
-func (co *Co) finish(err error) {
-	co.err, co.phase = err, over
+// finish is the end of co, whose err is known.
+func (co *Co) finish() {
+	co.phase = over
 	co.waits.Publish(uint64(hasEnded))
-	if ch := co.ended.Swap(&closedChannel); ch != nil && ch != &closedChannel {
-		close(*ch)
+	if co.ended.Load() != nil {
+		co.closeDone()
 	}
-	if co.forget != nil {
-		co.forget()
+	if co.bound != nil {
+		co.unbind()
 	}
-	if co.group != nil {
-		co.group.ended(co)
+}
+
+// fail is the end of a coroutine that has not begun.
+func (co *Co) fail(err error) {
+	co.err = err
+	co.finish()
+}
+
+// unbind is the end of co for its context and its Group. Coroutines that it wakes are for later.
+func (co *Co) unbind() {
+	s := co.s
+	outer := s.level
+	s.level = level(s.home.Depth) + 1
+	defer func() { s.level = outer }()
+	if co.bound.forget != nil {
+		co.bound.forget()
+	}
+	if co.bound.group != nil {
+		co.bound.group.ended(co)
 	}
 }
 
@@ -191,12 +253,11 @@ func (co *Co) finish(err error) {
 // context.Cause(ctx) once ctx ends: for the deadline of a part. The coroutine itself calls it, and
 // mostly derives ctx from its Context.
 func (co *Co) With(ctx context.Context, fn func() error) error {
-	before := co.ctx
-	co.ctx = ctx
-	stop := context.AfterFunc(ctx, func() { co.ask(askCheck) })
+	before, b := co.bound, &binding{ctx: ctx}
+	co.bind(b)
 	defer func() {
-		stop()
-		co.ctx = before
+		b.forget()
+		co.bound = before
 	}()
 	return fn()
 }

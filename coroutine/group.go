@@ -38,14 +38,14 @@ func (g *Group) Context() context.Context { return g.ctx }
 //
 //go:noinline
 func (g *Group) Go(fn func(co *Co) error) *Co {
-	at := goroutine.CallerPC()
+	at, caller := goroutine.CallerPCAndCurrent()
 	if fn == nil {
 		panic("coroutine: Group.Go: the function is nil")
 	}
 	g.mu.Lock()
 	g.running++
 	g.mu.Unlock()
-	return start(g.ctx, g.loop, fn, g, at)
+	return start(g.loop, fn, &binding{ctx: g.ctx, group: g}, at, caller)
 }
 
 // ended is called at the end of each.

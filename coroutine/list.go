@@ -31,7 +31,7 @@ func (l *waiters) append(co *Co) {
 	if l.first == nil {
 		l.first = co
 	} else {
-		l.last.behind = co
+		l.last.w.behind = co
 	}
 	l.last = co
 }
@@ -45,7 +45,10 @@ func (l *waiters) head() *Co {
 }
 
 // drop removes the first one.
-func (l *waiters) drop() { l.first, l.first.behind = l.first.behind, nil }
+func (l *waiters) drop() {
+	w := l.first.w
+	l.first, w.behind = w.behind, nil
+}
 
 // take removes and returns the head, or nil.
 func (l *waiters) take() *Co {
@@ -59,7 +62,7 @@ func (l *waiters) take() *Co {
 // remove removes co, if it is in the queue.
 func (l *waiters) remove(co *Co) {
 	var before *Co
-	for c := l.first; c != nil; before, c = c, c.behind {
+	for c := l.first; c != nil; before, c = c, c.w.behind {
 		if c != co {
 			continue
 		}
@@ -69,7 +72,7 @@ func (l *waiters) remove(co *Co) {
 		if before == nil {
 			l.drop()
 		} else {
-			before.behind, co.behind = co.behind, nil
+			before.w.behind, co.w.behind = co.w.behind, nil
 		}
 		return
 	}

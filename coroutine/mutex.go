@@ -19,6 +19,17 @@ func (co *Co) hold(lock any, at goroutine.Place) {
 	co.w.held = append(co.w.held, holding{lock, at})
 }
 
+// latest returns the lock that co has locked last, of those that it holds.
+func (co *Co) latest() any {
+	if w := co.w; w != nil && len(w.held) != 0 {
+		return w.held[len(w.held)-1].lock
+	}
+	return nil
+}
+
+// dropLatest notes that co has unlocked the latest.
+func (co *Co) dropLatest() { co.w.held = co.w.held[:len(co.w.held)-1] }
+
 // drop notes that co has unlocked lock, and reports whether it held it.
 func (co *Co) drop(lock any) bool {
 	w := co.w
@@ -92,10 +103,14 @@ func (m *Mutex) lockSlowly(co *Co, what activity, at goroutine.Place) error {
 // Unlock unlocks the Mutex, or hands it over to the coroutine that has waited longest, which then is
 // ready. The coroutine that has locked it calls Unlock; another one panics.
 func (m *Mutex) Unlock(co *Co) {
-	if m.owner != co || !co.drop(m) {
+	if m.owner == co && co.latest() == m { // most often
+		co.dropLatest()
+	} else if m.owner != co || !co.drop(m) {
 		m.refuse(co)
 	}
-	if m.owner = m.waiters.take(); m.owner != nil {
+	if m.waiters.first == nil {
+		m.owner = nil
+	} else if m.owner = m.waiters.take(); m.owner != nil {
 		co.s.resume(m.owner)
 	}
 }

@@ -35,7 +35,13 @@ func (co *Co) ask(what uint32) error {
 
 // claim reports whether the caller is the first to begin co, or to end it unbegun: the loop, or
 // the goroutine that has made it and hears that the loop is closed.
-func (co *Co) claim() bool { return !co.distant || !co.claimed.Swap(true) }
+func (co *Co) claim() bool {
+	co.s.mu.Lock()
+	defer co.s.mu.Unlock()
+	first := !co.claimed
+	co.claimed = true
+	return first
+}
 
 func (co *Co) wakeFromElsewhere(at goroutine.Place) error {
 	switch {
@@ -70,14 +76,14 @@ func (co *Co) answer(asked uint32) {
 	if asked&askWake != 0 && co.phase != over {
 		co.token.Set(1)
 	}
-	if co.phase != waiting {
+	if !co.phase.waits() {
 		return
 	}
 	switch {
-	case co.is(inYield) && co.token.Own() != 0:
-	case co.pending != nil && co.pending.state.is(pendingDone):
-	case co.ctx != nil && co.ctx.Err() != nil && !co.is(inRelock):
-		co.result = context.Cause(co.ctx)
+	case co.phase == yielding && co.token.Own() != 0:
+	case co.w.pending != nil && co.w.pending.state.is(pendingDone):
+	case co.bound != nil && co.bound.ctx.Err() != nil && !co.is(inRelock):
+		co.w.result = context.Cause(co.bound.ctx)
 	default:
 		return
 	}

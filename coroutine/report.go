@@ -79,7 +79,7 @@ const (
 	inGroup
 	hasEnded
 
-	activityBits = 8
+	activityMask = 1<<8 - 1
 )
 
 var activities = [...]string{
@@ -88,7 +88,7 @@ var activities = [...]string{
 }
 
 // is reports whether that is what the coroutine does. Any goroutine may call it.
-func (co *Co) is(what activity) bool { return activity(co.waits.Load())&(1<<activityBits-1) == what }
+func (co *Co) is(what activity) bool { return activity(co.waits.Load())&activityMask == what }
 
 // Named gives the coroutine a name for errors, Snapshot, profiles and goroutine dumps, where it is
 // the label "coroutine", and for execution traces. Without one, it is called like its
@@ -123,12 +123,12 @@ func (co *Co) Name() string {
 // may call it. The time is that of the iteration in which it has begun to wait.
 func (co *Co) String() string {
 	now := co.waits.Load()
-	what := activity(now) & (1<<activityBits - 1)
+	what := activity(now) & activityMask
 	text := fmt.Sprintf("coroutine %s, started at %v, %s", co.Name(), co.begunAt, activities[what])
 	if what == notBegun || what == inFunction || what == hasEnded {
 		return text
 	}
-	since := sys.Monotonic() - time.Duration(now>>activityBits<<10)
+	since := sys.Monotonic() - time.Duration(now&^activityMask)
 	return fmt.Sprintf("%s at %v for %v", text, goroutine.Place(co.waitsAt.Load()), since.Round(time.Microsecond))
 }
 

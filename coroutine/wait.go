@@ -19,17 +19,20 @@ import (
 //
 //go:noinline
 func (co *Co) Yield() error {
-	at := goroutine.CallerPC()
-	if err := co.mayWait(); err != nil {
-		return err
+	at, caller := goroutine.CallerPCAndCurrent()
+	if !co.unhindered(caller) {
+		if err := co.mayNotWait(); err != nil {
+			return err
+		}
 	}
+	co.phase = yielding
 	if co.token.Own() != 0 { // to the end of the queue
-		co.s.push(co)
 		co.phase = ready
-	} else {
-		co.phase = waiting
+		co.s.push(co)
 	}
-	if err := co.aside(inYield, at); err != nil {
+	co.beginWait(inYield, at)
+	co.w.yield(struct{}{})
+	if err := co.endWait(); err != nil {
 		return err
 	}
 	co.token.Set(0)
@@ -46,23 +49,32 @@ func (co *Co) Yield() error {
 //
 //go:noinline
 func (co *Co) Wake() error {
-	at := goroutine.CallerPC()
-	if !co.s.mine() {
-		return co.wakeFromElsewhere(at)
+	at, caller := goroutine.CallerPCAndCurrent()
+	s := co.s
+	if !s.plain(caller) || co.phase != yielding || co.asked.Load()&askWake != 0 {
+		return co.wakeSlowly(at)
 	}
-	if co.phase == over || co.token.Own() != 0 || co.asked.Load()&askWake != 0 {
-		return co.wakeable(at)
+	co.wokenAt.Set(uint64(at))
+	w := co.w
+	s.leaveHome(w)
+	w.next()
+	s.comeHome(w, caller)
+	return nil
+}
+
+func (co *Co) wakeSlowly(at goroutine.Place) error {
+	switch s := co.s; {
+	case !s.mine():
+		return co.wakeFromElsewhere(at)
+	case co.phase == over:
+		return co.gone()
+	case co.token.Own() != 0 || co.asked.Load()&askWake != 0:
+		return co.misuse("woken twice", co.place(), at)
 	}
 	co.token.Set(1)
 	co.wokenAt.Set(uint64(at))
-	if co.phase != waiting || !co.is(inYield) {
-		return nil
-	}
-	co.phase = ready
-	if s := co.s; s.busy() || !s.enterable() {
-		s.push(co)
-	} else {
-		s.run(co)
+	if co.phase == yielding {
+		co.s.resume(co)
 	}
 	return nil
 }
@@ -73,17 +85,6 @@ func (co *Co) gone() error {
 		return aio.ErrClosed
 	}
 	return ErrEnded
-}
-
-// wakeable returns why co cannot be woken on the home goroutine.
-func (co *Co) wakeable(at goroutine.Place) error {
-	switch {
-	case co.phase == over:
-		return co.gone()
-	case co.token.Own() != 0 || co.asked.Load()&askWake != 0:
-		return co.misuse("woken twice", co.place(), at)
-	}
-	return nil
 }
 
 // Enter runs a coroutine that is in Yield, to its next wait, before it returns: like Wake, but
@@ -102,42 +103,52 @@ func (co *Co) Enter() error {
 		return co.gone()
 	case co.phase == running:
 		return co.misuse("entered while it runs", co.place(), at)
-	case co.phase != waiting || !co.is(inYield) || co.token.Own() != 0:
+	case co.phase != yielding:
 		return co.misuse("entered while it is not in Yield", co.place(), at)
 	case !s.enterable():
 		return ErrNested
 	}
-	co.token.Set(1)
 	co.wokenAt.Set(uint64(at))
 	co.phase = ready
-	if s.busy() {
-		s.nest(co)
-	} else {
-		s.run(co)
-	}
+	s.run(co)
 	return nil
 }
 
 // mayWait returns why the caller cannot wait as co.
 func (co *Co) mayWait() error {
-	w, s := co.w, co.s
-	if w == nil || w.id != uintptr(goroutine.Current()) {
-		return ErrNotRunning
-	}
-	if co.ctx == nil && !s.closing && s.busy() && s.enterable() {
+	if co.unhindered(goroutine.Current()) {
 		return nil
 	}
 	return co.mayNotWait()
 }
 
+// unhindered reports whether nothing keeps the caller from waiting as co, in the most frequent case:
+// it is not the first wait of co or of this iteration, and there is no context.
+func (co *Co) unhindered(caller goroutine.ID) bool {
+	w, s := co.w, co.s
+	return w != nil && w.id == uintptr(caller) && w.holds && co.bound == nil && s.lock.plain == s.home.Locks() && s.busy() && *s.now != 0
+}
+
+// mayNotWait is mayWait in all cases.
 func (co *Co) mayNotWait() error {
+	w, s := co.w, co.s
+	if w == nil || w.id != uintptr(goroutine.Current()) {
+		return ErrNotRunning
+	}
+	if *s.now == 0 {
+		s.readClock()
+	}
 	switch {
-	case !co.s.busy() || !co.s.enterable():
+	case !s.busy() || !s.enterable():
 		return ErrNested
-	case co.s.closing:
-		return co.w.refuse(aio.ErrClosed)
-	case co.ctx != nil && co.ctx.Err() != nil:
-		return context.Cause(co.ctx)
+	case s.closing:
+		return w.refuse(aio.ErrClosed)
+	case co.bound != nil && co.bound.ctx.Err() != nil:
+		return context.Cause(co.bound.ctx)
+	}
+	if !w.holds {
+		w.holds = true
+		s.loop.Hold()
 	}
 	return nil
 }
@@ -145,27 +156,28 @@ func (co *Co) mayNotWait() error {
 // away waits until resume.
 func (co *Co) away(what activity, at goroutine.Place) error {
 	co.phase = waiting
-	return co.aside(what, at)
+	co.beginWait(what, at)
+	co.w.yield(struct{}{})
+	return co.endWait()
 }
 
-// aside lets the home goroutine go on, until it comes back to co.
-func (co *Co) aside(what activity, at goroutine.Place) error {
-	if !co.entered {
-		co.entered = true
-		co.s.loop.Hold()
-	}
+// beginWait notes what co waits for, where and since when. The yield of its worker then lets the home
+// goroutine go on, until that comes back to co.
+func (co *Co) beginWait(what activity, at goroutine.Place) {
 	co.waitsAt.Set(uint64(at))
-	co.waits.Set(uint64(what) | co.s.stamp())
-	w := co.w
-	w.yield(struct{}{})
-	co.s.home.Lend(w.id)
+	co.waits.Set(uint64(what) | uint64(*co.s.now)&^activityMask)
+}
+
+// endWait is the end of the wait, and returns its result.
+func (co *Co) endWait() error {
 	co.waits.Set(uint64(inFunction))
 	co.phase = running
-	if co.result == nil {
+	w := co.w
+	if w.result == nil {
 		return nil
 	}
-	err := co.result
-	co.result = nil
+	err := w.result
+	w.result = nil
 	return err
 }
 
@@ -225,9 +237,9 @@ func (co *Co) waitPending(p *pending, what activity, at goroutine.Place) error {
 	} else if err != nil {
 		return err
 	}
-	co.pending = p
+	co.w.pending = p
 	err := co.away(what, at)
-	co.pending = nil
+	co.w.pending = nil
 	if err != nil && !p.abandon() {
 		return nil
 	}
@@ -271,7 +283,7 @@ func (p *pending) tell() {
 		_ = co.ask(askCheck) // a loop that is closed has ended the Wait
 		return
 	}
-	if co.pending == p && co.phase == waiting {
+	if co.phase == waiting && co.w.pending == p {
 		co.s.resume(co)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/internal/goroutine"
+	"github.com/aioloop/aioloop/internal/lend"
 )
 
 // worker is a coroutine of iter.Pull, which runs one Co after another.
@@ -22,8 +23,11 @@ type worker struct {
 	yield func(struct{}) bool
 
 	co       *Co
+	holds    bool      // co has waited, and keeps RunUntilDone from ending
+	result   error     // of the wait of co that ends
+	pending  *pending  // the Wait of co that goes on
+	behind   *Co       // the one behind co in the queue of a lock
 	held     []holding // locks of co
-	err      error     // of its function
 	outcome  outcome
 	refusals int // waits that have failed since Close has begun
 	labelled bool
@@ -47,62 +51,70 @@ func (s *scheduler) newWorker() *worker {
 	if len(s.workers) == 0 {
 		s.lock.note(s)
 	}
-	w := &worker{s: s}
+	w := &worker{s: s, outcome: returned}
 	w.next, w.stop = iter.Pull(w.run)
+	w.next() // now it has an id
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.workers[w] = struct{}{}
 	return w
 }
 
-// run is what the coroutine of iter.Pull does. While it runs, the loop is lent to it.
+// run is what the coroutine of iter.Pull does.
 func (w *worker) run(yield func(struct{}) bool) {
 	w.yield, w.id = yield, uintptr(goroutine.Current())
-	for {
-		w.s.home.Lend(w.id)
-		w.work()
-		if !yield(struct{}{}) {
-			return
+	for !w.serve() {
+	}
+}
+
+// serve runs the function of one Co after another, until stop. It returns false if one has panicked.
+// The panic goes on where the Co was entered, so that the loop is given back first.
+func (w *worker) serve() (stopped bool) {
+	defer w.rescue()
+	for w.yield(struct{}{}) {
+		if trace.IsEnabled() {
+			w.traced()
+		} else {
+			w.co.err = w.co.fn(w.co)
+		}
+		if w.labelled {
+			w.unlabel()
+		}
+		w.outcome = returned
+		if len(w.held) != 0 {
+			w.panicked(w.co.keptLock())
 		}
 	}
+	return true
 }
 
-// work runs the function of a Co. It catches a panic, which goes on where the Co was entered, so that
-// the loop is given back first.
-func (w *worker) work() {
-	defer w.ended()
-	if trace.IsEnabled() {
-		defer trace.StartRegion(w.co.Context(), "coroutine "+w.co.Name()).End()
+// traced runs the function of a Co in a region of the execution trace.
+func (w *worker) traced() {
+	defer trace.StartRegion(w.co.Context(), "coroutine "+w.co.Name()).End()
+	w.co.err = w.co.fn(w.co)
+}
+
+func (w *worker) panicked(p any) {
+	w.outcome, w.co.err = panicked, &PanicError{Coroutine: w.co.Name(), Value: p, Stack: debug.Stack()}
+}
+
+// rescue is the end of serve. If the function of a Co has not returned, it has panicked or called
+// runtime.Goexit.
+func (w *worker) rescue() {
+	if w.outcome != unfinished {
+		return
 	}
-	w.err = w.co.fn(w.co)
-	w.outcome = returned
-}
-
-// ended is the end of the function of a Co.
-func (w *worker) ended() {
 	if w.labelled {
 		w.unlabel()
 	}
-	if w.outcome == returned && len(w.held) == 0 {
+	if p := recover(); p != nil {
+		w.panicked(p)
 		return
 	}
-	w.endedBadly(recover())
-}
-
-// endedBadly is ended for a function that has panicked, has called runtime.Goexit or has kept a
-// lock.
-func (w *worker) endedBadly(p any) {
-	switch {
-	case p != nil:
-		w.outcome, w.err = panicked, &PanicError{Coroutine: w.co.Name(), Value: p, Stack: debug.Stack()}
-	case w.outcome == returned:
-		w.outcome, w.err = panicked, &PanicError{Coroutine: w.co.Name(), Value: w.co.keptLock(), Stack: debug.Stack()}
-	default:
-		w.outcome = exited
-		for w.yield(struct{}{}) { // until discard
-		}
-		panic(discarded)
+	w.outcome = exited
+	for w.yield(struct{}{}) { // until discard
 	}
+	panic(discarded)
 }
 
 // discarded is the panic that ends a worker which runtime.Goexit is about to end: iter.Pull passes
@@ -124,9 +136,7 @@ func (w *worker) end() {
 	w.s.mu.Lock()
 	delete(w.s.workers, w)
 	w.s.mu.Unlock()
-	before := w.s.home.Current()
 	w.stop()
-	w.s.home.Lend(before)
 }
 
 // timer returns the worker's timer on a clock, which ends a Sleep.
@@ -196,23 +206,35 @@ func (p *pool) put(w *worker, may bool) bool {
 // The runtime ends the process if a worker is entered at another depth.
 type lockDepth struct {
 	loops     int32 // that have locked it
+	plain     int32 // the same while that is all there is to compare, otherwise never
 	callbacks int   // from C that it was inside of, each of which locks it
 	calls     int64 // to C, when that was last known to be so
-	pure      bool  // the process had made no call to C, so that there is no callback: looked up in each iteration
 	locked    bool
 }
+
+// never is neither a number of locks nor lend.NotAlone.
+const never = lend.NotAlone - 1
 
 // note notes what is so now. The home goroutine calls it, not in a coroutine of this loop.
 func (l *lockDepth) note(s *scheduler) {
 	l.loops, l.calls = s.home.Locks(), goroutine.CallsToC()
 	l.callbacks = goroutine.Callbacks()
-	l.pure = l.calls == 0
+	l.plain = l.loops
+	l.look()
 	l.locked = goroutine.IsLocked()
+}
+
+// look looks whether the process has made a call to C. Until then there is no callback from C. It is
+// called in each iteration.
+func (l *lockDepth) look() {
+	if l.plain != never && goroutine.CallsToC() != 0 {
+		l.plain = never
+	}
 }
 
 // enterable reports whether the depth is that of the workers. A coroutine may ask, too.
 func (s *scheduler) enterable() bool {
-	return s.lock.pure && s.lock.loops == s.home.Locks() || s.lock.check(s)
+	return s.lock.plain == s.home.Locks() || s.lock.check(s)
 }
 
 // check is enterable where there may be calls from C.

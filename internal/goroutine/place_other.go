@@ -11,3 +11,10 @@ func CallerPC() Place {
 	runtime.Callers(3, pc[:])
 	return Place(pc[0])
 }
+
+// CallerPCAndCurrent is both. Like that of CallerPC, its caller must not be inlined.
+func CallerPCAndCurrent() (at Place, id ID) {
+	var pc [1]uintptr
+	runtime.Callers(3, pc[:])
+	return Place(pc[0]), Current()
+}

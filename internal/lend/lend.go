@@ -12,12 +12,13 @@ import (
 )
 
 // Home is the goroutine that a loop belongs to. Its methods are called on that goroutine, but for
-// Current, Claimed and Lent, which any goroutine may call.
+// Current, Claimed, Lent, Locks and Alone, which any goroutine may call.
 type Home struct {
 	current word.Word    // who runs: the home goroutine, or a coroutine that it waits for; 0 before Claim
-	claimed uintptr      // the home goroutine itself
+	claimed word.Word    // the home goroutine itself
 	Depth   int32        // of nested Polls
 	locks   atomic.Int32 // how often loops have locked the home goroutine to its thread
+	alone   atomic.Int32 // the same, or NotAlone
 
 	// Other loops of the same home goroutine are lent together. All but few Homes are alone.
 	siblings atomic.Pointer[[]*Home]
@@ -30,13 +31,16 @@ func (h *Home) Current() uintptr { return uintptr(h.current.Load()) }
 
 // Claim makes g the home goroutine. It is called once.
 func (h *Home) Claim(g uintptr) {
-	h.claimed = g
+	h.claimed.Set(uint64(g))
 	h.join(g)
 	h.current.Publish(uint64(g))
 }
 
+// Claimed returns the number of the home goroutine itself, 0 before Claim.
+func (h *Home) Claimed() uintptr { return uintptr(h.claimed.Load()) }
+
 // Lent reports whether a coroutine runs.
-func (h *Home) Lent() bool { now := h.Current(); return now != 0 && now != h.claimed }
+func (h *Home) Lent() bool { now := h.Current(); return now != 0 && now != h.Claimed() }
 
 // Lend makes goroutine to the one that runs, and returns the one before it, which gets the loop
 // back from the next Lend.
@@ -48,6 +52,9 @@ func (h *Home) Lend(to uintptr) (before uintptr) {
 	}
 	return before
 }
+
+// LendAlone is Lend of a Home that is alone.
+func (h *Home) LendAlone(to uintptr) { h.current.Set(uint64(to)) }
 
 func lendAll(all []*Home, before, to uintptr) {
 	for _, h := range all {
@@ -86,8 +93,10 @@ func change(g uintptr, f func(*thread)) {
 		h.locks.Store(t.locks)
 		if len(all) == 1 {
 			h.siblings.Store(nil)
+			h.alone.Store(t.locks)
 		} else {
 			h.siblings.Store(&all)
+			h.alone.Store(NotAlone)
 		}
 	}
 }
@@ -99,7 +108,7 @@ func (h *Home) join(g uintptr) {
 // Leave is the end of a loop. Any goroutine may call it.
 func (h *Home) Leave() {
 	h.siblings.Store(nil)
-	change(h.claimed, func(t *thread) {
+	change(h.Claimed(), func(t *thread) {
 		t.homes = slices.DeleteFunc(slices.Clone(t.homes), func(other *Home) bool { return other == h })
 	})
 }
@@ -133,6 +142,12 @@ func Runs(home, g uintptr) bool {
 // Locks returns how often loops have locked the home goroutine to its thread. Any goroutine may
 // call it.
 func (h *Home) Locks() int32 { return h.locks.Load() }
+
+// NotAlone is what Alone returns if other loops have the same home goroutine.
+const NotAlone = -1
+
+// Alone is Locks if the loop is the only one of its home goroutine. Any goroutine may call it.
+func (h *Home) Alone() int32 { return h.alone.Load() }
 
 // Loop is what package coroutine needs of a loop beside its methods. Package aio sets it.
 var Loop struct {
