@@ -70,6 +70,7 @@ func boot(ctx context.Context, m machine, accel, kernel, initramfs string, log i
 		return nil, err
 	}
 	t := newTranscript()
+	t.live = true
 	t.cpu = func() time.Duration { return cpuTime(cmd.Process.Pid) }
 	watch(t, out, log, bootLimit, quietLimit, cancel)
 	t.cpuTotal = t.cpu()
@@ -82,16 +83,17 @@ func boot(ctx context.Context, m machine, accel, kernel, initramfs string, log i
 	return t, nil
 }
 
-// boots is how often a guest may be started whose kernel panics before its init runs. A
-// kernel that changes its own code at boot is now and then a victim of the emulator's threads:
-// another one meets the breakpoint that stands there for a moment ("Oops: int3").
+// boots is how often a guest may be started that is a victim of the emulation. A kernel that
+// changes its own code at boot may panic: another of the emulator's threads meets the breakpoint
+// that stands there for a moment ("Oops: int3"). One that measures its clock at boot, on a busy
+// host, may find one that runs several times too fast, and each limit is over too early.
 const boots = 3
 
-// bootUntilStarted is boot, again if the kernel panics before its init runs.
-func bootUntilStarted(ctx context.Context, m machine, accel, kernel, initramfs string, log io.Writer) (t *transcript, err error) {
+// bootSoundly is boot, again if the kernel panics before its init runs, or if its clock is wrong.
+func bootSoundly(ctx context.Context, m machine, accel, kernel, initramfs string, log io.Writer) (t *transcript, err error) {
 	for range boots {
 		t, err = boot(ctx, m, accel, kernel, initramfs, log)
-		if err != nil || t.started() || t.panicked == "" {
+		if err != nil || t.hurried == "" && (t.started() || t.panicked == "") {
 			break
 		}
 	}
@@ -135,6 +137,9 @@ func watch(t *transcript, console io.Reader, log io.Writer, first, quiet time.Du
 			}
 			_, _ = io.WriteString(log, line)
 			t.line(line)
+			if t.hurried != "" {
+				stop()
+			}
 			if t.started() {
 				limit = quiet
 				timer.Reset(limit)

@@ -61,11 +61,15 @@ func TestTrap31_KVMIsProved(t *testing.T) {
 }
 
 // A kernel that panics before its init runs is booted again, but not without end, and not
-// after its init has run.
-func TestBootThatPanicsIsTriedAgain(t *testing.T) {
+// after its init has run. So is one whose clock is wrong.
+func TestBootThatFailsIsTriedAgain(t *testing.T) {
 	const panics = "echo 'Kernel panic - not syncing: Fatal exception in interrupt'"
 	begin := "echo '" + protocol.Line(protocol.Kernel, "6.1", "x86_64") + "'; "
 	done := "echo '" + protocol.Line(protocol.Done) + "'"
+	job := func(ms string) string { // that took so long by the guest's clock
+		end := strings.Replace(protocol.Line(protocol.End, "aio", protocol.OK, "MS"), "MS", `'"`+ms+`"'`, 1)
+		return "echo '" + protocol.Line(protocol.Begin, "aio") + "'; echo '" + end + "'"
+	}
 	for _, tc := range []struct {
 		name, script string
 		boots        string
@@ -74,11 +78,13 @@ func TestBootThatPanicsIsTriedAgain(t *testing.T) {
 		{"first boot only", "if [ $(wc -l <count) = 1 ]; then " + panics + "; else " + begin + done + "; fi", "11", true},
 		{"each boot", panics, "111", false},
 		{"after init has run", begin + panics, "1", false},
+		{"clock of the first boot", begin + job("$((7000 / $(wc -l <count)))") + "; " + done, "11", true},
+		{"clock of each boot", begin + job("3600000") + "; " + done, "111", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
 			m := fakeMachine(t, "echo 1 >>count; "+tc.script)
-			guest, err := bootUntilStarted(t.Context(), m, emulation, "vmlinuz", "initramfs", io.Discard)
+			guest, err := bootSoundly(t.Context(), m, emulation, "vmlinuz", "initramfs", io.Discard)
 			if err != nil {
 				t.Fatal(err)
 			}

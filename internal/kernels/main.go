@@ -360,7 +360,7 @@ func (m *runner) bootOne(ctx context.Context, k kernel, image string) *result {
 		r.failure = err.Error()
 		return r
 	}
-	r.guest, err = bootUntilStarted(ctx, m.machine(k), r.accel, image, initramfs, log)
+	r.guest, err = bootSoundly(ctx, m.machine(k), r.accel, image, initramfs, log)
 	if r.guest != nil {
 		r.failure = r.guest.problem()
 	}

@@ -22,7 +22,9 @@ type transcript struct {
 	done     bool
 	silent   time.Duration // if not 0, the guest was stopped after so long a silence
 	panicked string        // the kernel's line
+	hurried  string        // the first job that has taken much longer by the guest's clock than by the host's
 
+	live     bool                 // the guest runs now: its clock is compared with that of the host
 	cpu      func() time.Duration // what the emulator has used of the host's CPUs
 	cpuTotal time.Duration        // at the end
 
@@ -37,6 +39,7 @@ type jobResult struct {
 	refused string // why this kernel cannot run it
 	problem string // anything but exit status 0
 	took    time.Duration
+	began   time.Time     // of the host
 	cpu     time.Duration // of the host; 0 if it is not known. Unlike took, it hardly grows on a busy machine
 	tail    []string
 
@@ -101,7 +104,7 @@ func (t *transcript) entry(kind protocol.Kind, fields []string) {
 	case protocol.Backend:
 		t.backend = [2]string{fields[0], fields[1]}
 	case protocol.Begin:
-		t.running = &jobResult{name: fields[0], cpu: t.cpu()}
+		t.running = &jobResult{name: fields[0], began: time.Now(), cpu: t.cpu()}
 	case protocol.Refused:
 		t.jobs = append(t.jobs, &jobResult{name: fields[0], refused: fields[1]})
 	case protocol.Output:
@@ -125,10 +128,17 @@ func (t *transcript) end(how, ms string) {
 	n, _ := strconv.Atoi(ms) // only for people
 	t.running.took = time.Duration(n) * time.Millisecond
 	t.running.cpu = t.cpu() - t.running.cpu
+	if t.live && t.running.took > 2*time.Since(t.running.began)+hurry && t.hurried == "" {
+		t.hurried = t.running.name
+	}
 	t.running.giveUpRunning(&t.running.tests)
 	t.jobs = append(t.jobs, t.running)
 	t.running = nil
 }
+
+// hurry is how far the guest's clock may get ahead in a job: the lines of its end and of its beginning
+// may come late.
+const hurry = 5 * time.Second
 
 // problem is why the guest did not get to its end, or empty.
 func (t *transcript) problem() string {
@@ -139,6 +149,8 @@ func (t *transcript) problem() string {
 	switch {
 	case t.panicked != "":
 		return "the kernel panicked" + during + ": " + t.panicked
+	case t.hurried != "":
+		return "its clock is wrong: " + t.hurried + " took more than twice as long by it as by that of the host"
 	case t.silent > 0:
 		return fmt.Sprintf("hung%s: nothing was heard for %v", during, t.silent)
 	case !t.done:
