@@ -3,10 +3,17 @@
 package aio
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 	"weak"
+
+	"github.com/aioloop/aioloop/internal/goroutine"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // WaitWhile waits while cond returns true, and returns nil when it returns false. It calls cond on
@@ -19,6 +26,12 @@ import (
 // of, else the one that was made first. On any other goroutine it blocks; one that is about to
 // become the home goroutine of c must not call it before the first Poll.
 //
+// A coroutine is at home: inside one it polls, too. Callbacks and other coroutines run in the
+// meantime. The coroutine itself, and those inside of which it was entered, go on after
+// WaitWhile has returned. The waits of package coroutine do not nest like that, and suit it better.
+//
+// Snapshot of c, and of the loop that is polled, names the call.
+//
 // What other goroutines change is read by cond with atomics or under a lock. cond must neither
 // block nor poll.
 //
@@ -28,7 +41,10 @@ import (
 // A callback that waits for what can only happen after it has returned waits without end; so do
 // two loops whose callbacks wait for each other to return. Let waits between loops go in one
 // direction: with WithDebug those of both directions fail with ErrDeadlock.
+//
+//go:noinline
 func (c *Context) WaitWhile(ctx context.Context, cond func() bool) error {
+	at := goroutine.CallerPC()
 	if cond == nil {
 		panic("aio: WaitWhile: the condition is nil")
 	}
@@ -36,6 +52,7 @@ func (c *Context) WaitWhile(ctx context.Context, cond func() bool) error {
 		return nil
 	}
 	w := newWaiter(c, cond)
+	w.at, w.since = at, sys.Monotonic()
 	if c.observer.debugs() && w.own != c {
 		done, err := c.awaits("WaitWhile", forChange, nil)
 		if err != nil {
@@ -74,6 +91,9 @@ type waiter struct {
 	token chan struct{} // a kick, if the goroutine blocks
 	cond  func() bool
 	on    bool // what cond returned last
+
+	at    goroutine.Place // where WaitWhile was called
+	since time.Duration   // on CLOCK_MONOTONIC
 }
 
 // newWaiter is called after cond has returned true.
@@ -166,6 +186,36 @@ func (l *waiterList) kick() {
 	for w := range l.all {
 		w.kick()
 	}
+}
+
+// about names the calls that wait for c, or poll it, the first one first.
+func (l *waiterList) about(c *Context) (names []string) {
+	if l.count.Load() == 0 {
+		return nil
+	}
+	var found []*waiter
+	l.Lock()
+	for w := range l.all {
+		if w.loop == c || w.own == c {
+			found = append(found, w)
+		}
+	}
+	l.Unlock()
+	slices.SortFunc(found, func(a, b *waiter) int { return cmp.Compare(a.since, b.since) })
+	now := sys.Monotonic()
+	for _, w := range found {
+		names = append(names, w.name(now))
+	}
+	return names
+}
+
+// name says where the call is, and what it does since when.
+func (w *waiter) name(now time.Duration) string {
+	how := "blocks"
+	if w.own != nil {
+		how = fmt.Sprintf("polls loop %q", w.own.name)
+	}
+	return fmt.Sprintf("WaitWhile at %v waits for loop %q and %s, for %v", w.at, w.loop.name, how, now-w.since)
 }
 
 // loops are the Contexts that are not closed. A program that forgets one without Close does not
