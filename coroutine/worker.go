@@ -27,6 +27,7 @@ type worker struct {
 	outcome  outcome
 	refusals int // waits that have failed since Close has begun
 	labelled bool
+	region   *trace.Region // of the execution trace that it was begun in
 	timers   map[aio.ClockID]*aio.Timer
 
 	shown  atomic.Pointer[Co] // the latest, for other goroutines
@@ -72,7 +73,8 @@ func (w *worker) run(yield func(struct{}) bool) {
 func (w *worker) work() {
 	defer w.ended()
 	if trace.IsEnabled() {
-		defer trace.StartRegion(w.co.Context(), "coroutine "+w.co.Name()).End()
+		w.beginRegion()
+		defer w.endRegion()
 	}
 	w.err = w.co.fn(w.co)
 	w.outcome = returned
