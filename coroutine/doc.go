@@ -70,6 +70,6 @@
 //	Err, if the loop was closed before         aio.ErrClosed
 //
 // A mistake that a program can know beforehand panics with a sentence that names the coroutine: to
-// unlock what it has not locked, to lock what it has locked, to end with a lock held, to call
-// the function of a Wait twice.
+// unlock what it has not locked, to lock what it has locked, to end with a lock held, to use what
+// belongs to another loop, to call the function of a Wait twice.
 package coroutine
