@@ -72,7 +72,7 @@ func TestContentionForASharedMutex(t *testing.T) {
 					for i := range 2 {
 						random := rand.New(rand.NewPCG(uint64(l), uint64(i)))
 						cos = append(cos, coroutine.Go(loop, func(co *coroutine.Co) error {
-							for ctx.Err() == nil {
+							for once := true; once || ctx.Err() == nil; once = false {
 								if err := m.Lock(co); err != nil {
 									return err
 								}
@@ -94,7 +94,7 @@ func TestContentionForASharedMutex(t *testing.T) {
 					}
 				}
 				ended(t, cos)
-				if counter != total.Load() || counter == 0 || m.Locked() {
+				if counter != total.Load() || counter < 2*int64(loops) || m.Locked() {
 					t.Errorf("counted to %d of %d, locked: %v", counter, total.Load(), m.Locked())
 				}
 				t.Logf("locked %d times", counter)
@@ -218,7 +218,7 @@ func TestContentionOfWakers(t *testing.T) {
 			all.Go(func() {
 				runtime.LockOSThread()
 				defer runtime.UnlockOSThread()
-				for ctx.Err() == nil {
+				for once := true; once || ctx.Err() == nil; once = false {
 					posted.Add(1)
 					if err := wakeAgain(co); err != nil {
 						t.Error(err)
