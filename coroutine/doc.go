@@ -56,7 +56,7 @@
 // # Errors
 //
 //	Yield, Sleep, SleepOn, Wait, Lock, RLock,  aio.ErrClosed: the loop is closed
-//	    Acquire, Queue.Wait, Group.Wait        context.Cause: the context of the coroutine ends
+//	    Upgrade, Acquire, Wait of Queue, Group context.Cause: the context of the coroutine ends
 //	the same, by another goroutine or a        ErrNotRunning
 //	    callback
 //	the same, inside a Poll or a call from C   ErrNested
