@@ -116,13 +116,15 @@ func TestStopInACoroutine(t *testing.T) {
 		pollUntil(t, loop, co.Ended)
 		must(t, co.Err())
 
-		second := ioThread(t)
+		second, begun := ioThread(t), make(chan struct{})
 		busy := coroutine.Go(second.Context(), func(co *coroutine.Co) error { // it ends only if this loop goes on
+			close(begun)
 			return loop.Do(context.Background(), func() error { return nil })
 		})
 		co = coroutine.Go(loop, func(co *coroutine.Co) (err error) {
 			failed := co.Wait(func(done func()) {
 				go func() {
+					<-begun
 					err = second.Stop(context.Background())
 					done()
 				}()
