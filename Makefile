@@ -82,6 +82,9 @@ corpus: ## keep what make fuzz has found, in testdata/fuzz, where tests run it
 soak: ## everything at once on each backend for DURATION, and nothing may be lost
 	$(GO) run ./internal/soak -duration $(DURATION)
 
+contention: ## loops whose coroutines contend on each backend, each test for DURATION (here 10s)
+	AIOLOOP_CONTENTION=$(if $(filter file,$(origin DURATION)),10s,$(DURATION)) $(GO) test -timeout 0 -count 1 -v -run 'TestContention' ./coroutine
+
 model: ## go through all states of the notify protocol (spin, a C compiler)
 	docs/model/check
 
@@ -190,4 +193,4 @@ peers-deps: ## install what the peers are built with (Debian, Ubuntu; as root)
 ci: ## run what has to pass before a change is merged, see .ci/run
 	.ci/run
 
-.PHONY: help test api test-ways race stress fuzz corpus soak model kernels vet staticcheck tidy-check oldest fmt-check cross bench performance bench-smoke instructions benchstat examples glib peers peers-deps ci
+.PHONY: help test api test-ways race stress fuzz corpus soak contention model kernels vet staticcheck tidy-check oldest fmt-check cross bench performance bench-smoke instructions benchstat examples glib peers peers-deps ci

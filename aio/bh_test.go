@@ -391,3 +391,15 @@ func TestWhatACallbackSchedulesIsALeak(t *testing.T) {
 		t.Errorf("Close: %v, want a leak of %q", err, "late")
 	}
 }
+
+// A Schedule that comes between the two steps of the bottom half's Close is taken back: Close of the loop
+// does not name it.
+func TestScheduleBesideItsClose(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		b := c.NewBottomHalf(func() {})
+		must(t, b.Schedule())
+		b.closed.Store(true)
+		must(t, c.Close())
+	})
+}

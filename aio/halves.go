@@ -201,7 +201,7 @@ func (s *halves) abandon(w *stopwatch) (names []string) {
 	s.gatherAll(w) // the first may have come to the end of what was taken before Close
 	for _, list := range []*bhList{&s.batch, &s.idle} {
 		for b := list.pop(); b != nil; b = list.pop() {
-			if b.Scheduled() && !b.awaited {
+			if b.Scheduled() && !b.awaited && !b.closed.Load() { // a Schedule beside its Close is taken back, too
 				names = append(names, nameOf(b.name, b.fn))
 			}
 		}

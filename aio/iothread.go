@@ -108,7 +108,12 @@ func (t *IOThread) Done() <-chan struct{} { return t.ended }
 //
 // When ctx ends first, it returns context.Cause(ctx). The loop goes on being stopped, and another
 // Stop can wait for it. After one has returned the result, Stop returns ErrClosed. In a callback of
-// the loop itself it fails with ErrDeadlock, and stops nothing.
+// the loop itself, and in its coroutines, it fails with ErrDeadlock, and stops nothing.
+//
+// Called by another loop, Stop blocks that one: it does not poll. What the I/O thread waits for in
+// the meantime must not be there, or Stop waits without end; with WithDebug it fails with
+// ErrDeadlock. To keep a loop going, let another goroutine call Stop; a coroutine waits for that one
+// with its Wait.
 func (t *IOThread) Stop(ctx context.Context) error {
 	if !t.over() { // after that, the home goroutine's number may be another's
 		if t.loop.OnHome() {

@@ -195,6 +195,20 @@ func TestStopWhoseContextEnds(t *testing.T) {
 	wantError(t, thread.Stop(t.Context()), ErrClosed)
 }
 
+// The result counts, even if ctx has ended as well.
+func TestStopAfterTheEndAndItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // a select would take either
+		thread := ioThread(t, "disk", WithBackend(Epoll))
+		if err := thread.Stop(ctx); err != nil {
+			wantError(t, err, context.Canceled)
+			<-thread.Done()
+			must(t, thread.Stop(ctx))
+		}
+	}
+}
+
 func TestManyStop(t *testing.T) {
 	thread, err := StartIOThread("disk")
 	must(t, err)

@@ -24,6 +24,7 @@ type Snapshot struct {
 	Timers       []TimerState // the earliest of each clock first
 	BottomHalves []string     // the names of those that are scheduled
 	Operations   []string     // native ones that are under way, what and fd, and the work of attachments
+	Waits        []string     // calls of WaitWhile, for this loop or polling it: where, and since when
 
 	// Partial says why BottomHalves and Operations are missing, else it is empty.
 	Partial string
@@ -62,7 +63,7 @@ type TimerState struct {
 	In       time.Duration // time left; negative if it is over
 }
 
-// Snapshot names every handler, timer, bottom half and operation, and what the loop does. Any
+// Snapshot names every handler, timer, bottom half, operation and call of WaitWhile, and what the loop does. Any
 // goroutine may call it, also while a callback hangs: it neither waits for the loop nor wakes it.
 //
 // The bottom halves and the operations are the home goroutine's: Snapshot names them there, as long
@@ -90,6 +91,7 @@ func (c *Context) Snapshot() (*Snapshot, error) {
 			s.Timers = append(s.Timers, l.states()...)
 		}
 	}
+	s.Waits = waiters.about(c)
 	work := c.attached.work()
 	if c.observer.debugs() {
 		s.BottomHalves, s.Operations = c.observer.debug.lists()
@@ -161,6 +163,9 @@ func (s *Snapshot) String() string {
 	}
 	for _, what := range s.Operations {
 		fmt.Fprintf(&b, "  operation under way: %s\n", what)
+	}
+	for _, what := range s.Waits {
+		fmt.Fprintf(&b, "  %s\n", what)
 	}
 	if s.Partial != "" {
 		fmt.Fprintf(&b, "  unknown: %s\n", s.Partial)

@@ -4,9 +4,9 @@ package aio
 
 import (
 	"context"
-	"sync"
-	"sync/atomic"
-	"weak"
+
+	"github.com/aioloop/aioloop/internal/goroutine"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // WaitWhile waits while cond returns true, and returns nil when it returns false. It calls cond on
@@ -19,6 +19,12 @@ import (
 // of, else the one that was made first. On any other goroutine it blocks; one that is about to
 // become the home goroutine of c must not call it before the first Poll.
 //
+// A coroutine is at home: inside one it polls, too. Callbacks and other coroutines run in the
+// meantime. The coroutine itself, and those inside of which it was entered, go on after
+// WaitWhile has returned. The waits of package coroutine do not nest like that, and suit it better.
+//
+// Snapshot of c, and of the loop that is polled, names the call.
+//
 // What other goroutines change is read by cond with atomics or under a lock. cond must neither
 // block nor poll.
 //
@@ -28,7 +34,10 @@ import (
 // A callback that waits for what can only happen after it has returned waits without end; so do
 // two loops whose callbacks wait for each other to return. Let waits between loops go in one
 // direction: with WithDebug those of both directions fail with ErrDeadlock.
+//
+//go:noinline
 func (c *Context) WaitWhile(ctx context.Context, cond func() bool) error {
+	at := goroutine.CallerPC()
 	if cond == nil {
 		panic("aio: WaitWhile: the condition is nil")
 	}
@@ -36,6 +45,7 @@ func (c *Context) WaitWhile(ctx context.Context, cond func() bool) error {
 		return nil
 	}
 	w := newWaiter(c, cond)
+	w.at, w.since = at, sys.Monotonic()
 	if c.observer.debugs() && w.own != c {
 		done, err := c.awaits("WaitWhile", forChange, nil)
 		if err != nil {
@@ -46,34 +56,6 @@ func (c *Context) WaitWhile(ctx context.Context, cond func() bool) error {
 	waiters.add(w) // A1
 	defer waiters.remove(w)
 	return w.wait(ctx)
-}
-
-// KickWaiters makes all calls of WaitWhile, for any loop, look at their conditions again. Any
-// goroutine may call it at any time. It does not block, and costs a load from memory while there
-// is no such call.
-func KickWaiters() {
-	if waiters.count.Load() != 0 { // K2
-		waiters.kick() // K3
-	}
-}
-
-// waiter is a call of WaitWhile.
-//
-//	KickWaiters                          WaitWhile
-//	K1  the caller changes what          A1  register
-//	    the condition reads              A2  if the condition is false: return
-//	K2  if none is registered: return    A3  sleep, unless there was a kick since the
-//	K3  kick each that is registered         last sleep; then go on with A2
-//
-// No kick is lost: K1 comes before K2 and A1 before A2. So KickWaiters sees that the waiter is
-// registered, or the condition sees the change. A kick between A2 and A3 is kept: a token in a
-// channel with room for one, or the notify that the loop finds before it sleeps.
-type waiter struct {
-	loop  *Context      // is waited for
-	own   *Context      // is polled by the waiting goroutine, nil if that blocks
-	token chan struct{} // a kick, if the goroutine blocks
-	cond  func() bool
-	on    bool // what cond returned last
 }
 
 // newWaiter is called after cond has returned true.
@@ -120,93 +102,4 @@ func (w *waiter) block(ctx context.Context) {
 func (w *waiter) over() bool {
 	w.on = w.cond()
 	return !w.on || w.loop.home.closed()
-}
-
-func (w *waiter) kick() {
-	if w.own != nil {
-		w.own.Notify()
-		return
-	}
-	select {
-	case w.token <- struct{}{}:
-	default: // it has one already
-	}
-}
-
-// waiters are the calls of WaitWhile in the process. One list is for all loops: a condition may be
-// about several, and the one that changes it need not know which of them is waited for.
-var waiters waiterList
-
-type waiterList struct {
-	count      atomic.Int32
-	sync.Mutex // guards all
-	all        map[*waiter]bool
-}
-
-func (l *waiterList) add(w *waiter) {
-	l.Lock()
-	defer l.Unlock()
-	if l.all == nil {
-		l.all = map[*waiter]bool{}
-	}
-	l.all[w] = true
-	l.count.Add(1)
-}
-
-func (l *waiterList) remove(w *waiter) {
-	l.Lock()
-	defer l.Unlock()
-	delete(l.all, w)
-	l.count.Add(-1)
-}
-
-func (l *waiterList) kick() {
-	l.Lock()
-	defer l.Unlock()
-	for w := range l.all {
-		w.kick()
-	}
-}
-
-// loops are the Contexts that are not closed. A program that forgets one without Close does not
-// keep its memory.
-var loops loopList
-
-type loopList struct {
-	sync.Mutex
-	made uint64
-	all  map[weak.Pointer[Context]]uint64 // the number in the order of New
-}
-
-func (l *loopList) join(c *Context) {
-	l.Lock()
-	defer l.Unlock()
-	if l.all == nil {
-		l.all = map[weak.Pointer[Context]]uint64{}
-	}
-	l.made++
-	l.all[weak.Make(c)] = l.made
-}
-
-func (l *loopList) leave(c *Context) {
-	l.Lock()
-	defer l.Unlock()
-	delete(l.all, weak.Make(c))
-}
-
-// mine returns a loop whose home goroutine the caller is, nil if there is none.
-func (l *loopList) mine() (own *Context) {
-	l.Lock()
-	defer l.Unlock()
-	var first uint64
-	for p, number := range l.all {
-		switch c := p.Value(); {
-		case c == nil:
-			delete(l.all, p)
-		case !c.home.mine():
-		case own == nil, c.home.inside() && !own.home.inside(), c.home.inside() == own.home.inside() && number < first:
-			own, first = c, number
-		}
-	}
-	return own
 }

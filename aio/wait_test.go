@@ -533,3 +533,47 @@ func TestWaitWhileServesDoThatHasNotBegun(t *testing.T) {
 	}))
 	must(t, errors.Join(<-done, <-done))
 }
+
+// Snapshot of the loop that is waited for, and of the one that is polled, names the calls.
+func TestSnapshotNamesWaiters(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop(WithName("disk"))
+		main, idle := ioThread(t, "main").Context(), newLoop(WithName("idle"))
+		flag := flagged()
+		done := make(chan error, 2)
+		must(t, main.ScheduleOnce(func() { done <- c.WaitWhile(t.Context(), on(flag)) }))
+		registered(t, 1)
+		go func() { done <- c.WaitWhile(t.Context(), on(flag)) }()
+		registered(t, 2)
+		for _, of := range []struct {
+			loop *Context
+			want []string
+		}{
+			{c, []string{`waits for loop "disk" and polls loop "main", for `, `waits for loop "disk" and blocks, for `}},
+			{main, []string{`waits for loop "disk" and polls loop "main", for `}},
+			{idle, nil},
+		} {
+			s, err := of.loop.Snapshot()
+			must(t, err)
+			if len(s.Waits) != len(of.want) {
+				t.Fatalf("loop %q: the calls are %q", s.Name, s.Waits)
+			}
+			for i, want := range of.want {
+				if !strings.HasPrefix(s.Waits[i], "WaitWhile at aio/wait_test.go:") || !strings.Contains(s.Waits[i], want) || !strings.Contains(s.String(), s.Waits[i]+"\n") {
+					t.Errorf("loop %q: %q lacks %q; the text is\n%s", s.Name, s.Waits[i], want, s)
+				}
+				_, since, _ := strings.Cut(s.Waits[i], ", for ")
+				if d, err := time.ParseDuration(since); err != nil || d <= 0 || d > patience {
+					t.Errorf("since %q, %v", since, err)
+				}
+			}
+		}
+		lowering(flag)()
+		must(t, errors.Join(<-done, <-done))
+		s, err := c.Snapshot()
+		must(t, err)
+		if len(s.Waits) > 0 {
+			t.Errorf("it still names %q", s.Waits)
+		}
+	})
+}

@@ -13,7 +13,7 @@ import (
 // returned. It names those that have not, and what they have panicked with.
 func (s *scheduler) End() (left []string) {
 	s.closing, s.lock.plain = true, never
-	s.half.Cancel() // the rest is done here
+	_ = s.half.Close() // the rest is done here; a Wake that comes now fails, and leaves no bottom half
 	if s.mayUnwind() {
 		left = append(s.unwind(), s.stubborn...)
 	}

@@ -56,7 +56,7 @@
 // # Errors
 //
 //	Yield, Sleep, SleepOn, Wait, Lock, RLock,  aio.ErrClosed: the loop is closed
-//	    Acquire, Queue.Wait, Group.Wait        context.Cause: the context of the coroutine ends
+//	    Upgrade, Acquire, Wait of Queue, Group context.Cause: the context of the coroutine ends
 //	the same, by another goroutine or a        ErrNotRunning
 //	    callback
 //	the same, inside a Poll or a call from C   ErrNested
@@ -70,6 +70,6 @@
 //	Err, if the loop was closed before         aio.ErrClosed
 //
 // A mistake that a program can know beforehand panics with a sentence that names the coroutine: to
-// unlock what it has not locked, to lock what it has locked, to end with a lock held, to call
-// the function of a Wait twice.
+// unlock what it has not locked, to lock what it has locked, to end with a lock held, to use what
+// belongs to another loop, to call the function of a Wait twice.
 package coroutine

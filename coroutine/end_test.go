@@ -256,3 +256,33 @@ func TestRunUntilDoneWaits(t *testing.T) {
 		t.Error("RunUntilDone has ended before the coroutine")
 	}
 }
+
+// TestCloseWhileOthersWake: a Wake of another goroutine, or the end of a context, that comes during Close
+// leaves nothing that Close would report.
+func TestCloseWhileOthersWake(t *testing.T) {
+	rounds := 300
+	if testing.Short() {
+		rounds /= 10
+	}
+	eachSetting(t, func(t *testing.T, opts ...aio.Option) {
+		for range rounds {
+			loop := newLoop(t, opts...)
+			ctx, cancel := context.WithCancel(context.Background())
+			cancelled := coroutine.GoContext(ctx, loop, func(co *coroutine.Co) error { return co.Yield() })
+			woken := coroutine.Go(loop, func(co *coroutine.Co) error { return errors.Join(co.Yield(), co.Yield()) })
+			done := make(chan error)
+			go func() {
+				cancel()
+				done <- woken.Wake()
+			}()
+			runtime.Gosched()
+			must(t, loop.Close())
+			if err := <-done; err != nil {
+				wantError(t, err, aio.ErrClosed)
+			}
+			if !cancelled.Ended() || !errors.Is(woken.Err(), aio.ErrClosed) {
+				t.Fatalf("%v\n%v", cancelled, woken)
+			}
+		}
+	})
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"runtime/pprof"
 	"strings"
 	"sync"
@@ -122,35 +121,6 @@ func TestWokenAfterAPanic(t *testing.T) {
 	}
 	pollUntil(t, loop, co.Ended)
 	must(t, co.Err())
-}
-
-// TestStringSaysSinceWhen looks at what a coroutine does while it runs and while it waits.
-func TestStringSaysSinceWhen(t *testing.T) {
-	loop := newLoop(t, aio.WithBackend(aio.Epoll))
-	runs := ""
-	co := coroutine.Go(loop, func(co *coroutine.Co) error {
-		if err := co.Yield(); err != nil {
-			return err
-		}
-		runs = co.String()
-		return co.Yield()
-	})
-	time.Sleep(20 * time.Millisecond)
-	before := time.Now()
-	half := loop.NewBottomHalf(func() { must(t, co.Wake()) })
-	must(t, half.Schedule())
-	pollUntil(t, loop, func() bool { return runs != "" })
-	if !strings.HasSuffix(runs, ", runs") {
-		t.Errorf("while it runs: %s", runs)
-	}
-	since := regexp.MustCompile(` for (\S+)$`).FindStringSubmatch(co.String())
-	if since == nil {
-		t.Fatalf("while it waits: %v", co)
-	}
-	if d, err := time.ParseDuration(since[1]); err != nil || d < 0 || d > time.Since(before)+time.Millisecond {
-		t.Errorf("while it waits: %v", co)
-	}
-	must(t, co.Wake())
 }
 
 // TestOthersHaveATurn has a coroutine that is ready all the time. A timer runs nevertheless.

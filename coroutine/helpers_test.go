@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/testkit"
 )
+
+// patience is a bound against hanging.
+var patience = testkit.Patience
 
 // eachLoop runs f in a subtest for each backend and mode that there is here, with a loop that the
 // subtest polls.
@@ -18,6 +22,20 @@ func eachLoop(t *testing.T, f func(t *testing.T, loop *aio.Context), opts ...aio
 		for _, mode := range []aio.Mode{aio.ModeThread, aio.ModePark} {
 			t.Run(fmt.Sprintf("%v/%v", b, mode), func(t *testing.T) {
 				f(t, newLoop(t, append([]aio.Option{aio.WithBackend(b), aio.WithMode(mode)}, opts...)...))
+			})
+		}
+	}
+}
+
+// eachSetting runs f in a subtest for each backend and mode that there is here, with the options
+// of its loops.
+func eachSetting(t *testing.T, f func(t *testing.T, opts ...aio.Option)) {
+	for _, b := range []aio.Backend{aio.Ppoll, aio.Epoll, aio.IOUring} {
+		for _, mode := range []aio.Mode{aio.ModeThread, aio.ModePark} {
+			t.Run(fmt.Sprintf("%v/%v", b, mode), func(t *testing.T) {
+				opts := []aio.Option{aio.WithBackend(b), aio.WithMode(mode)}
+				must(t, newLoop(t, opts...).Close()) // or it skips
+				f(t, opts...)
 			})
 		}
 	}
@@ -55,15 +73,26 @@ func wantError(t testing.TB, got, want error) {
 	}
 }
 
+// wantPanic fails unless f panics with a text that contains want.
+func wantPanic(t testing.TB, want string, f func()) {
+	t.Helper()
+	defer func() {
+		if p := fmt.Sprint(recover()); !strings.Contains(p, want) {
+			t.Errorf("the panic is %q, want %q", p, want)
+		}
+	}()
+	f()
+}
+
 // pollUntil polls until done says so.
 func pollUntil(t testing.TB, loop *aio.Context, done func() bool) {
 	t.Helper()
 	deadline := loop.NewTimer(aio.Realtime, func() {})
-	must(t, deadline.Reset(20*time.Second))
+	must(t, deadline.Reset(patience))
 	defer deadline.Stop()
 	for !done() {
 		if !deadline.Pending() {
-			t.Fatal("it takes more than 20 s")
+			t.Fatalf("it takes more than %v", patience)
 		}
 		_, err := loop.Poll()
 		must(t, err)

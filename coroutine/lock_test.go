@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -57,15 +56,7 @@ func TestMutexCounts(t *testing.T) {
 func TestMutexMisuse(t *testing.T) {
 	loop := newLoop(t)
 	var m, other coroutine.Mutex
-	panics := func(want string, f func()) {
-		t.Helper()
-		defer func() {
-			if p := fmt.Sprint(recover()); !strings.Contains(p, want) {
-				t.Errorf("the panic is %q, want %q", p, want)
-			}
-		}()
-		f()
-	}
+	panics := func(want string, f func()) { t.Helper(); wantPanic(t, want, f) }
 	holder := coroutine.Go(loop, func(co *coroutine.Co) error {
 		co.Named("holder")
 		must(t, m.Lock(co))
@@ -263,22 +254,13 @@ func TestGroup(t *testing.T) {
 // TestSharedMutex: loops count together, and none of their steps is lost.
 func TestSharedMutex(t *testing.T) {
 	for _, loops := range []int{2, 5} {
-		for _, b := range []aio.Backend{aio.Ppoll, aio.Epoll, aio.IOUring} {
-			for _, mode := range []aio.Mode{aio.ModeThread, aio.ModePark} {
-				t.Run(fmt.Sprintf("%d loops/%v/%v", loops, b, mode), func(t *testing.T) {
-					countTogether(t, loops, aio.WithBackend(b), aio.WithMode(mode))
-				})
-			}
-		}
+		t.Run(fmt.Sprint(loops, " loops"), func(t *testing.T) {
+			eachSetting(t, func(t *testing.T, opts ...aio.Option) { countTogether(t, loops, opts...) })
+		})
 	}
 }
 
 func countTogether(t *testing.T, loops int, opts ...aio.Option) {
-	if l, err := aio.New(opts...); err != nil {
-		t.Skip(err)
-	} else {
-		must(t, l.Close())
-	}
 	const each, rounds = 4, 100
 	var m coroutine.SharedMutex
 	counter, inside := 0, atomic.Int32{}

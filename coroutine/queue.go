@@ -5,8 +5,12 @@ package coroutine
 import "github.com/aioloop/aioloop/internal/goroutine"
 
 // Queue is where coroutines of one loop wait until something has changed, a condition variable. The
-// first one is woken first. The zero value is empty. Its methods belong to the home goroutine.
-type Queue struct{ waiters waiters }
+// first one is woken first. The zero value is empty. Its methods belong to the home goroutine of
+// the loop whose coroutine has waited first; they panic on another one.
+type Queue struct {
+	owned
+	waiters waiters
+}
 
 // Wait unlocks m, which may be nil, waits for Next or All, and locks m again. The coroutine itself
 // calls it, in a loop that looks at what it waits for. It fails as Yield does. m is locked again
@@ -19,6 +23,7 @@ func (q *Queue) Wait(co *Co, m *Mutex) error {
 	if err := co.mayWait(); err != nil {
 		return err
 	}
+	q.claim(co, "waits in", "a Queue")
 	if m == nil {
 		return co.queueUp(&q.waiters, inQueue, at)
 	}
@@ -32,6 +37,7 @@ func (q *Queue) Wait(co *Co, m *Mutex) error {
 
 // Next wakes the coroutine that has waited longest, and reports whether there was one.
 func (q *Queue) Next() bool {
+	q.check("Queue.Next")
 	co := q.waiters.take()
 	if co == nil {
 		return false
@@ -42,6 +48,7 @@ func (q *Queue) Next() bool {
 
 // All wakes those that wait now, and returns how many there were.
 func (q *Queue) All() (n int) {
+	q.check("Queue.All")
 	all := q.waiters
 	q.waiters = waiters{}
 	for co := all.take(); co != nil; co = all.take() {
@@ -52,4 +59,7 @@ func (q *Queue) All() (n int) {
 }
 
 // Empty reports whether no coroutine waits.
-func (q *Queue) Empty() bool { return q.waiters.head() == nil }
+func (q *Queue) Empty() bool {
+	q.check("Queue.Empty")
+	return q.waiters.head() == nil
+}

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"runtime"
 	"runtime/pprof"
+	"runtime/trace"
 	"slices"
 	"time"
 
@@ -98,6 +99,10 @@ func (co *Co) Named(name string) *Co {
 	if w := co.w; w != nil && w.id == uintptr(goroutine.Current()) {
 		pprof.SetGoroutineLabels(pprof.WithLabels(co.Context(), pprof.Labels("coroutine", name)))
 		w.labelled = true
+		if w.region != nil { // it has the name of the function
+			w.region.End()
+			w.beginRegion()
+		}
 	}
 	return co
 }
@@ -106,6 +111,17 @@ func (co *Co) Named(name string) *Co {
 func (w *worker) unlabel() {
 	w.labelled = false
 	pprof.SetGoroutineLabels(context.Background())
+}
+
+// beginRegion begins what an execution trace shows as long as the function of the coroutine runs
+// and waits.
+func (w *worker) beginRegion() {
+	w.region = trace.StartRegion(w.co.Context(), "coroutine "+w.co.Name())
+}
+
+func (w *worker) endRegion() {
+	w.region.End()
+	w.region = nil
 }
 
 // Name returns the name of the coroutine. Any goroutine may call it.

@@ -4,6 +4,7 @@ package coroutine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aioloop/aioloop/internal/goroutine"
 )
@@ -12,7 +13,7 @@ import (
 // the order in which they have come, so a stream of readers keeps no writer waiting. The zero
 // value is unlocked.
 type RWMutex struct {
-	s       *scheduler // of the loop that has used it first
+	owned   // by the loop that has used it first
 	writer  *Co
 	readers int
 	waiters waiters // co.reads says which they are
@@ -33,14 +34,12 @@ func (m *RWMutex) lock(co *Co, reads bool, at goroutine.Place) error {
 	if !co.runs() {
 		return ErrNotRunning
 	}
-	if m.s == nil {
-		m.s = co.s
-	}
+	m.claim(co, "locks", "an RWMutex")
 	switch {
-	case m.s != co.s:
-		panic(fmt.Sprintf("coroutine: %s locks an RWMutex of another loop", co.Name()))
 	case m.writer == co:
 		panic(fmt.Sprintf("coroutine: %s locks an RWMutex that it has locked", co.Name()))
+	case !reads && co.holds(m):
+		panic(fmt.Sprintf("coroutine: %s locks an RWMutex for writing that it has locked for reading, too", co.Name()))
 	case m.waiters.head() == nil && m.admits(reads):
 		m.admit(co, reads)
 	default:
@@ -84,12 +83,46 @@ func (m *RWMutex) Unlock(co *Co) {
 }
 
 // RUnlock undoes RLock. It panics if the coroutine has not called that.
-func (m *RWMutex) RUnlock(co *Co) {
+func (m *RWMutex) RUnlock(co *Co) { m.runlock(co, "RUnlock") }
+
+func (m *RWMutex) runlock(co *Co, call string) {
 	if m.readers == 0 || !co.drop(m) {
-		m.refuse(co, "RUnlock", m.writer)
+		m.refuse(co, call, m.writer)
 	}
 	m.readers--
 	m.serve(co)
+}
+
+// Upgrade turns a lock for reading into one for writing, as RUnlock and Lock would. If no other
+// coroutine holds the RWMutex or waits for it, nothing comes in between. Otherwise Upgrade waits
+// for its turn, and other writers may come first: what was read has to be looked at again. It
+// fails as Yield does, and the RWMutex is not locked by the coroutine any more then. It panics
+// unless the coroutine has called RLock, once.
+//
+//go:noinline
+func (m *RWMutex) Upgrade(co *Co) error {
+	at := goroutine.CallerPC()
+	if !co.runs() {
+		return ErrNotRunning
+	}
+	m.runlock(co, "Upgrade")
+	return m.lock(co, false, at)
+}
+
+// Downgrade turns a lock for writing into one for reading. No other writer comes in between, and
+// the readers that wait longest share the lock from then on. It panics unless the coroutine
+// has called Lock.
+func (m *RWMutex) Downgrade(co *Co) {
+	if m.writer != co {
+		m.refuse(co, "Downgrade", m.writer)
+	}
+	m.writer, m.readers = nil, 1
+	m.serve(co)
+}
+
+// holds reports whether co has locked lock.
+func (co *Co) holds(lock any) bool {
+	return slices.ContainsFunc(co.w.held, func(h holding) bool { return h.lock == lock })
 }
 
 func (m *RWMutex) refuse(co *Co, call string, writer *Co) {

@@ -313,21 +313,10 @@ func TestDeadlineOfAPart(t *testing.T) {
 
 // TestFiveLoops: loops wake each other's coroutines at random, and none is lost.
 func TestFiveLoops(t *testing.T) {
-	for _, b := range []aio.Backend{aio.Ppoll, aio.Epoll, aio.IOUring} {
-		for _, mode := range []aio.Mode{aio.ModeThread, aio.ModePark} {
-			t.Run(b.String()+"/"+mode.String(), func(t *testing.T) {
-				fiveLoops(t, aio.WithBackend(b), aio.WithMode(mode))
-			})
-		}
-	}
+	eachSetting(t, fiveLoops)
 }
 
 func fiveLoops(t *testing.T, opts ...aio.Option) {
-	if l, err := aio.New(opts...); err != nil {
-		t.Skip(err)
-	} else {
-		must(t, l.Close())
-	}
 	const loops, each, hops = 5, 10, 100
 	type runner struct {
 		co    *coroutine.Co

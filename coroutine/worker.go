@@ -31,6 +31,7 @@ type worker struct {
 	outcome  outcome
 	refusals int // waits that have failed since Close has begun
 	labelled bool
+	region   *trace.Region // of the execution trace that it was begun in
 	timers   map[aio.ClockID]*aio.Timer
 
 	shown  atomic.Pointer[Co] // the latest, for other goroutines
@@ -90,7 +91,8 @@ func (w *worker) serve() (stopped bool) {
 
 // traced runs the function of a Co in a region of the execution trace.
 func (w *worker) traced() {
-	defer trace.StartRegion(w.co.Context(), "coroutine "+w.co.Name()).End()
+	w.beginRegion()
+	defer w.endRegion()
 	w.co.err = w.co.fn(w.co)
 }
 

@@ -1,0 +1,9 @@
+package word
+
+import (
+	"testing"
+
+	"github.com/aioloop/aioloop/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
