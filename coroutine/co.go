@@ -140,7 +140,7 @@ func (co *Co) begin(home bool) {
 	switch s := co.s; {
 	case !home:
 		co.distant = true
-		if err := co.ask(askBegin); err != nil && co.claim() {
+		if _, err := co.ask(askBegin); err != nil && co.claim() {
 			co.fail(err)
 		}
 	case s.closing:

@@ -18,17 +18,17 @@ const (
 	askCheck                    // to look whether its Wait or its context has ended
 )
 
-// ask asks for what. It fails with aio.ErrClosed.
-func (co *Co) ask(what uint32) error {
-	if co.asked.Or(what) != 0 {
-		return nil // the one that was first schedules
+// ask asks for what, and returns what was asked for before. It fails with aio.ErrClosed.
+func (co *Co) ask(what uint32) (before uint32, err error) {
+	if before = co.asked.Or(what); before != 0 {
+		return before, nil // the one that was first schedules
 	}
 	s := co.s
 	for {
 		first := s.asked.Load()
 		co.nextAsked = first
 		if s.asked.CompareAndSwap(first, co) {
-			return s.half.Schedule()
+			return 0, s.half.Schedule()
 		}
 	}
 }
@@ -44,14 +44,19 @@ func (co *Co) claim() bool {
 }
 
 func (co *Co) wakeFromElsewhere(at goroutine.Place) error {
-	switch {
-	case co.is(hasEnded):
+	if co.is(hasEnded) {
 		return co.gone()
-	case co.token.Load() != 0 || co.asked.Load()&askWake != 0:
-		return co.misuse("woken twice", co.place(), at)
+	}
+	first := co.place()
+	if co.token.Load() != 0 || co.asked.Load()&askWake != 0 {
+		return co.misuse("woken twice", first, at)
 	}
 	co.wokenAt.Set(uint64(at))
-	return co.ask(askWake)
+	before, err := co.ask(askWake)
+	if before&askWake != 0 { // by another goroutine, just now
+		return co.misuse("woken twice", first, at)
+	}
+	return err
 }
 
 // takeAsked makes those ready that other goroutines have asked for, the first one first.

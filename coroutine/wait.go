@@ -45,7 +45,9 @@ func (co *Co) Yield() error {
 // elsewhere, in the next iteration.
 //
 // Wake fails with a *UseError if there was one that no Yield has taken, with ErrEnded if the
-// coroutine has ended, and with aio.ErrClosed.
+// coroutine has ended, and with aio.ErrClosed. A *UseError is a mistake of the program, and does not say that
+// a Yield is still to return: of goroutines that may call Wake at the same time, let one do it, such as
+// the one that finds a queue empty.
 //
 //go:noinline
 func (co *Co) Wake() error {
@@ -280,7 +282,7 @@ func (p *pending) tell() {
 		return
 	}
 	if !co.s.mine() {
-		_ = co.ask(askCheck) // a loop that is closed has ended the Wait
+		_, _ = co.ask(askCheck) // a loop that is closed has ended the Wait
 		return
 	}
 	if co.phase == waiting && co.w.pending == p {

@@ -451,3 +451,33 @@ func TestWakeElsewhereInOrder(t *testing.T) {
 		t.Errorf("the order is %v", order)
 	}
 }
+
+// Of two goroutines that call Wake at the same time one is told that there was another.
+func TestWakeOfManyGoroutinesAtTheSameTime(t *testing.T) {
+	loop := newLoop(t, aio.WithBackend(aio.Epoll))
+	for range 200 {
+		yields := 0
+		co := coroutine.Go(loop, func(co *coroutine.Co) error {
+			for {
+				if err := co.Yield(); err != nil {
+					return err
+				}
+				yields++
+			}
+		})
+		var wakes atomic.Int64
+		var wait sync.WaitGroup
+		for range 4 {
+			wait.Go(func() {
+				if co.Wake() == nil {
+					wakes.Add(1)
+				}
+			})
+		}
+		wait.Wait()
+		pollUntil(t, loop, func() bool { return yields > 0 })
+		if wakes.Load() != 1 || yields != 1 {
+			t.Fatalf("%d wakes, %d yields", wakes.Load(), yields)
+		}
+	}
+}
