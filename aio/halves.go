@@ -171,7 +171,7 @@ func (s *halves) promote(w *stopwatch) {
 
 // timeout returns how long the idle bottom halves may wait, or never.
 func (s *halves) timeout(w *stopwatch) time.Duration {
-	if !s.idles(w) {
+	if s.idle.empty() || !s.idles(w) {
 		return never
 	}
 	return max(idlePeriod-(w.read()-s.idleSince), 0)
