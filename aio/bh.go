@@ -128,6 +128,9 @@ func (b *BottomHalf) Cancel() { b.state.And(queued) }
 // Scheduled reports whether a run is outstanding.
 func (b *BottomHalf) Scheduled() bool { return b.state.Load()&wanted != 0 }
 
+// will reports whether a run of a kind in mask is outstanding.
+func (b *BottomHalf) will(mask uint32) bool { return b.state.Load()&mask != 0 && !b.closed.Load() }
+
 // Close is Cancel for good: Schedule and ScheduleIdle fail with ErrClosed from then on, and
 // so does a second Close. It may be called from within b's own function.
 func (b *BottomHalf) Close() error {
@@ -173,12 +176,22 @@ var oneShots = sync.Pool{New: func() any { return new(BottomHalf) }}
 // run calls b's function unless it was cancelled or is held back.
 func (b *BottomHalf) run() bool {
 	if b.guard != nil {
-		if !b.guard.enter() {
-			b.guard.holdBack(b)
-			return false
-		}
-		defer b.guard.leave()
+		return b.runGuarded()
 	}
+	return b.runNow()
+}
+
+func (b *BottomHalf) runGuarded() bool {
+	if !b.guard.enter() {
+		b.guard.holdBack(b)
+		return false
+	}
+	defer b.guard.leave()
+	return b.runNow()
+}
+
+// runNow calls b's function unless it was cancelled.
+func (b *BottomHalf) runNow() bool {
 	// A Schedule from here on finds b not queued.
 	if b.state.Swap(0)&wanted == 0 || b.closed.Load() { // S2
 		return false

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
@@ -401,5 +402,24 @@ func TestScheduleBesideItsClose(t *testing.T) {
 		must(t, b.Schedule())
 		b.closed.Store(true)
 		must(t, c.Close())
+	})
+}
+
+// What was scheduled and cancelled on the home goroutine does not keep Poll from sleeping.
+func TestPollSleepsThoughABottomHalfWasCancelled(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		turn(t, c)
+		b := c.NewBottomHalf(func() { t.Error("it runs") })
+		must(t, b.Schedule())
+		b.Cancel()
+		_, err := c.AfterFunc(10*time.Millisecond, func() {})
+		must(t, err)
+		before := c.Stats().Sleeps
+		_, err = c.Poll()
+		must(t, err)
+		if c.Stats().Sleeps == before {
+			t.Error("Poll has not slept")
+		}
 	})
 }

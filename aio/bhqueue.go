@@ -84,6 +84,9 @@ func (l *bhList) empty() bool { return l.first == nil }
 // peek returns the oldest one, nil if there is none.
 func (l *bhList) peek() *BottomHalf { return l.first }
 
+// newest returns the one that was appended last, nil if there is none.
+func (l *bhList) newest() *BottomHalf { return l.last }
+
 // takeAll empties the list and returns what was in it.
 func (l *bhList) takeAll() (all bhList) {
 	all, *l = *l, bhList{}
@@ -98,16 +101,6 @@ func (l *bhList) append(b *BottomHalf) {
 		l.last.link = b
 	}
 	l.last = b
-}
-
-// appendAll empties o into l.
-func (l *bhList) appendAll(o *bhList) {
-	if l.first == nil {
-		*l = *o
-	} else {
-		l.last.link, l.last = o.first, o.last
-	}
-	*o = bhList{}
 }
 
 func (l *bhList) pop() *BottomHalf {

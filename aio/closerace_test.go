@@ -204,7 +204,7 @@ func TestScheduleThatIsOvertakenByClose(t *testing.T) {
 // The same for a one-shot, whose BottomHalf may be another caller's by then.
 func TestOneShotThatIsOvertakenByClose(t *testing.T) {
 	c := newLoopOn(t, Ppoll)
-	must(t, c.ScheduleOnce(func() {}))
+	must(t, c.ScheduleOnce(func() {})) // before the first Poll: it goes through the queue
 	b := c.halves.queue.top.Load()
 	ran := b.state.Load()
 	turn(t, c)
@@ -222,7 +222,10 @@ func TestOneShotsHaveLivesOfTheirOwn(t *testing.T) {
 	last := make(map[*BottomHalf]uint32)
 	for range 100 {
 		must(t, c.ScheduleOnce(func() {}))
-		b := c.halves.queue.top.Load()
+		b := c.halves.now.last // but for the first one, which was scheduled before there was a home goroutine
+		if b == nil {
+			b = c.halves.queue.top.Load()
+		}
 		if state := b.state.Load(); state == last[b] {
 			t.Fatalf("state %#x twice", state)
 		} else {
@@ -313,6 +316,30 @@ func TestSubmitBesideClose(t *testing.T) {
 		var leaks *LeakError
 		if named := errors.As(closed, &leaks); named == (err != nil) {
 			t.Fatalf("Submit: %v, Close: %v", err, closed)
+		}
+	}
+}
+
+// The home goroutine schedules between its Polls while another one calls Close: what is accepted is
+// named.
+func TestCloseBesideScheduleOfHome(t *testing.T) {
+	for range 100 {
+		c := openLoop(t, Ppoll)
+		turn(t, c)
+		var leaks *LeakError
+		var group sync.WaitGroup
+		group.Go(func() { errors.As(c.Close(), &leaks) })
+		accepted := 0
+		for err := error(nil); err == nil; accepted++ {
+			err = c.NewBottomHalf(func() {}).Schedule()
+		}
+		group.Wait()
+		named := 0
+		if leaks != nil {
+			named = len(leaks.BottomHalves)
+		}
+		if accepted--; named != accepted && named != accepted+1 { // the refused one, too, perhaps
+			t.Fatalf("Schedule has accepted %d, Close has named %d", accepted, named)
 		}
 	}
 }

@@ -58,5 +58,5 @@ func (c *Context) discard(tag backend.Tag, err error) error {
 
 // busy reports whether there is something to run.
 func (c *Context) busy() bool {
-	return c.halves.busy(&c.watch) || !c.ready.empty() || c.operations.busy() || c.batch.pending()
+	return c.halves.batched() && c.halves.busy(&c.watch) || !c.ready.empty() || c.operations.busy() || c.batch.pending()
 }

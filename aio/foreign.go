@@ -39,7 +39,9 @@ func (c *Context) Prepare() (timeout time.Duration, err error) {
 	}
 	defer c.leave()
 	c.watch.expire()
-	c.refresh()
+	if c.table.stale() {
+		c.refresh()
+	}
 	if c.spin.polls() { // since a Poll; no goroutine polls while the foreign loop waits
 		c.stopPolling()
 	}

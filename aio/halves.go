@@ -8,14 +8,14 @@ import (
 )
 
 // halves are the scheduled bottom halves. Any goroutine pushes; the rest belongs to the
-// home goroutine, which gathers the queue into lists: batch for this iteration, idle for
-// one that has nothing else to do. What it schedules itself, while it polls, need not go
-// through the queue.
+// home goroutine, which gathers the queue into lists: now for those that run soon, idle for
+// an iteration that has nothing else to do. What it schedules itself need not go through the
+// queue.
 type halves struct {
 	queue     bhQueue
-	own       bhList // scheduled by the home goroutine since the last gather
-	gathered  tally  // counts what left the queue, or needed none
-	batch     bhList // of this iteration, not run yet
+	gathered  tally       // counts what left the queue, or needed none
+	now       bhList      // not run yet: those of this iteration, then those scheduled since
+	end       *BottomHalf // the last one of this iteration in now, nil if there is none
 	idle      bhList
 	idleBatch bhList        // idle ones of this iteration, not run yet
 	idleSince time.Duration // when idle was empty last
@@ -35,13 +35,13 @@ func (s *halves) add(b *BottomHalf) (added bool) {
 	if !s.queue.quiet() {
 		return false
 	}
-	s.own.append(b)
+	s.now.append(b)
 	s.gathered.add()
 	return true
 }
 
 // quiet reports whether gather would find nothing new.
-func (s *halves) quiet() bool { return s.own.empty() && s.queue.quiet() }
+func (s *halves) quiet() bool { return s.now.newest() == s.end && s.queue.quiet() }
 
 // count returns how many bottom halves have left the queue, or needed none. Any goroutine may
 // call it.
@@ -53,29 +53,49 @@ func (s *halves) pushed(w *stopwatch) bool { return !s.quiet() && s.gather(w) }
 
 // busy reports whether there is a bottom half to run in this iteration.
 func (s *halves) busy(w *stopwatch) bool {
-	return !s.batch.empty() && s.due(&s.batch, wantedNow, w)
-}
-
-// batched reports whether the batch is not empty.
-func (s *halves) batched() bool { return !s.batch.empty() }
-
-// due reports whether l begins with a bottom half that will run: mask says which kind is
-// wanted there. Those before it that were cancelled or closed leave the list.
-func (s *halves) due(l *bhList, mask uint32, w *stopwatch) bool {
-	for b := l.peek(); b != nil; b = l.peek() {
-		state, closed := b.state.Load(), b.closed.Load()
-		if state&mask != 0 && !closed {
+	for s.end != nil {
+		b := s.now.peek()
+		if b.will(wantedNow) {
 			return true
 		}
-		l.pop() // first: without its queued bit it may be pushed
-		switch {
-		case closed:
-			b.state.Store(0)
-		case state&wanted != 0 || !b.state.CompareAndSwap(state, 0): // scheduled again since
-			s.sort(b, w)
-		}
+		s.drop(s.next(), w)
 	}
 	return false
+}
+
+// batched reports whether an iteration has not run all of its bottom halves.
+func (s *halves) batched() bool { return s.end != nil }
+
+// next takes the oldest bottom half of this iteration. There is one.
+func (s *halves) next() *BottomHalf {
+	b := s.now.pop()
+	if b == s.end {
+		s.end = nil
+	}
+	return b
+}
+
+// idles reports whether there is an idle bottom half that will run.
+func (s *halves) idles(w *stopwatch) bool {
+	for b := s.idle.peek(); b != nil; b = s.idle.peek() {
+		if b.will(wanted) {
+			return true
+		}
+		s.drop(s.idle.pop(), w)
+	}
+	return false
+}
+
+// drop forgets b, which was cancelled or closed and is in no list: without its queued bit it may
+// be pushed. If it was scheduled again since, it goes back into a list.
+func (s *halves) drop(b *BottomHalf, w *stopwatch) {
+	state := b.state.Load()
+	switch {
+	case b.closed.Load():
+		b.state.Store(0)
+	case state&wanted != 0 || !b.state.CompareAndSwap(state, 0):
+		s.sort(b, w)
+	}
 }
 
 // idling reports whether there is an idle bottom half.
@@ -84,21 +104,38 @@ func (s *halves) idling() bool { return !s.idle.empty() || !s.idleBatch.empty() 
 // any reports whether a bottom half will run.
 func (s *halves) any(w *stopwatch) bool {
 	s.gather(w)
-	return s.queue.stuck() || s.busy(w) || s.due(&s.idle, wanted, w)
+	return s.queue.stuck() || s.busy(w) || s.idles(w)
 }
 
-// gather sorts what was scheduled into the lists, and reports whether there was anything.
-// An iteration asks several times, mostly in vain.
+// pressing reports whether the oldest bottom half will run. It has not been gathered perhaps.
+func (s *halves) pressing() bool {
+	b := s.now.peek()
+	return b != nil && b.will(wantedNow)
+}
+
+// gather sorts what was scheduled into the lists, and reports whether there was anything. An
+// iteration asks several times, mostly in vain.
 func (s *halves) gather(w *stopwatch) bool {
-	if s.quiet() && !s.idling() {
-		return false
+	if s.alone() {
+		return s.gatherOwn()
 	}
+	return s.gatherOthers(w)
+}
+
+// alone reports whether gatherOwn will do.
+func (s *halves) alone() bool { return s.queue.quiet() && !s.idling() }
+
+// gatherOwn is gather where at most the home goroutine has scheduled something, and none is idle.
+func (s *halves) gatherOwn() (found bool) {
+	found = s.now.newest() != s.end
+	s.end = s.now.newest()
+	return found
+}
+
+// gatherOthers is gather in all cases.
+func (s *halves) gatherOthers(w *stopwatch) (found bool) {
 	if !s.idleBatch.empty() { // nested in runIdle, or it panicked: put its rest back
 		s.idle = s.idleBatch.takeAll()
-	}
-	found := !s.own.empty()
-	if found {
-		s.batch.appendAll(&s.own)
 	}
 	for b := s.queue.take(); b != nil; {
 		newer := b.link
@@ -109,12 +146,12 @@ func (s *halves) gather(w *stopwatch) bool {
 	if !s.idle.empty() {
 		s.promote(w)
 	}
-	return found
+	return s.gatherOwn() || found
 }
 
 func (s *halves) sort(b *BottomHalf, w *stopwatch) {
 	if b.state.Load()&wanted != wantedIdle {
-		s.batch.append(b)
+		s.now.append(b)
 		return
 	}
 	if s.idle.empty() {
@@ -134,20 +171,28 @@ func (s *halves) promote(w *stopwatch) {
 
 // timeout returns how long the idle bottom halves may wait, or never.
 func (s *halves) timeout(w *stopwatch) time.Duration {
-	if s.idle.empty() || !s.due(&s.idle, wanted, w) {
+	if s.idle.empty() || !s.idles(w) {
 		return never
 	}
 	return max(idlePeriod-(w.read()-s.idleSince), 0)
 }
 
-// run runs the batch. A nested Poll runs what the outer one has not reached; the outer one
-// then finds nothing left.
+// run runs the bottom halves of this iteration. A nested Poll runs what the outer one has not
+// reached; the outer one then finds nothing left.
 func (s *halves) run(n *counters) (progress bool) {
-	for b := s.batch.pop(); b != nil; b = s.batch.pop() {
-		switch {
-		case b.state.Load()&wanted == wantedIdle: // cancelled since it was sorted, and scheduled again
+	for s.end != nil {
+		b := s.next()
+		if b.state.Load()&wanted == wantedIdle { // cancelled since it was sorted, and scheduled again
 			b.ctx.queue(b) // it has kept its queued bit
-		case b.run():
+			continue
+		}
+		ran := false
+		if b.guard == nil {
+			ran = b.runNow()
+		} else {
+			ran = b.runGuarded()
+		}
+		if ran {
 			n.count(statBottomHalves)
 			progress = true
 		}
@@ -175,10 +220,10 @@ func (s *halves) names() (names []string) {
 	for b := s.queue.take(); b != nil; {
 		newer := b.link
 		s.gathered.add()
-		s.own.append(b)
+		s.now.append(b)
 		b = newer
 	}
-	for _, list := range []*bhList{&s.batch, &s.own, &s.idleBatch, &s.idle} {
+	for _, list := range []*bhList{&s.now, &s.idleBatch, &s.idle} {
 		for b := list.peek(); b != nil; b = b.link {
 			if b.Scheduled() && !b.closed.Load() {
 				names = append(names, nameOf(b.name, b.fn))
@@ -199,7 +244,8 @@ func (s *halves) gatherAll(w *stopwatch) {
 func (s *halves) abandon(w *stopwatch) (names []string) {
 	s.gatherAll(w)
 	s.gatherAll(w) // the first may have come to the end of what was taken before Close
-	for _, list := range []*bhList{&s.batch, &s.idle} {
+	s.end = nil
+	for _, list := range []*bhList{&s.now, &s.idle} {
 		for b := list.pop(); b != nil; b = list.pop() {
 			if b.Scheduled() && !b.awaited && !b.closed.Load() { // a Schedule beside its Close is taken back, too
 				names = append(names, nameOf(b.name, b.fn))

@@ -15,11 +15,11 @@ import (
 
 // home is the goroutine that the loop belongs to, and whether it polls.
 //
-//	        enter                         hold
+//	        enter                         hold, borrow
 //	     ┌─────────▶ polling           ┌─────────▶ borrowed: a goroutine that does not
 //	idle ┤             │          idle ┤              │      poll uses what is home's
 //	     └◀────────────┘               └◀─────────────┘
-//	        leave                        release
+//	        leave                        release, giveBack
 //	idle ───────────▶ closed
 //	        close
 type home struct {
@@ -51,13 +51,20 @@ func (h *home) closed() bool { return h.state.Load() == stateClosed }
 
 // enter makes sure that the caller is the home goroutine, and the only one.
 func (h *home) enter(p *port) error {
-	g := uintptr(goroutine.Current())
-	if h.who.Current() == g && (h.who.Depth > 0 || h.state.CompareAndSwap(stateIdle, statePolling)) {
-		h.who.Depth++
+	if h.mine() && h.begin() {
 		p.resume()
 		return nil
 	}
-	return h.enterSlowly(g, p)
+	return h.enterSlowly(uintptr(goroutine.Current()), p)
+}
+
+// begin is enter by the home goroutine. It fails while another goroutine uses what is home's.
+func (h *home) begin() (ok bool) {
+	ok = h.who.Depth > 0 || h.state.CompareAndSwap(stateIdle, statePolling)
+	if ok {
+		h.who.Depth++
+	}
+	return ok
 }
 
 // refuse says what is wrong on a goroutine that is not the home goroutine.
@@ -140,6 +147,13 @@ func (h *home) hold() (borrowed bool, err error) {
 	}
 	return true, nil
 }
+
+// borrow is hold by the home goroutine, until giveBack. It fails if the loop is closed.
+func (h *home) borrow() (ok bool) {
+	return h.inside() || h.state.CompareAndSwap(stateIdle, stateBorrowed)
+}
+
+func (h *home) giveBack() { h.release(!h.inside()) }
 
 // release ends a hold.
 func (h *home) release(borrowed bool) {

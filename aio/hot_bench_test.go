@@ -1,6 +1,7 @@
 package aio
 
 import (
+	"context"
 	"fmt"
 	"testing"
 )
@@ -24,6 +25,56 @@ func eachHot(b *testing.B, prepare func(b *testing.B, c *Context) func() error) 
 			}
 		})
 	}
+}
+
+// eachHotRun is eachHot in Run: prepare returns what asks for the next call of its argument.
+func eachHotRun(b *testing.B, prepare func(b *testing.B, c *Context, f func()) (next func() error)) {
+	for _, kind := range realBackends {
+		b.Run(kind.String(), func(b *testing.B) {
+			c := newLoopOn(b, kind, WithMode(ModeThread))
+			turn(b, c)
+			ctx, cancel := context.WithCancel(context.Background())
+			var next func() error
+			next = prepare(b, c, func() {
+				if b.Loop() {
+					_ = next() // fails only if the loop is closed
+				} else {
+					cancel()
+				}
+			})
+			b.ReportAllocs()
+			_ = next()
+			if err := c.Run(ctx); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
+func BenchmarkScheduleInRun(b *testing.B) {
+	eachHotRun(b, func(b *testing.B, c *Context, f func()) func() error { return c.NewBottomHalf(f).Schedule })
+}
+
+func BenchmarkTimerInRun(b *testing.B) {
+	eachHotRun(b, func(b *testing.B, c *Context, f func()) func() error {
+		timer := c.NewTimer(Realtime, f)
+		return func() error { return timer.Set(0) }
+	})
+}
+
+func BenchmarkNotifierInRun(b *testing.B) {
+	eachHotRun(b, func(b *testing.B, c *Context, f func()) func() error {
+		n := notifier(b)
+		watchNotifier(b, c, n, f)
+		return n.Set
+	})
+}
+
+func BenchmarkCompletion(b *testing.B) {
+	eachHot(b, func(b *testing.B, c *Context) func() error {
+		r := &Request{Done: func(*Request) {}}
+		return func() error { return c.Complete(r) }
+	})
 }
 
 func BenchmarkScheduleAndRun(b *testing.B) {

@@ -132,11 +132,11 @@ func (n *EventNotifier) TestAndClear() (bool, error) {
 	if !n.acquire() {
 		return false, ErrClosed
 	}
-	defer n.release()
 	if s := n.mirror.Load(); s != nil {
 		s.seen.Store(false) // first: a Set beside it is seen once more
 	}
 	_, err := sys.ReadEventfd(n.fd)
+	n.release()
 	if err == unix.EAGAIN {
 		return false, nil
 	}

@@ -87,12 +87,17 @@ func (c *Context) kick() {
 }
 
 // enqueue hands b, which is not idle, to the home goroutine. That one itself takes the
-// shorter way while it polls, unless a foreign loop is about to sleep.
+// shorter way, unless a foreign loop is about to sleep.
 func (c *Context) enqueue(b *BottomHalf) {
-	if c.home.polls() && !c.turn.foreign() && c.halves.add(b) {
+	if !c.home.mine() || c.turn.foreign() || !c.home.borrow() {
+		c.queue(b)
 		return
 	}
-	c.queue(b)
+	added := c.halves.add(b)
+	c.home.giveBack()
+	if !added {
+		c.queue(b)
+	}
 }
 
 // queue hands b to the home goroutine. The queue is itself the sign of a notify: the loop

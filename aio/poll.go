@@ -27,7 +27,9 @@ func (c *Context) Poll() (progress bool, err error) { return c.poll(true) }
 func (c *Context) TryPoll() (progress bool, err error) { return c.poll(false) }
 
 func (c *Context) poll(blocking bool) (progress bool, err error) {
-	if err := c.enter(); err != nil {
+	if c.home.mine() && c.home.begin() {
+		c.port.resume()
+	} else if err := c.enter(); err != nil {
 		return false, err
 	}
 	defer c.leave()
@@ -41,9 +43,25 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 	}
 	c.stats.count(statIterations)
 	c.watch.expire()
-	err = c.await(blocking)
-	c.gate.Accept()           // L5
-	c.halves.gather(&c.watch) // L6
+	if c.table.stale() {
+		c.refresh()
+	}
+	timeout := time.Duration(0)
+	if blocking && !c.halves.pressing() && (c.spin.enabled() || !c.port.shown()) {
+		timeout = c.timeout()
+	}
+	switch {
+	case timeout != 0 || c.spin.polls():
+		err = c.await(timeout)
+	case c.port.mayKnow() || c.operations.underWay():
+		err = c.ask()
+	}
+	c.gate.Accept()       // L5
+	if c.halves.alone() { // L6
+		c.halves.gatherOwn()
+	} else {
+		c.halves.gatherOthers(&c.watch)
+	}
 	return c.dispatch(), err
 }
 
@@ -57,14 +75,9 @@ func (c *Context) enter() error { return c.home.enter(&c.port) }
 
 func (c *Context) leave() { c.home.leave(&c.port) }
 
-// await collects events. It polls in user space and sleeps for as long as there is nothing
-// to do and the caller wants to block.
-func (c *Context) await(blocking bool) error {
-	c.refresh()
-	timeout := time.Duration(0)
-	if blocking && (c.spin.enabled() || !c.port.shown()) {
-		timeout = c.timeout()
-	}
+// await collects events. It polls in user space and sleeps for at most timeout, which is 0 if there
+// is something to do or the caller does not want to block.
+func (c *Context) await(timeout time.Duration) error {
 	switch {
 	case timeout != 0 && c.spin.enabled() && !c.turn.foreign(): // a foreign loop would wait for silent devices
 		return c.pollAndWait(timeout)

@@ -198,7 +198,7 @@ func TestCloseIsRefusedThroughoutRun(t *testing.T) {
 		for range 2000 {
 			wantError(t, c.Close(), ErrPolling)
 		}
-		must(t, c.Do(t.Context(), func() error { c.halves.batch = bhList{}; return nil }))
+		must(t, c.Do(t.Context(), func() error { c.halves.now, c.halves.end = bhList{}, nil; return nil }))
 	})
 }
 

@@ -485,7 +485,7 @@ func checkTakenBack(t *testing.T, undo func(*BottomHalf), schedule func(*BottomH
 	c.halves.idleSince -= time.Hour
 	ready, err := c.Check(c.Query(nil))
 	must(t, err)
-	if ready || c.halves.batch.first != nil || c.halves.idle.first != nil {
+	if ready || c.halves.now.first != nil || c.halves.idle.first != nil {
 		t.Error("there is something to dispatch")
 	}
 	for _, b := range bhs {

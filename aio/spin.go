@@ -269,9 +269,6 @@ func (c *Context) SetPolling(p Polling) error {
 
 // refresh brings the home goroutine's view of the handlers, and of SetPolling, up to date.
 func (c *Context) refresh() {
-	if !c.table.stale() {
-		return
-	}
 	before := c.spin.handlers
 	count, polled := c.table.view()
 	if c.spin.change() {

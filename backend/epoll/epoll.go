@@ -206,12 +206,14 @@ func keyOf(ev *unix.EpollEvent) fdtable.Key {
 
 // Wait implements backend.Poller.
 func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error) {
-	if len(ready) == 0 {
+	room, err := len(ready), error(nil)
+	if room == 0 {
 		return 0, p.table.NoRoom()
 	}
-	room, err := p.begin(len(ready))
-	if err != nil {
-		return 0, err
+	if len(p.events) < room || p.table.Touched() {
+		if room, err = p.begin(room); err != nil {
+			return 0, err
+		}
 	}
 	n := 0
 	if room > 0 {
@@ -223,7 +225,10 @@ func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error)
 			return 0, nil
 		}
 	}
-	return p.collect(ready, p.events[:n])
+	p.table.Lock()
+	n, err = p.collect(ready, p.events[:n])
+	p.table.Unlock()
+	return n, err
 }
 
 // begin shares the room for n events between the kernel and what is always ready.
@@ -245,10 +250,8 @@ func (p *Poller) begin(n int) (room int, err error) {
 	return n - p.always.share(n), nil
 }
 
-// collect drops what was removed or changed since it happened.
+// collect drops what was removed or changed since it happened. The caller holds the lock.
 func (p *Poller) collect(ready []backend.Ready, events []unix.EpollEvent) (int, error) {
-	p.table.Lock()
-	defer p.table.Unlock()
 	n, stale := 0, false
 	for i := range events {
 		key := keyOf(&events[i])
@@ -259,7 +262,9 @@ func (p *Poller) collect(ready []backend.Ready, events []unix.EpollEvent) (int, 
 			stale = true
 		}
 	}
-	n += p.collectAlways(ready[n:])
+	if len(p.always.keys) > 0 {
+		n += p.collectAlways(ready[n:])
+	}
 	if p.found++; p.found%checkPeriod == 0 && p.orphan(events) {
 		stale, p.orphaned = true, true
 	}

@@ -70,10 +70,14 @@ func (p *Poller) endure(timeout time.Duration) error {
 // enter submits what has changed and, if there is no completion yet, sleeps.
 // Without changes and without a reason to sleep it makes no system call.
 func (p *Poller) enter(timeout time.Duration) error {
-	complete, err := p.prepareTouched()
+	complete := true
+	if p.table.Touched() || !p.ops.idle() {
+		var err error
+		if complete, err = p.prepareTouched(); err != nil {
+			return err
+		}
+	}
 	switch {
-	case err != nil:
-		return err
 	case timeout != 0 && complete && !p.Peek() && p.ops.done.Empty():
 		return p.sleep(timeout)
 	case p.ring.Queued() > 0 || p.ring.Pending():
@@ -82,12 +86,8 @@ func (p *Poller) enter(timeout time.Duration) error {
 	return nil
 }
 
-// prepareTouched is prepare for a caller who does not hold the lock, which is taken only if
-// there is something to prepare.
+// prepareTouched is prepare for a caller who does not hold the lock.
 func (p *Poller) prepareTouched() (complete bool, err error) {
-	if !p.table.Touched() && p.ops.idle() {
-		return true, nil
-	}
 	p.table.Lock()
 	defer p.table.Unlock()
 	return p.prepare()
@@ -169,23 +169,26 @@ func (p *Poller) polled(data uint64, result int32, flags uint32) (backend.Events
 		s.X.armed = false
 		p.again(index, s, result)
 	}
-	if p.table.Get(fdtable.Key{Index: index, Generation: s.X.generation}) == nil {
+	if !s.Live || s.Key(index).Generation != s.X.generation {
 		return 0, nil
+	}
+	if events := backend.Events(result); result >= 0 && events&urgent == 0 { // most often
+		return events, s
 	}
 	return p.happened(s, result), s
 }
 
+// urgent are the events that are not reported as they are, see exactly.
+const urgent = backend.Pri | pollRdBand
+
 // exactly checks Pri again with poll(2): io_uring reports the waker's mask, and sockets
-// claim Pri for any data.
+// claim Pri for any data. The events are urgent.
 func exactly(fd int, events backend.Events) backend.Events {
-	if events&(backend.Pri|pollRdBand) == 0 {
-		return events
-	}
-	urgent, err := sys.PollNow(fd, unix.POLLPRI)
+	now, err := sys.PollNow(fd, unix.POLLPRI)
 	if err != nil { // RLIMIT_NOFILE is 0: the handler finds out
 		return events &^ pollRdBand
 	}
-	return events&^(backend.Pri|pollRdBand) | backend.Events(uint16(urgent))&backend.Pri
+	return events&^urgent | backend.Events(uint16(now))&backend.Pri
 }
 
 // happened translates the result of a poll request.

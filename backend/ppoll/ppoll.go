@@ -170,13 +170,22 @@ func (p *Poller) evict(s *fdtable.Slot[member]) {
 // collect turns the n marked members of the poll set into events, as many as fit.
 func (p *Poller) collect(ready []backend.Ready, n int) int {
 	p.table.Lock()
-	defer p.table.Unlock()
+	n = p.take(ready, n)
+	p.table.Unlock()
+	return n
+}
+
+// take is collect for a caller who holds the lock.
+func (p *Poller) take(ready []backend.Ready, n int) int {
 	found, last := 0, 0
 	for range p.set {
 		if n == 0 || found == len(ready) {
 			break
 		}
-		i := p.next % len(p.set)
+		i := p.next
+		if i >= len(p.set) {
+			i = 0
+		}
 		p.next = i + 1
 		if p.set[i].Revents == 0 {
 			continue

@@ -2,17 +2,20 @@
 // has only in a form that always tells the Go scheduler.
 //
 // Two kinds of calls are kept apart. A call that may sleep goes through
-// unix.Syscall6, so that the scheduler can hand its P to another thread. A call
+// syscall.Syscall6, so that the scheduler can hand its P to another thread. A call
 // that cannot sleep (a zero timeout, a non-blocking eventfd) goes through
-// unix.RawSyscall6: telling the scheduler about it would cost a tenth of the call.
+// syscall.RawSyscall6: telling the scheduler about it would cost a tenth of the call.
 //
 // Every function spells out its call instead of sharing a helper: a pointer that
 // is turned into a uintptr stays valid only within the argument list of the
 // system call itself (package unsafe, rule 4).
+//
+// The calls are package syscall's: those of package unix lead there through the stack.
 package sys
 
 import (
 	"math"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -47,9 +50,9 @@ func Ppoll(fds []unix.PollFd, timeout *unix.Timespec) (int, error) {
 	var errno unix.Errno
 	p := unsafe.Pointer(unsafe.SliceData(fds))
 	if timeout == nil || timeout.Nano() != 0 {
-		r, _, errno = unix.Syscall6(unix.SYS_PPOLL, uintptr(p), uintptr(len(fds)), uintptr(unsafe.Pointer(timeout)), 0, 0, 0)
+		r, _, errno = syscall.Syscall6(unix.SYS_PPOLL, uintptr(p), uintptr(len(fds)), uintptr(unsafe.Pointer(timeout)), 0, 0, 0)
 	} else {
-		r, _, errno = unix.RawSyscall6(unix.SYS_PPOLL, uintptr(p), uintptr(len(fds)), uintptr(unsafe.Pointer(timeout)), 0, 0, 0)
+		r, _, errno = syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(p), uintptr(len(fds)), uintptr(unsafe.Pointer(timeout)), 0, 0, 0)
 	}
 	return result(r, errno)
 }
@@ -113,7 +116,7 @@ func EpollPwait2(epfd int, events []unix.EpollEvent, timeout *Timespec64) (int, 
 	}
 	events = events[:f.room(len(events))]
 	p := unsafe.Pointer(unsafe.SliceData(events))
-	r, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(p), uintptr(len(events)), uintptr(unsafe.Pointer(timeout)), 0, 0)
+	r, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(p), uintptr(len(events)), uintptr(unsafe.Pointer(timeout)), 0, 0)
 	return result(r, errno)
 }
 
@@ -129,9 +132,9 @@ func EpollPwait(epfd int, events []unix.EpollEvent, msec int) (int, error) {
 	var errno unix.Errno
 	p := unsafe.Pointer(unsafe.SliceData(events))
 	if msec != 0 {
-		r, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), uintptr(len(events)), uintptr(msec), 0, 0)
+		r, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), uintptr(len(events)), uintptr(msec), 0, 0)
 	} else {
-		r, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), uintptr(len(events)), 0, 0, 0)
+		r, _, errno = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), uintptr(len(events)), 0, 0, 0)
 	}
 	return result(r, errno)
 }
@@ -164,15 +167,15 @@ func IoUringEnter(fd int, toSubmit, minComplete, flags uint32, arg unsafe.Pointe
 	if f.Room > 0 && uint32(f.Room) < toSubmit {
 		toSubmit, minComplete = uint32(f.Room), 0 // when not all were taken the kernel does not wait
 	}
-	if f.Then != nil {
-		defer f.Then()
-	}
 	var r uintptr
 	var errno unix.Errno
 	if minComplete != 0 {
-		r, _, errno = unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(fd), uintptr(toSubmit), uintptr(minComplete), uintptr(flags), uintptr(arg), argSize)
+		r, _, errno = syscall.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(fd), uintptr(toSubmit), uintptr(minComplete), uintptr(flags), uintptr(arg), argSize)
 	} else {
-		r, _, errno = unix.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(fd), uintptr(toSubmit), 0, uintptr(flags), uintptr(arg), argSize)
+		r, _, errno = syscall.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(fd), uintptr(toSubmit), 0, uintptr(flags), uintptr(arg), argSize)
+	}
+	if f.Then != nil {
+		f.Then()
 	}
 	return result(r, errno)
 }
@@ -180,7 +183,7 @@ func IoUringEnter(fd int, toSubmit, minComplete, flags uint32, arg unsafe.Pointe
 // Gettid returns the calling thread's id. It means something only while the
 // goroutine is locked to its thread.
 func Gettid() int {
-	tid, _, _ := unix.RawSyscall(unix.SYS_GETTID, 0, 0, 0)
+	tid, _, _ := syscall.RawSyscall(unix.SYS_GETTID, 0, 0, 0)
 	return int(tid)
 }
 
@@ -209,7 +212,7 @@ func CheckPollable(fd int) (failing bool, err error) {
 
 // checkOpen is CheckPollable without poll(2).
 func checkOpen(fd int) error {
-	flags, _, errno := unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_GETFL, 0)
+	flags, _, errno := syscall.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_GETFL, 0)
 	if errno == 0 && flags&unix.O_PATH != 0 {
 		errno = unix.EBADF
 	}
