@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +25,7 @@ func now(call Call, number uintptr, fd int, vectors []unix.Iovec, offset int64) 
 		return -1, errno
 	}
 	low, high := halves(offset)
-	n, _, errno := unix.RawSyscall6(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(vectors))), uintptr(len(vectors)), low, high, unix.RWF_NOWAIT)
+	n, _, errno := syscall.RawSyscall6(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(vectors))), uintptr(len(vectors)), low, high, unix.RWF_NOWAIT)
 	return int(n), errno
 }
 
@@ -44,7 +45,7 @@ func waiting(call Call, number uintptr, fd int, vectors []unix.Iovec, offset int
 		return -1, errno
 	}
 	low, high := halves(offset)
-	n, _, errno := unix.Syscall6(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(vectors))), uintptr(len(vectors)), low, high, 0)
+	n, _, errno := syscall.Syscall6(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(vectors))), uintptr(len(vectors)), low, high, 0)
 	return int(n), errno
 }
 

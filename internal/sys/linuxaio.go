@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -12,7 +13,7 @@ func IoSetup(requests int) (context unsafe.Pointer, err error) {
 	if err := FaultOf(CallIoSetup); err != nil {
 		return nil, err
 	}
-	_, _, errno := unix.Syscall(unix.SYS_IO_SETUP, uintptr(requests), uintptr(unsafe.Pointer(&context)), 0)
+	_, _, errno := syscall.Syscall(unix.SYS_IO_SETUP, uintptr(requests), uintptr(unsafe.Pointer(&context)), 0)
 	_, err = result(0, errno)
 	return context, err
 }
@@ -27,7 +28,7 @@ func IoSubmit(context unsafe.Pointer, requests []unsafe.Pointer) (int, error) {
 	}
 	requests = requests[:f.room(len(requests))]
 	p := unsafe.Pointer(unsafe.SliceData(requests))
-	r, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, uintptr(context), uintptr(len(requests)), uintptr(p))
+	r, _, errno := syscall.Syscall(unix.SYS_IO_SUBMIT, uintptr(context), uintptr(len(requests)), uintptr(p))
 	return result(r, errno)
 }
 
@@ -39,7 +40,7 @@ func IoGetevents(context, events unsafe.Pointer, n int) (int, error) {
 		return 0, f.Errno
 	}
 	var now unix.Timespec
-	r, _, errno := unix.RawSyscall6(unix.SYS_IO_GETEVENTS, uintptr(context), 0, uintptr(f.room(n)), uintptr(events), uintptr(unsafe.Pointer(&now)), 0)
+	r, _, errno := syscall.RawSyscall6(unix.SYS_IO_GETEVENTS, uintptr(context), 0, uintptr(f.room(n)), uintptr(events), uintptr(unsafe.Pointer(&now)), 0)
 	return result(r, errno)
 }
 
@@ -50,7 +51,7 @@ func IoCancel(context, request unsafe.Pointer) error {
 		return err
 	}
 	var event [4]uint64 // struct io_event, which kernels since 3.13 do not fill in
-	_, _, errno := unix.RawSyscall(unix.SYS_IO_CANCEL, uintptr(context), uintptr(request), uintptr(unsafe.Pointer(&event)))
+	_, _, errno := syscall.RawSyscall(unix.SYS_IO_CANCEL, uintptr(context), uintptr(request), uintptr(unsafe.Pointer(&event)))
 	_, err := result(0, errno)
 	return err
 }
@@ -61,7 +62,7 @@ func IoDestroy(context unsafe.Pointer) error {
 	if err := FaultOf(CallIoDestroy); err != nil {
 		return err
 	}
-	_, _, errno := unix.Syscall(unix.SYS_IO_DESTROY, uintptr(context), 0, 0)
+	_, _, errno := syscall.Syscall(unix.SYS_IO_DESTROY, uintptr(context), 0, 0)
 	_, err := result(0, errno)
 	return err
 }
