@@ -26,7 +26,8 @@ type engines struct {
 	sync.Mutex // guards files, for Work
 	files      []*File
 
-	memory       []memory // that is registered with the ring; these belong to the home goroutine
+	ring         ring     // these belong to the home goroutine
+	memory       []memory // that is registered with the ring
 	freeTasks    *task    // can be used again
 	freeAIOTasks *aioTask
 }
@@ -93,6 +94,7 @@ func (e *engines) End() (left []string) {
 	if e.aio != nil {
 		left = e.aio.Close()
 	}
+	left = append(left, e.ring.names()...)
 	e.Lock()
 	files := e.files
 	e.files = nil

@@ -43,7 +43,7 @@ type Request struct {
 	op        op
 	way       way
 	cancelled bool
-	waits     bool     // for others of the file
+	waits     bool     // for others of the file, or of the loop: in a queue
 	next      *Request // in requests
 
 	position int64        // where it goes on
@@ -111,7 +111,7 @@ func (r *Request) Cancel() error {
 	}
 	r.cancelled = true
 	switch {
-	case r.waits: // startWaiting sees it, in its turn
+	case r.waits: // seen in its turn
 	case r.way == byThread:
 		r.task.job.Cancel()
 	case r.way == inLine: // line.take sees it, now or in its turn
@@ -317,6 +317,9 @@ func (f *File) answer(r *Request, result int32) {
 
 func answered(q *aio.Request) {
 	r := q.Data.(*Request)
+	if r.way == byRing {
+		r.file.all.ring.leave()
+	}
 	r.step(int64(q.Result))
 }
 
@@ -460,8 +463,14 @@ func (f *File) startWaiting() {
 	}
 }
 
-// ring starts an operation of the loop's io_uring.
+// ring starts an operation of the loop's io_uring, now or when there is room.
 func (f *File) ring(r *Request) {
+	if f.all.ring.enter(r) {
+		f.submitToRing(r)
+	}
+}
+
+func (f *File) submitToRing(r *Request) {
 	q := &r.native
 	q.Done, q.Data = answered, r
 	q.FD, q.FixedFile, q.Name = f.fd, false, f.titles[r.op]
@@ -481,6 +490,7 @@ func (f *File) ring(r *Request) {
 	}
 	if err := f.loop.Submit(q); err != nil && errors.Is(err, errors.ErrUnsupported) {
 		r.way = byThread
+		f.all.ring.leave()
 		f.thread(r)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -200,4 +201,55 @@ func TestOperationsOfARing(t *testing.T) {
 			t.Errorf("%v: %v became %v", c.code, err, p.codes)
 		}
 	}
+}
+
+// The Files of a loop leave half of the ring's completion queue to descriptors. Those that wait for
+// room are begun in order, and can be cancelled.
+func TestRequestsWaitForRoomInTheRing(t *testing.T) {
+	s, p := scriptedSetup(t)
+	most, under := 0, 0
+	p.script = func(*backend.Request) (int, unix.Errno) {
+		under++
+		most = max(most, under)
+		return 1 << 30, 0
+	}
+	var order []int
+	cancelled := 0
+	n := 0
+	for range 3 {
+		f := s.open(s.create(make([]byte, 100)), os.O_RDONLY)
+		for range 100 {
+			i := n
+			r := &Request{Buf: make([]byte, 10)}
+			r.Done = func(r *Request) {
+				if errors.Is(r.Err, unix.ECANCELED) {
+					cancelled++
+					return
+				}
+				under--
+				order = append(order, i)
+			}
+			n++
+			s.must(f.Read(r))
+			if i >= 250 && i < 260 {
+				s.must(r.Cancel())
+			}
+		}
+	}
+	if waiting := count(s.ringOf().waiting); waiting != n-ringDepth {
+		t.Errorf("%d wait", waiting)
+	}
+	s.until(func() bool { return len(order)+cancelled == n })
+	if most > ringDepth+1 { // the next one is begun before Done
+		t.Errorf("%d at a time", most)
+	}
+	if cancelled != 10 || !slices.IsSorted(order) {
+		t.Errorf("%d cancelled; in order: %v", cancelled, slices.IsSorted(order))
+	}
+}
+
+func (s *setup) ringOf() *ring {
+	e, err := enginesOf(s.loop)
+	s.must(err)
+	return &e.ring
 }
