@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -28,7 +29,8 @@ func TestCopy(t *testing.T) {
 			sparse(t, from, data)
 			for _, engine := range []string{"auto", "threads"} {
 				for _, cached := range []string{"-cached", "-cached=false"} {
-					p := start(t, "copy", "-backend", backend, "-file-engine", engine, cached, from, to)
+					sync := "-sync=" + strconv.FormatBool(engine == "auto")
+					p := start(t, "copy", "-backend", backend, "-file-engine", engine, cached, sync, from, to)
 					if size == 0 {
 						p.expect("0 bytes$")
 					} else {

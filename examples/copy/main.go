@@ -3,10 +3,11 @@
 // Command copy copies a file or a block device: many blocks are read and written at a time, holes
 // stay holes, and a line tells how far it is.
 //
-//	go run ./examples/copy [-backend B] [-file-engine E] [-cached] FROM TO
+//	go run ./examples/copy [-backend B] [-file-engine E] [-cached] [-sync] FROM TO
 //
 // The blocks are read past the page cache, which is the faster way for data that is not in it: with
-// -cached they are read through it, as on a filesystem without O_DIRECT.
+// -cached they are read through it, as on a filesystem without O_DIRECT. With -sync the copy is on
+// the disk when the program ends; else the kernel writes it when it likes, as after cp(1).
 package main
 
 import (
@@ -41,6 +42,7 @@ func run(args []string, progress io.Writer) (err error) {
 	flags.Var(&backend, "backend", "auto, ppoll, epoll or io_uring")
 	flags.Var(&engine, "file-engine", "auto, io_uring, linux-aio or threads")
 	cached := flags.Bool("cached", false, "read through the page cache")
+	sync := flags.Bool("sync", false, "end when the copy is on the disk")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func run(args []string, progress io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, loop.Close()) }()
-	c := &copier{loop: loop}
+	c := &copier{loop: loop, sync: *sync}
 	if err := c.open(flags.Arg(0), flags.Arg(1), engine, *cached); err != nil {
 		return err
 	}
@@ -72,6 +74,7 @@ func run(args []string, progress io.Writer) (err error) {
 // copier copies one file. It belongs to its loop.
 type copier struct {
 	loop     *aio.Context
+	sync     bool // the copy ends on the disk
 	from, to *file.File
 	size     int64 // of what is copied
 	moved    int64 // bytes that are done, holes among them
@@ -82,9 +85,11 @@ type copier struct {
 	finish   func()
 }
 
+// The loop has nothing better to do than to write, so it writes itself: up to 64 KiB in a call, while
+// the other blocks are read.
 const (
-	blockSize = 1 << 20
-	blocks    = 16 // at a time
+	blockSize = 64 << 10
+	blocks    = 128 // at a time
 )
 
 func (c *copier) open(from, to string, engine file.Engine, cached bool) (err error) {
@@ -94,7 +99,7 @@ func (c *copier) open(from, to string, engine file.Engine, cached bool) (err err
 	if c.size, err = c.from.Size(); err != nil {
 		return errors.Join(err, c.from.Close())
 	}
-	c.to, err = file.Open(c.loop, to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, file.WithEngine(writer(engine)))
+	c.to, err = file.Open(c.loop, to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, file.WithEngine(writer(engine)), file.WithWaitingWrites())
 	if err != nil {
 		return errors.Join(err, c.from.Close())
 	}
@@ -125,7 +130,7 @@ func writer(e file.Engine) file.Engine {
 
 func (c *copier) close() error { return errors.Join(c.from.Close(), c.to.Close()) }
 
-// copy returns when all is on the disk.
+// copy returns when all is written, and with -sync on the disk.
 func (c *copier) copy(ctx context.Context) error {
 	ctx, c.finish = context.WithCancel(ctx)
 	c.busy = blocks
@@ -142,13 +147,16 @@ func (c *copier) copy(ctx context.Context) error {
 	return c.failed
 }
 
-// ended is called for each block that finds nothing more to do. The last one sees to it that the copy is
-// on the disk.
+// ended is called for each block that finds nothing more to do. The last one ends the copy.
 func (c *copier) ended(err error) {
 	if c.failed == nil {
 		c.failed = err
 	}
 	if c.busy--; c.busy > 0 {
+		return
+	}
+	if !c.sync {
+		c.finish()
 		return
 	}
 	sync := &file.Request{Done: func(r *file.Request) {
