@@ -186,13 +186,7 @@ func (s *halves) run(n *counters) (progress bool) {
 			b.ctx.queue(b) // it has kept its queued bit
 			continue
 		}
-		ran := false
-		if b.guard == nil {
-			ran = b.runNow()
-		} else {
-			ran = b.runGuarded()
-		}
-		if ran {
+		if b.run() {
 			n.count(statBottomHalves)
 			progress = true
 		}

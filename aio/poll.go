@@ -27,7 +27,7 @@ func (c *Context) Poll() (progress bool, err error) { return c.poll(true) }
 func (c *Context) TryPoll() (progress bool, err error) { return c.poll(false) }
 
 func (c *Context) poll(blocking bool) (progress bool, err error) {
-	if c.home.mine() && c.home.begin() {
+	if c.home.mine() && c.home.begin() { // what enter does most often, without its calls
 		c.port.resume()
 	} else if err := c.enter(); err != nil {
 		return false, err
