@@ -7,6 +7,9 @@ import "github.com/aioloop/aioloop/backend"
 // ask asks the Poller without sleeping.
 func (c *Context) ask() error {
 	events, err := c.port.ask()
+	if len(events) == 0 && err == nil && !c.operations.underWay() && !c.turn.foreign() {
+		return nil
+	}
 	if c.turn.foreign() { // it may have taken the event that the foreign loop waits for
 		c.retract()
 	}

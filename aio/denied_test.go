@@ -34,6 +34,7 @@ var (
 	denials = []denial{
 		{"io_uring", seccomp.IOUring},
 		{"epoll_pwait2", []uint32{unix.SYS_EPOLL_PWAIT2}},
+		{"poll and epoll_wait", seccomp.Looks},
 		{"io_uring and epoll_pwait2", append(slices.Clone(seccomp.IOUring), unix.SYS_EPOLL_PWAIT2)},
 	}
 	denialErrnos = []unix.Errno{unix.EPERM, unix.ENOSYS}
@@ -41,7 +42,7 @@ var (
 
 func (d denial) name(errno unix.Errno) string { return d.what + " answers " + unix.ErrnoName(errno) }
 
-func (d denial) ring() bool { return d.calls[0] == seccomp.IOUring[0] }
+func (d denial) ring() bool { return slices.Contains(d.calls, seccomp.IOUring[0]) }
 
 func init() {
 	for _, d := range denials {

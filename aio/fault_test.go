@@ -563,3 +563,33 @@ func TestFullBatchIsNotTheLast(t *testing.T) {
 		}
 	})
 }
+
+// What the kernel has refused is tried again, even by a loop that always has something to run and
+// sees no completion that would lead it to the Poller.
+func TestBusyLoopTriesAgain(t *testing.T) {
+	eachBackend(t, func(t *testing.T, newLoop maker) {
+		c := newLoop()
+		h := c.NewBottomHalf(func() {})
+		turn(t, c)
+		refused := false
+		inject(t, func(call sys.Call) sys.Fault {
+			if call != sys.CallIoUringEnter || refused {
+				return sys.Fault{}
+			}
+			refused = true
+			return sys.Fault{Errno: unix.EAGAIN}
+		})
+		r, w := pipe(t)
+		called := false
+		watch(t, c, r, Callbacks{Read: func(h *Handler) { called = true; must(t, h.Close()) }})
+		busy := func() { must(t, h.Schedule()); turn(t, c) }
+		busy()
+		fill(t, w)
+		for range 2 * askPeriod {
+			if busy(); called {
+				return
+			}
+		}
+		t.Error("the handler was not called")
+	})
+}

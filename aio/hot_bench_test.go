@@ -81,6 +81,15 @@ func BenchmarkScheduleAndRun(b *testing.B) {
 	eachHot(b, func(b *testing.B, c *Context) func() error { return c.NewBottomHalf(func() {}).Schedule })
 }
 
+// One plain descriptor is watched: on ppoll and epoll each turn then asks the kernel.
+func BenchmarkScheduleAndRunWatched(b *testing.B) {
+	eachHot(b, func(b *testing.B, c *Context) func() error {
+		r, _ := pipe(b)
+		watch(b, c, r, Callbacks{Read: func(*Handler) {}})
+		return c.NewBottomHalf(func() {}).Schedule
+	})
+}
+
 func BenchmarkTimerRun(b *testing.B) {
 	eachHot(b, func(b *testing.B, c *Context) func() error {
 		timer := c.NewTimer(Realtime, func() {})

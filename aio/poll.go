@@ -53,7 +53,7 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 	switch {
 	case timeout != 0 || c.spin.polls():
 		err = c.await(timeout)
-	case c.port.mayKnow() || c.operations.underWay():
+	case c.port.mustAsk() || c.operations.underWay() || c.port.looksBusy():
 		err = c.ask()
 	}
 	c.gate.Accept()       // L5
@@ -113,7 +113,7 @@ func (c *Context) pollAndWait(timeout time.Duration) error {
 
 // collectFound collects what was found if the Poller has it.
 func (c *Context) collectFound() error {
-	if c.port.shown() || c.port.shows() && c.spin.collectAnyway() {
+	if c.port.shown() || c.port.shows && c.spin.collectAnyway() {
 		return c.wait(0)
 	}
 	return nil
@@ -131,7 +131,7 @@ func (c *Context) sleep(timeout time.Duration) ([]backend.Ready, error) {
 // sleep.
 func (c *Context) wait(timeout time.Duration) error {
 	if timeout == 0 {
-		if c.port.mayKnow() || c.operations.underWay() {
+		if c.port.mustAsk() || c.operations.underWay() || c.port.looksBusy() {
 			return c.ask()
 		}
 		return nil

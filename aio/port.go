@@ -24,14 +24,23 @@ type port struct {
 	queryable backend.Queryable // nil if it does not name the descriptors that it waits for
 	parker    *park.Parker      // nil in thread mode
 
+	// shows means that all that the Poller has shows in user space, once it was asked.
+	shows bool
+
 	events []backend.Ready // room for those of one Wait
 	// watched counts the handlers, as of the last refresh.
 	watched int32
 	// edge means that a reported event need not be read: the notifier's, for example.
 	edge bool
+	// hidden means that events of handlers do not show.
+	hidden bool
 	// askAgain means that the Poller may have something that it does not show.
 	askAgain bool
+	looks    uint8 // wraps
 }
+
+// askPeriod is how many looks in a row may take the place of a Wait.
+const askPeriod = 64
 
 // firstEvents is how many events a Wait can return at first. The room doubles when it is
 // filled, up to maxEvents.
@@ -42,7 +51,7 @@ const (
 
 func newPort(p backend.Poller, m Mode) port {
 	t := port{Poller: p, events: make([]backend.Ready, firstEvents)}
-	t.peeker, _ = p.(backend.Peeker)
+	t.peeker, t.shows = p.(backend.Peeker)
 	t.submitter, _ = p.(backend.Submitter)
 	t.pollable, _ = p.(backend.Pollable)
 	t.queryable, _ = p.(backend.Queryable)
@@ -64,17 +73,26 @@ func (p *port) binder() backend.Binder {
 	return binder
 }
 
-// shows reports whether all that the Poller has shows in user space, once it was asked.
-func (p *port) shows() bool { return p.peeker != nil }
-
 // shown reports whether the Poller shows in user space that it has something.
-func (p *port) shown() bool { return p.peeker != nil && p.peeker.Peek() }
+func (p *port) shown() bool { return p.shows && p.peeker.Peek() }
 
-// mayKnow reports whether the Poller can have an event.
-func (p *port) mayKnow() bool { return p.watched > 0 || p.askAgain || p.shown() }
+// mustAsk reports whether the Poller may have something that it does not show.
+func (p *port) mustAsk() bool { return p.hidden || p.askAgain }
+
+// looksBusy reports whether the Poller shows that it has something, or whether it is time to ask it
+// all the same: it may have something to do, try again what the kernel has refused for example.
+func (p *port) looksBusy() bool { return p.shows && p.look() }
+
+func (p *port) look() bool {
+	p.looks++
+	return p.peeker.Peek() || p.looks%askPeriod == 0
+}
 
 // changed takes notice of a new number of handlers.
-func (p *port) changed(watched int32) { p.watched, p.askAgain = watched, true }
+func (p *port) changed(watched int32) {
+	p.watched, p.askAgain = watched, true
+	p.hidden = watched > 0 && !p.shows
+}
 
 // idle reports whether no handler is watched.
 func (p *port) idle() bool { return p.watched == 0 }
@@ -91,11 +109,16 @@ func (p *port) tellsOnce() bool { return p.edge }
 // ask is a Wait that does not sleep. It returns what is left of its events after those of
 // the alarm. They are valid until the next Wait.
 func (p *port) ask() ([]backend.Ready, error) {
+	n, err := 0, error(nil)
 	if p.parks() {
-		n, err := p.parker.Ask(p.events)
-		return p.collected(n, err)
+		n, err = p.parker.Ask(p.events)
+	} else {
+		n, err = p.Wait(p.events, 0)
 	}
-	n, err := p.Wait(p.events, 0)
+	if n == 0 { // what collected does most often
+		p.askAgain = false
+		return nil, err
+	}
 	return p.collected(n, err)
 }
 
@@ -200,7 +223,7 @@ func (p *port) sleepKind() gate.Sleep {
 
 // sharesEvents reports whether Go's poller asks the descriptors too: that of a parked loop watches
 // the Poller's descriptor, and of epoll's it polls what is in it.
-func (p *port) sharesEvents() bool { return p.parker != nil && p.peeker == nil }
+func (p *port) sharesEvents() bool { return p.parker != nil && !p.shows }
 
 // parks reports whether the loop sleeps in park mode.
 func (p *port) parks() bool { return p.parker != nil }

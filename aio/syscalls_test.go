@@ -209,14 +209,14 @@ func countTraced(trace string) countedCalls {
 			}
 		}
 		if m := tracedAgain.FindStringSubmatch(line); m != nil {
-			counted.interrupted(during, m[1])
+			counted.interrupted(during, newerCall(m[1]))
 			continue
 		}
 		m := tracedCall.FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
-		thread, call, argument := m[1], m[2], m[3]
+		thread, call, argument := m[1], newerCall(m[2]), m[3]
 		if runtimesCall(call, begun[thread]) {
 			continue
 		}
@@ -230,6 +230,17 @@ func countTraced(trace string) countedCalls {
 		counted[during][call]++
 	}
 	return counted
+}
+
+// newerCall returns the name that the table has for what package sys asks an older call for.
+func newerCall(call string) string {
+	switch call {
+	case "poll":
+		return "ppoll"
+	case "epoll_wait":
+		return "epoll_pwait"
+	}
+	return call
 }
 
 // interrupted takes back a call that the kernel makes once more, because of work of

@@ -215,19 +215,29 @@ func (p *Poller) Wait(ready []backend.Ready, timeout time.Duration) (int, error)
 			return 0, err
 		}
 	}
-	n := 0
-	if room > 0 {
-		n, err = p.waiter.wait(p.epfd, p.events[:room], timeout)
-		if err != nil {
-			return 0, fmt.Errorf("%s: %s: %w", Name, p.waiter.call(timeout), err)
-		}
-		if n == 0 {
-			return 0, nil
-		}
+	n, err := p.ask(p.events[:room], timeout)
+	if n == 0 && room > 0 || err != nil {
+		return 0, err
 	}
 	p.table.Lock()
 	n, err = p.collect(ready, p.events[:n])
 	p.table.Unlock()
+	return n, err
+}
+
+// ask is the system call. There is none if what is always ready takes all the room.
+func (p *Poller) ask(events []unix.EpollEvent, timeout time.Duration) (n int, err error) {
+	switch {
+	case len(events) == 0:
+		return 0, nil
+	case timeout == 0: // most often
+		if n, err = sys.EpollPwaitNow(p.epfd, events); err == nil {
+			return n, nil
+		}
+	}
+	if n, err = p.waiter.wait(p.epfd, events, timeout); err != nil {
+		err = fmt.Errorf("%s: %s: %w", Name, p.waiter.call(timeout), err)
+	}
 	return n, err
 }
 

@@ -16,11 +16,6 @@ type waiter struct {
 }
 
 func (w *waiter) wait(epfd int, events []unix.EpollEvent, timeout time.Duration) (int, error) {
-	if timeout == 0 { // most often
-		if n, err := sys.EpollPwait(epfd, events, 0); err == nil {
-			return n, nil
-		}
-	}
 	deadline := sys.Deadline(timeout)
 	for range sys.MaxInterrupts {
 		n, err := w.once(epfd, events, timeout)

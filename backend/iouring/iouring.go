@@ -64,6 +64,7 @@ type Poller struct {
 	refusals int    // how many in a row
 	vain     int    // enters in a row that have left the flag of deferred work, and no completion
 	stale    uint32 // SQTaskrun, if that flag is not believed any more
+	behind   bool   // a poll is over that the caller of Wait does not know of
 
 	ops     operations        // used by the home goroutine alone
 	runs    uint32            // the same: a set of 1 << OpCode, 0 before it is known and after Close
@@ -251,6 +252,7 @@ func (p *Poller) note(index uint32, s *fdtable.Slot[request]) {
 
 // again lists a slot whose request is over. The caller holds the lock.
 func (p *Poller) again(index uint32, s *fdtable.Slot[request], result int32) {
+	p.behind = p.behind || result < 0 || s.Events&backend.Edge != 0
 	if result >= 0 && p.multishot && s.Events&backend.Edge != 0 && !s.X.changed {
 		s.X.ended = true
 		p.ended = append(p.ended, index)
@@ -291,6 +293,7 @@ func (p *Poller) prepare() (complete bool, err error) {
 		return false, err
 	}
 	p.table.Untouch()
+	p.behind = false
 	return true, nil
 }
 
@@ -442,7 +445,7 @@ func (p *Poller) entered(err error) error {
 // work, and an enter on another CPU may have done the work in between (Linux 6.18). A loop
 // that believed a stale flag would ask and ask, and never sleep.
 func (p *Poller) Peek() bool {
-	return p.ring.Peek() != nil || p.ring.PendingBut(p.stale)
+	return p.ring.Peek() != nil || p.ring.PendingBut(p.stale) || p.behind && p.refused == nil
 }
 
 // Close implements backend.Poller. Operations that are under way are cancelled;
@@ -452,7 +455,7 @@ func (p *Poller) Close() error {
 	if !p.table.Close() {
 		return nil
 	}
-	p.runs = 0
+	p.runs, p.behind = 0, false
 	if p.ops.live > 0 && p.home.Load() == p.self() {
 		p.cancelOperations()
 	}

@@ -24,6 +24,7 @@ type path struct {
 
 var paths = slices.Concat(
 	on(aio.ModeThread, "schedule and run a bottom half", scheduleAndRun, aio.Ppoll, aio.Epoll, aio.IOUring),
+	on(aio.ModeThread, "the same beside a descriptor", scheduleWatched, aio.Ppoll, aio.Epoll, aio.IOUring),
 	on(aio.ModeThread, "notify an awake loop 100 times", notifyAwake, aio.Epoll),
 	on(aio.ModeThread, "re-arm a timer and run it", timerRun, aio.Epoll, aio.IOUring),
 	on(aio.ModeThread, "re-arm one of 1000 timers", timerAmongMany, aio.Epoll),
@@ -128,6 +129,17 @@ func turns(c *aio.Context, begin func() error) func(n int) error {
 
 func scheduleAndRun(p *fixture) func(n int) error {
 	c := p.loop()
+	return turns(c, c.NewBottomHalf(func() {}).Schedule)
+}
+
+// scheduleWatched is scheduleAndRun where the Poller may have events.
+func scheduleWatched(p *fixture) func(n int) error {
+	c := p.loop()
+	n, err := aio.NewEventNotifier()
+	check(err)
+	h, err := c.Watch(n.FD(), aio.Callbacks{Read: func(*aio.Handler) {}})
+	check(err)
+	p.ends = append(p.ends, func() { check(n.Close()) }, func() { check(h.Close()) })
 	return turns(c, c.NewBottomHalf(func() {}).Schedule)
 }
 

@@ -85,7 +85,7 @@ func Column(markdown, column string) (names []string) {
 		case cells[0] == "system call":
 			at = slices.Index(cells, column)
 		case at > 0 && at < len(cells) && cells[at] == "x":
-			names = append(names, strings.Trim(cells[0], "`"))
+			names = append(names, here(strings.Trim(cells[0], "`")))
 		}
 	}
 	return names

@@ -39,21 +39,35 @@ func NewTimespec64(d time.Duration) Timespec64 {
 	return Timespec64{Sec: int64(d / time.Second), Nsec: int64(d % time.Second)}
 }
 
-// Ppoll is ppoll(2) without a signal mask. A nil timeout waits forever, a zero
-// one does not sleep. The kernel writes revents into fds and the remaining time
-// into timeout, so a caller that repeats the call sets it again.
+// Ppoll is ppoll(2) without a signal mask. A nil timeout waits forever. The kernel writes
+// revents into fds and the remaining time into timeout, so a caller that repeats the call
+// sets it again.
 func Ppoll(fds []unix.PollFd, timeout *unix.Timespec) (int, error) {
 	if err := FaultOf(CallPpoll); err != nil {
 		return 0, err
 	}
-	var r uintptr
-	var errno unix.Errno
 	p := unsafe.Pointer(unsafe.SliceData(fds))
-	if timeout == nil || timeout.Nano() != 0 {
-		r, _, errno = syscall.Syscall6(unix.SYS_PPOLL, uintptr(p), uintptr(len(fds)), uintptr(unsafe.Pointer(timeout)), 0, 0, 0)
-	} else {
-		r, _, errno = syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(p), uintptr(len(fds)), uintptr(unsafe.Pointer(timeout)), 0, 0, 0)
+	r, _, errno := syscall.Syscall6(unix.SYS_PPOLL, uintptr(p), uintptr(len(fds)), uintptr(unsafe.Pointer(timeout)), 0, 0, 0)
+	return result(r, errno)
+}
+
+// none is the number of a call that this CPU lacks.
+const none = 0
+
+// PpollNow is Ppoll that does not sleep. It is poll(2) where there is that; a filter may know
+// the newer call alone.
+func PpollNow(fds []unix.PollFd) (int, error) {
+	if err := FaultOf(CallPpoll); err != nil {
+		return 0, err
 	}
+	p := unsafe.Pointer(unsafe.SliceData(fds))
+	if sysPoll != none {
+		if r, _, errno := syscall.RawSyscall(sysPoll, uintptr(p), uintptr(len(fds)), 0); errno == 0 {
+			return int(r), nil
+		}
+	}
+	var now unix.Timespec
+	r, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(p), uintptr(len(fds)), uintptr(unsafe.Pointer(&now)), 0, 0, 0)
 	return result(r, errno)
 }
 
@@ -66,6 +80,12 @@ func Ppoll(fds []unix.PollFd, timeout *unix.Timespec) (int, error) {
 // made of slices, and a stop delays its end by one slice at most. A sleep without a
 // timeout is one call.
 func PpollFor(fds []unix.PollFd, timeout time.Duration) (int, error) {
+	if timeout == 0 { // most often
+		if n, err := ppollNow(fds); err != unix.EINTR {
+			return n, err
+		}
+		return inVain(fds)
+	}
 	deadline := Deadline(timeout)
 	for interrupts := 0; interrupts < MaxInterrupts; {
 		n, err := ppollOnce(fds, min(timeout, slice))
@@ -77,10 +97,25 @@ func PpollFor(fds []unix.PollFd, timeout time.Duration) (int, error) {
 		}
 		timeout = Until(deadline)
 	}
+	return inVain(fds)
+}
+
+// inVain is the result of a call that signals have ended each time.
+func inVain(fds []unix.PollFd) (int, error) {
 	for i := range fds {
 		fds[i].Revents = 0 // ppoll has not written them
 	}
 	return 0, nil
+}
+
+// ppollNow is PpollNow, MaxInterrupts times if signals end it.
+func ppollNow(fds []unix.PollFd) (n int, err error) {
+	for range MaxInterrupts {
+		if n, err = PpollNow(fds); err != unix.EINTR {
+			break
+		}
+	}
+	return n, err
 }
 
 // slice is the longest timeout that PpollFor gives to the kernel.
@@ -128,15 +163,22 @@ func EpollPwait(epfd int, events []unix.EpollEvent, msec int) (int, error) {
 		return 0, f.Errno
 	}
 	events = events[:f.room(len(events))]
-	var r uintptr
-	var errno unix.Errno
 	p := unsafe.Pointer(unsafe.SliceData(events))
-	if msec != 0 {
-		r, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), uintptr(len(events)), uintptr(msec), 0, 0)
-	} else {
-		r, _, errno = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), uintptr(len(events)), 0, 0, 0)
-	}
+	r, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), uintptr(len(events)), uintptr(msec), 0, 0)
 	return result(r, errno)
+}
+
+// EpollPwaitNow is EpollPwait that does not sleep. It is epoll_wait(2) where there is that; a
+// filter may know the newer call alone.
+func EpollPwaitNow(epfd int, events []unix.EpollEvent) (int, error) {
+	if hook.Load() == nil {
+		p := unsafe.Pointer(unsafe.SliceData(events))
+		r, _, errno := syscall.RawSyscall6(sysEpollNow, uintptr(epfd), uintptr(p), uintptr(len(events)), 0, 0, 0)
+		if errno == 0 {
+			return int(r), nil
+		}
+	}
+	return EpollPwait(epfd, events, 0)
 }
 
 // EpollCtl is epoll_ctl(2).
@@ -223,12 +265,7 @@ func checkOpen(fd int) error {
 // PollNow returns what poll(2) says of one descriptor at this moment.
 func PollNow(fd int, events int16) (revents int16, err error) {
 	one := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
-	var now unix.Timespec
-	for range MaxInterrupts {
-		if _, err = Ppoll(one[:], &now); err != unix.EINTR {
-			break
-		}
-	}
+	_, err = ppollNow(one[:])
 	return one[0].Revents, err
 }
 
