@@ -104,7 +104,7 @@ func (c *Context) WatchNotifier(n *EventNotifier, cb Callbacks) (*Handler, error
 }
 
 func (c *Context) keepFor(n *EventNotifier, cb *Callbacks) *callbacks {
-	return cb.keepFor(n, !c.port.tellsOnce(), c.waker.stamps() && !c.port.shows)
+	return cb.keepFor(n, !c.port.tellsOnce(), c.waker.stamps() && !c.port.shows())
 }
 
 // FD returns the descriptor that is watched.

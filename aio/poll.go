@@ -113,7 +113,7 @@ func (c *Context) pollAndWait(timeout time.Duration) error {
 
 // collectFound collects what was found if the Poller has it.
 func (c *Context) collectFound() error {
-	if c.port.shown() || c.port.shows && c.spin.collectAnyway() {
+	if c.port.shown() || c.port.shows() && c.spin.collectAnyway() {
 		return c.wait(0)
 	}
 	return nil

@@ -24,8 +24,9 @@ type port struct {
 	queryable backend.Queryable // nil if it does not name the descriptors that it waits for
 	parker    *park.Parker      // nil in thread mode
 
-	// shows means that all that the Poller has shows in user space, once it was asked.
-	shows bool
+	// peeks means that there is a peeker: all that the Poller has shows in user space, once it was
+	// asked.
+	peeks bool
 
 	events []backend.Ready // room for those of one Wait
 	// watched counts the handlers, as of the last refresh.
@@ -51,7 +52,7 @@ const (
 
 func newPort(p backend.Poller, m Mode) port {
 	t := port{Poller: p, events: make([]backend.Ready, firstEvents)}
-	t.peeker, t.shows = p.(backend.Peeker)
+	t.peeker, t.peeks = p.(backend.Peeker)
 	t.submitter, _ = p.(backend.Submitter)
 	t.pollable, _ = p.(backend.Pollable)
 	t.queryable, _ = p.(backend.Queryable)
@@ -73,15 +74,18 @@ func (p *port) binder() backend.Binder {
 	return binder
 }
 
+// shows reports whether all that the Poller has shows in user space, once it was asked.
+func (p *port) shows() bool { return p.peeks }
+
 // shown reports whether the Poller shows in user space that it has something.
-func (p *port) shown() bool { return p.shows && p.peeker.Peek() }
+func (p *port) shown() bool { return p.peeks && p.peeker.Peek() }
 
 // mustAsk reports whether the Poller may have something that it does not show.
 func (p *port) mustAsk() bool { return p.hidden || p.askAgain }
 
 // looksBusy reports whether the Poller shows that it has something, or whether it is time to ask it
 // all the same: it may have something to do, try again what the kernel has refused for example.
-func (p *port) looksBusy() bool { return p.shows && p.look() }
+func (p *port) looksBusy() bool { return p.peeks && p.look() }
 
 func (p *port) look() bool {
 	p.looks++
@@ -91,7 +95,7 @@ func (p *port) look() bool {
 // changed takes notice of a new number of handlers.
 func (p *port) changed(watched int32) {
 	p.watched, p.askAgain = watched, true
-	p.hidden = watched > 0 && !p.shows
+	p.hidden = watched > 0 && !p.peeks
 }
 
 // idle reports whether no handler is watched.
@@ -223,7 +227,7 @@ func (p *port) sleepKind() gate.Sleep {
 
 // sharesEvents reports whether Go's poller asks the descriptors too: that of a parked loop watches
 // the Poller's descriptor, and of epoll's it polls what is in it.
-func (p *port) sharesEvents() bool { return p.parker != nil && !p.shows }
+func (p *port) sharesEvents() bool { return p.parker != nil && !p.peeks }
 
 // parks reports whether the loop sleeps in park mode.
 func (p *port) parks() bool { return p.parker != nil }

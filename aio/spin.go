@@ -65,10 +65,10 @@ func (s *spin) polls() bool { return s.started }
 
 // canPoll reports whether everything that can happen shows in user space, and whether
 // there is another CPU on which it can happen.
-func (s *spin) canPoll(p *port) bool { return (p.shows || !s.blind) && s.severalCPUs() }
+func (s *spin) canPoll(p *port) bool { return (p.shows() || !s.blind) && s.severalCPUs() }
 
 // learns reports whether there is use in learning.
-func (s *spin) learns(p *port) bool { return p.shows || !s.blind }
+func (s *spin) learns(p *port) bool { return p.shows() || !s.blind }
 
 func (s *spin) severalCPUs() bool {
 	if s.trusted == 0 {
@@ -151,7 +151,7 @@ func (c *Context) lookFor(timeout time.Duration) (spun time.Duration, found bool
 	if window == 0 || !c.spin.canPoll(&c.port) {
 		return 0, false
 	}
-	if c.port.shows && (c.port.hides() || c.operations.underWay()) {
+	if c.port.shows() && (c.port.hides() || c.operations.underWay()) {
 		_ = c.ask() // an error comes again when the loop sleeps
 	}
 	if c.busy() {
