@@ -44,14 +44,15 @@ type Context struct {
 	waker  waker
 	halves halves // its first field is the last that notifiers write, a pad follows it
 
-	turn       foreignTurn
-	watch      stopwatch
-	ready      readyList
-	batch      batch
-	spin       spin
-	glance     glance
-	operations operations
-	stats      counters
+	turn         foreignTurn
+	watch        stopwatch
+	ready        readyList
+	batch        batch
+	spin         spin
+	glance       glance
+	kernelGlance glance
+	operations   operations
+	stats        counters
 }
 
 // cacheLinePad keeps fields written by different CPUs out of each other's cache lines.

@@ -2,10 +2,11 @@
 
 package aio
 
-// glance is a short look for work, before the loop announces that it is about to sleep. Between
-// events that come back to back it spares the sleep. Where it finds nothing, because the ones who
-// wake the loop run on its CPU for example, it stops, but for a try now and then. It belongs to the
-// home goroutine.
+// glance is a short look for work, before the loop announces that it is about to sleep: in memory, or
+// in the kernel by a call that does not sleep. Between events that come back to back it spares the
+// sleep, and the Go scheduler being told of it. Where it finds nothing, because the ones who wake the
+// loop run on its CPU for example, it stops, but for a try now and then. It belongs to the home
+// goroutine.
 type glance struct {
 	credit  uint8 // so many glances in vain before it stops
 	skipped uint8 // wraps
@@ -35,7 +36,18 @@ func (g *glance) learn(found bool) {
 	}
 }
 
-// glanceFinds reports whether there is work after all.
+// glanceAsks finds out whether the kernel has something after all, and collects it.
+func (c *Context) glanceAsks() (found bool, err error) {
+	if c.port.shows() || c.port.parks() || !c.kernelGlance.wanted() {
+		return false, nil
+	}
+	err = c.ask()
+	found = err != nil || c.busy()
+	c.kernelGlance.learn(found)
+	return found, err
+}
+
+// glanceFinds reports whether memory shows work after all.
 func (c *Context) glanceFinds() (found bool) {
 	if !c.glance.wanted() {
 		return false

@@ -50,3 +50,27 @@ func TestGlanceFindsWhatCameLast(t *testing.T) {
 		}
 	})
 }
+
+// An event that the kernel has is found without a sleep, once that has happened before.
+func TestGlanceFindsWhatTheKernelHas(t *testing.T) {
+	for _, kind := range realBackends {
+		t.Run(kind.String(), func(t *testing.T) {
+			c := newLoopOn(t, kind, WithMode(ModeThread))
+			n, calls := notifier(t), 0
+			watchNotifier(t, c, n, func() { calls++ })
+			settle(t, c)
+			for range glancePeriod + glanceCredit {
+				must(t, n.Set())
+				block(t, c)
+			}
+			before := c.Stats().Sleeps
+			for range glanceCredit {
+				must(t, n.Set())
+				block(t, c)
+			}
+			if now := c.Stats().Sleeps; now != before || calls != glancePeriod+2*glanceCredit {
+				t.Errorf("%d sleeps and %d calls, where %d events were there before", now-before, calls, glancePeriod+2*glanceCredit)
+			}
+		})
+	}
+}

@@ -142,6 +142,9 @@ func (c *Context) wait(timeout time.Duration) error {
 	if c.glanceFinds() {
 		return c.wait(0)
 	}
+	if found, err := c.glanceAsks(); found {
+		return err
+	}
 	c.gate.Announce(c.port.sleepKind())                            // L1
 	if c.halves.gather(&c.watch) || c.busy() || c.gate.Pending() { // L2
 		c.retract()

@@ -207,16 +207,18 @@ func (p *Poller) take(ready []backend.Ready, n int) int {
 // events recently.
 const front = 16
 
-// bringForward exchanges member i with one in front. The kernel puts the thread into
-// the wait queue of each descriptor, one after the other, until it comes to one that
-// is ready: the later that is, the longer it takes. Among thousands of idle ones
-// those that are not come first.
+// bringForward exchanges member i with one in front, or with the first if it is there. The
+// kernel puts the thread into the wait queue of each descriptor, one after the other, until
+// it comes to one that is ready: the later that is, the longer it takes.
 func (p *Poller) bringForward(i int) {
-	if i < front {
+	j := 0
+	switch {
+	case i == 0:
 		return
+	case i >= front:
+		j = p.hand
+		p.hand = (j + 1) % front
 	}
-	j := p.hand
-	p.hand = (j + 1) % front
 	p.set[i], p.set[j] = p.set[j], p.set[i]
 	p.keys[i], p.keys[j] = p.keys[j], p.keys[i]
 	p.table.At(p.keys[i].Index).X.index = int32(i)
