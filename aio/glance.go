@@ -38,7 +38,7 @@ func (g *glance) learn(found bool) {
 
 // glanceAsks finds out whether the kernel has something after all, and collects it.
 func (c *Context) glanceAsks() (found bool, err error) {
-	if c.port.shows() || c.port.parks() || !c.kernelGlance.wanted() {
+	if c.port.shows() && !c.operations.underWay() || c.port.parks() || c.spin.polls() || !c.kernelGlance.wanted() {
 		return false, nil
 	}
 	err = c.ask()

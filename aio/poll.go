@@ -46,11 +46,14 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 	if c.table.stale() {
 		c.refresh()
 	}
-	timeout := time.Duration(0)
+	timeout, found := time.Duration(0), false
 	if blocking && !c.halves.pressing() && (c.spin.enabled() || !c.port.shown()) {
-		timeout = c.timeout()
+		if found, err = c.glanceAsks(); !found {
+			timeout = c.timeout()
+		}
 	}
 	switch {
+	case found:
 	case timeout != 0 || c.spin.polls():
 		err = c.await(timeout)
 	case c.port.mustAsk() || c.operations.underWay() || c.port.looksBusy():
@@ -141,9 +144,6 @@ func (c *Context) wait(timeout time.Duration) error {
 	}
 	if c.glanceFinds() {
 		return c.wait(0)
-	}
-	if found, err := c.glanceAsks(); found {
-		return err
 	}
 	c.gate.Announce(c.port.sleepKind())                            // L1
 	if c.halves.gather(&c.watch) || c.busy() || c.gate.Pending() { // L2
