@@ -47,7 +47,7 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 		c.refresh()
 	}
 	timeout, found := time.Duration(0), false
-	if blocking && !c.halves.pressing() && (c.spin.enabled() || !c.port.shown()) {
+	if blocking && !c.halves.pressing() && !c.busy() && (c.spin.enabled() || !c.port.shown()) {
 		if found, err = c.glanceAsks(); !found {
 			timeout = c.timeout()
 		}
