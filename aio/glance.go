@@ -15,6 +15,7 @@ type glance struct {
 const (
 	glanceLooks  = 100 // about 0.1 µs
 	glanceCredit = 4
+	kernelCredit = 1   // a call in vain costs more than one that finds something spares
 	glancePeriod = 128 // sleeps for one try
 )
 
@@ -27,24 +28,25 @@ func (g *glance) wanted() bool {
 	return g.skipped%glancePeriod == 0
 }
 
-func (g *glance) learn(found bool) {
+// learn takes notice of a glance. One that has found something is good for more.
+func (g *glance) learn(found bool, credit uint8) {
 	switch {
 	case found:
-		g.credit = glanceCredit
+		g.credit = credit
 	case g.credit > 0:
 		g.credit--
 	}
 }
 
-// glanceAsks finds out whether the kernel has something after all, and collects it.
-func (c *Context) glanceAsks() (found bool, err error) {
+// glanceAsks asks the kernel whether it has something after all, if it is time for that. In vain, it is
+// all that the iteration does: no iteration makes two calls.
+func (c *Context) glanceAsks() (asked bool, err error) {
 	if c.port.shows() && !c.operations.underWay() || c.port.parks() || c.spin.polls() || !c.kernelGlance.wanted() {
 		return false, nil
 	}
 	err = c.ask()
-	found = err != nil || c.busy()
-	c.kernelGlance.learn(found)
-	return found, err
+	c.kernelGlance.learn(c.busy(), kernelCredit)
+	return true, err
 }
 
 // glanceFinds reports whether memory shows work after all.
@@ -55,6 +57,6 @@ func (c *Context) glanceFinds() (found bool) {
 	for looks := 0; looks < glanceLooks && !found; looks++ {
 		found = !c.halves.quiet() || c.gate.Pending()
 	}
-	c.glance.learn(found)
+	c.glance.learn(found, glanceCredit)
 	return found
 }

@@ -8,7 +8,7 @@ func TestGlanceStopsWhereItFindsNothing(t *testing.T) {
 		for range n {
 			if g.wanted() {
 				taken++
-				g.learn(found)
+				g.learn(found, glanceCredit)
 			}
 		}
 		return taken
@@ -30,7 +30,7 @@ func TestGlanceFindsWhatCameLast(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		c := newLoop()
 		turn(t, c)
-		c.glance.learn(true)
+		c.glance.learn(true, glanceCredit)
 		if c.glanceFinds() {
 			t.Error("it finds something where nothing is")
 		}

@@ -46,14 +46,14 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 	if c.table.stale() {
 		c.refresh()
 	}
-	timeout, found := time.Duration(0), false
+	timeout, asked := time.Duration(0), false
 	if blocking && !c.halves.pressing() && !c.busy() && (c.spin.enabled() || !c.port.shown()) {
-		if found, err = c.glanceAsks(); !found {
+		if asked, err = c.glanceAsks(); !asked {
 			timeout = c.timeout()
 		}
 	}
 	switch {
-	case found:
+	case asked:
 	case timeout != 0 || c.spin.polls():
 		err = c.await(timeout)
 	case c.port.mustAsk() || c.operations.underWay() || c.port.looksBusy():
