@@ -159,6 +159,27 @@ func TestTheBusyComeForward(t *testing.T) {
 	}
 }
 
+// Of those in front the one that had the last event is the first.
+func TestTheLastIsTheFirst(t *testing.T) {
+	p := New()
+	var fds [front]int
+	for i := range fds {
+		fds[i] = eventfd(t, 0)
+		must(t, p.Add(fds[i], backend.In, backend.Tag(i)))
+	}
+	ready := make([]backend.Ready, 1)
+	for _, i := range []int{3, 3, 0, front - 1} {
+		must(t, sys.WriteEventfd(fds[i]))
+		if n, err := p.Wait(ready, 0); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		_, _ = sys.ReadEventfd(fds[i])
+		if tag := p.table.Get(p.keys[0]).Tag; tag != backend.Tag(i) {
+			t.Errorf("after an event of tag %d the first is %d", i, tag)
+		}
+	}
+}
+
 // As many as there are places in front stay there: each that comes takes the place of the one
 // that has been there longest.
 func TestTheBusyDoNotDriveEachOtherOut(t *testing.T) {
