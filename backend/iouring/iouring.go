@@ -60,11 +60,12 @@ type Poller struct {
 	ended   []uint32                // slots whose multishot request an overflow has ended, the oldest first
 
 	// These are used by the home goroutine alone.
-	refused  error  // EBUSY, EAGAIN or endless EINTR, if that was the result of the last enter
-	refusals int    // how many in a row
-	vain     int    // enters in a row that have left the flag of deferred work, and no completion
-	stale    uint32 // SQTaskrun, if that flag is not believed any more
-	behind   bool   // a poll is over that the caller of Wait does not know of
+	refused   error  // EBUSY, EAGAIN or endless EINTR, if that was the result of the last enter
+	refusals  int    // how many in a row
+	vain      int    // enters in a row that have left the flag of deferred work, and no completion
+	stale     uint32 // SQTaskrun, if that flag is not believed any more
+	postponed int    // Waits in a row that have submitted nothing
+	behind    bool   // a poll is over that the caller of Wait does not know of
 
 	ops     operations        // used by the home goroutine alone
 	runs    uint32            // the same: a set of 1 << OpCode, 0 before it is known and after Close

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/backend/internal/fdtable"
+	"github.com/aioloop/aioloop/internal/sys"
 	"github.com/aioloop/aioloop/internal/testkit"
 )
 
@@ -328,5 +329,47 @@ func TestNothingOvertakesAnOverflow(t *testing.T) {
 			}
 			seen[r.Tag] = true
 		}
+	}
+}
+
+// Requests wait for those that will follow the completions that there are, but not for long.
+func TestFewRequestsWaitForOthers(t *testing.T) {
+	p := openVariant(t, func(*config) {})
+	ready := make([]backend.Ready, 1)
+	fds := make([]int, 4*maxPostponed)
+	var reads []backend.Request
+	for i := range fds {
+		fds[i] = eventfd(t, 0)
+		reads = append(reads, backend.Request{Code: backend.OpRead, FD: fds[i], Buf: make([]byte, 8)})
+	}
+	for i := range reads {
+		must(t, p.Submit(&reads[i]))
+	}
+	if n, err := p.Wait(ready, 0); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	must(t, p.Submit(&backend.Request{}))
+	for i := range maxPostponed + 1 {
+		must(t, sys.WriteEventfd(fds[i]))
+		if !p.ring.WorkPending() {
+			t.Skip("this kernel does not say that it has deferred work (Linux 5.19)")
+		}
+		if n, err := p.Wait(ready, 0); n != 0 || err != nil {
+			t.Fatal(n, err)
+		}
+		want := 1
+		if i == maxPostponed {
+			want = 2 // the request has been submitted, and has completed
+		}
+		if done := completions(p); len(done) != want {
+			t.Fatalf("Wait %d has seen %d completions, want %d", i, len(done), want)
+		}
+	}
+	must(t, p.Submit(&backend.Request{}))
+	if n, err := p.Wait(ready, 0); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	if done := completions(p); len(done) != 1 {
+		t.Errorf("%d completions, where nothing was to be seen before", len(done))
 	}
 }

@@ -257,6 +257,12 @@ func (r *Ring) Submit() error {
 	return r.call(0, EnterGetevents, nil, 0)
 }
 
+// Collect lets the kernel do the work that it has put off, and hands it no entries.
+func (r *Ring) Collect() error {
+	_, err := sys.IoUringEnter(r.handle, 0, 0, EnterGetevents|r.always, nil, 0)
+	return err
+}
+
 // Wait hands the queued entries to the kernel and sleeps until there is a
 // completion or, if the timeout is not negative, until it is over (ETIME). A
 // timeout needs FeatExtArg.
