@@ -94,7 +94,7 @@ func ExampleCallbacks_priority() {
 	}
 	defer unix.Close(server)
 	defer unix.Close(client)
-	loop, err := aio.New()
+	loop, err := aio.New(aio.WithMode(aio.ModeThread)) // the other mode has none with epoll
 	if err != nil {
 		log.Fatal(err)
 	}

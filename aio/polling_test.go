@@ -302,14 +302,19 @@ func TestPollingTracesItsWindow(t *testing.T) {
 // Each test of sampling begins with a loop whose window is closed, and reads what the
 // next iteration that waits would learn.
 func sampled(t *testing.T, newLoop maker, iterate func(c *Context)) polling.Sample {
-	c := newLoop(WithPolling(Polling{Max: 32 * µs}))
-	turn(t, c)
-	iterate(c)
-	s := c.spin.last
+	s := sampledPerhaps(t, newLoop, iterate)
 	if s.Blocked <= 0 {
 		t.Fatalf("no sample: %+v", s)
 	}
 	return s
+}
+
+// sampledPerhaps is sampled where the loop may find something just before it would wait.
+func sampledPerhaps(t *testing.T, newLoop maker, iterate func(c *Context)) polling.Sample {
+	c := newLoop(WithPolling(Polling{Max: 32 * µs}))
+	turn(t, c)
+	iterate(c)
+	return c.spin.last
 }
 
 // The time at which a timer was due is when its event arrived.
@@ -330,7 +335,7 @@ func TestPollingSamplesATimer(t *testing.T) {
 func TestPollingSamplesANotify(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		eventually(t, "the loop knows when the notify came", func() bool {
-			s := sampled(t, newLoop, func(c *Context) {
+			s := sampledPerhaps(t, newLoop, func(c *Context) {
 				go func() {
 					for c.gate.Kicked() {
 						runtime.Gosched()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/coroutine"
+	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
 // contentionEnv says how long each test of contention goes on, for each backend and mode. make
@@ -251,7 +252,7 @@ func wakeAgain(co *coroutine.Co) error {
 
 // TestPingPongOfTwoLoops: two coroutines of different loops wake each other 25,000 times.
 func TestPingPongOfTwoLoops(t *testing.T) {
-	rounds := 25_000
+	rounds := guest.Few(25_000)
 	if testing.Short() || raceEnabled {
 		rounds /= 25
 	}
