@@ -11,6 +11,7 @@ import (
 	"github.com/aioloop/aioloop/aio/internal/osthread"
 	"github.com/aioloop/aioloop/internal/goroutine"
 	"github.com/aioloop/aioloop/internal/lend"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 // home is the goroutine that the loop belongs to, and whether it polls.
@@ -209,6 +210,7 @@ func (h *home) lockThread(p *port) error {
 	g := uintptr(goroutine.Current())
 	lend.Lock(g, 1)
 	runtime.LockOSThread()
+	lend.Locked(g, sys.Gettid())
 	undo, err := h.thread.Apply()
 	if err != nil {
 		lend.Lock(g, -1)

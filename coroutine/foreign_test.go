@@ -3,6 +3,10 @@ package coroutine_test
 import (
 	"context"
 	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -106,18 +110,17 @@ func TestTrap11_CloseInACoroutine(t *testing.T) {
 // TestLockDepth: a loop that locks the same goroutine to its thread, or releases it, makes Go's runtime
 // refuse the coroutines of another. Idle ones are ended before, those that wait are not entered.
 func TestLockDepth(t *testing.T) {
+	runtime.LockOSThread() // the thread stays the same
+	defer runtime.UnlockOSThread()
 	loop := newLoop(t, aio.WithBackend(aio.Epoll), aio.WithMode(aio.ModeThread))
 	idle := coroutine.Go(loop, func(*coroutine.Co) error { return nil })
-	other, err := aio.New(aio.WithBackend(aio.Epoll), aio.WithMode(aio.ModeThread), aio.WithThread(aio.Thread{TimerSlack: 1}))
-	must(t, err)
-	_, err = other.TryPoll() // locks the goroutine
-	must(t, err)
+	other := lockingLoop(t)
 	waiting := coroutine.Go(loop, func(co *coroutine.Co) error { return co.Yield() })
 	second := coroutine.Go(loop, func(co *coroutine.Co) error { return co.Yield() })
 	must(t, other.Close())
 	must(t, waiting.Wake())
 	for range 3 {
-		_, err = loop.TryPoll()
+		_, err := loop.TryPoll()
 		must(t, err)
 	}
 	if !idle.Ended() || waiting.Ended() {
@@ -125,13 +128,77 @@ func TestLockDepth(t *testing.T) {
 	}
 	wantError(t, second.Enter(), coroutine.ErrNested)
 
-	again, err := aio.New(aio.WithBackend(aio.Epoll), aio.WithMode(aio.ModeThread), aio.WithThread(aio.Thread{TimerSlack: 1}))
-	must(t, err)
-	_, err = again.TryPoll() // the depth is the old one
-	must(t, err)
+	again := lockingLoop(t) // the depth is the old one
 	pollUntil(t, loop, waiting.Ended)
 	must(t, waiting.Err())
 	must(t, second.Enter())
 	must(t, loop.Close())
 	must(t, again.Close())
+}
+
+// lockingLoop returns a loop that has locked the goroutine to its thread.
+func lockingLoop(t *testing.T) *aio.Context {
+	loop, err := aio.New(aio.WithBackend(aio.Epoll), aio.WithMode(aio.ModeThread), aio.WithThread(aio.Thread{TimerSlack: 1}))
+	must(t, err)
+	_, err = loop.TryPoll()
+	must(t, err)
+	return loop
+}
+
+// TestLockOfAnotherThread: a goroutine that is locked as often as before, but to another thread, enters
+// no coroutine of then: the runtime would end the process. Close says that they are left. Their
+// goroutines stay, so it is a process of its own.
+func TestLockOfAnotherThread(t *testing.T) {
+	const env = "AIOLOOP_TEST_OTHER_THREAD"
+	if os.Getenv(env) == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestLockOfAnotherThread$")
+		cmd.Env = append(os.Environ(), env+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	loop, err := aio.New(aio.WithBackend(aio.Epoll), aio.WithMode(aio.ModeThread))
+	must(t, err)
+	_, err = loop.TryPoll() // now it belongs to this goroutine
+	must(t, err)
+	other := lockingLoop(t)
+	waiting := coroutine.Go(loop, func(co *coroutine.Co) error { return co.Yield() })
+	before := unix.Gettid()
+	must(t, other.Close())
+	lockElsewhere(t, before)
+	again := lockingLoop(t)
+	runtime.UnlockOSThread()
+	must(t, waiting.Wake())
+	for range 3 {
+		_, err := loop.TryPoll()
+		must(t, err)
+	}
+	var leak *aio.LeakError
+	if err := loop.Close(); waiting.Ended() || !errors.As(err, &leak) {
+		t.Fatalf("it was entered, or Close does not name it: %v; %v", waiting, err)
+	}
+	must(t, again.Close())
+	os.Exit(0)
+}
+
+// lockElsewhere locks the goroutine to another thread than before, which is left to goroutines that
+// wait in the kernel.
+func lockElsewhere(t *testing.T, before int) {
+	t.Helper()
+	var p [2]int
+	must(t, unix.Pipe2(p[:], unix.O_CLOEXEC))
+	var readers sync.WaitGroup
+	deadline := time.Now().Add(patience)
+	for runtime.LockOSThread(); unix.Gettid() == before; runtime.LockOSThread() {
+		runtime.UnlockOSThread()
+		if time.Now().After(deadline) {
+			t.Fatal("the goroutine stays on its thread")
+		}
+		readers.Go(func() { _, _ = unix.Read(p[0], make([]byte, 1)) })
+		runtime.Gosched()
+	}
+	must(t, unix.Close(p[1]))
+	readers.Wait()
+	must(t, unix.Close(p[0]))
 }

@@ -205,9 +205,9 @@ func (p *pool) put(w *worker, may bool) bool {
 }
 
 // lockDepth is how often the home goroutine was locked to its thread when the first worker was made.
-// The runtime ends the process if a worker is entered at another depth.
+// The runtime ends the process if a worker is entered at another depth, or locked to another thread.
 type lockDepth struct {
-	loops     int32 // that have locked it
+	loops     int32 // that have locked it, and to which thread
 	plain     int32 // the same while that is all there is to compare, otherwise never
 	callbacks int   // from C that it was inside of, each of which locks it
 	calls     int64 // to C, when that was last known to be so

@@ -17,7 +17,7 @@ type Home struct {
 	current word.Word    // who runs: the home goroutine, or a coroutine that it waits for; 0 before Claim
 	claimed word.Word    // the home goroutine itself
 	Depth   int32        // of nested Polls
-	locks   atomic.Int32 // how often loops have locked the home goroutine to its thread
+	locks   atomic.Int32 // see Locks
 	alone   atomic.Int32 // the same, or NotAlone
 
 	// Other loops of the same home goroutine are lent together. All but few Homes are alone.
@@ -68,6 +68,16 @@ func lendAll(all []*Home, before, to uintptr) {
 type thread struct {
 	homes []*Home // that are claimed and not left
 	locks int32
+	id    int   // of the thread that it was locked to last
+	other int32 // how often that was another than before
+}
+
+// lock is what Locks returns.
+func (t *thread) lock() int32 {
+	if t.locks == 0 {
+		return 0
+	}
+	return t.other&0x7fff<<16 | t.locks
 }
 
 var threads = struct {
@@ -90,10 +100,10 @@ func change(g uintptr, f func(*thread)) {
 	}
 	all := t.homes
 	for _, h := range all {
-		h.locks.Store(t.locks)
+		h.locks.Store(t.lock())
 		if len(all) == 1 {
 			h.siblings.Store(nil)
-			h.alone.Store(t.locks)
+			h.alone.Store(t.lock())
 		} else {
 			h.siblings.Store(&all)
 			h.alone.Store(NotAlone)
@@ -127,6 +137,16 @@ func Lock(g uintptr, n int32) {
 	change(g, func(t *thread) { t.locks += n })
 }
 
+// Locked says which thread the caller, goroutine g, has been locked to.
+func Locked(g uintptr, id int) {
+	change(g, func(t *thread) {
+		if t.id != id {
+			t.id = id
+			t.other++
+		}
+	})
+}
+
 // Runs reports whether goroutine g is the home goroutine home, or a coroutine that has a loop of it at
 // the moment. Any goroutine may call it.
 func Runs(home, g uintptr) bool {
@@ -139,7 +159,8 @@ func Runs(home, g uintptr) bool {
 	return t != nil && slices.ContainsFunc(t.homes, func(h *Home) bool { return h.Current() == g })
 }
 
-// Locks returns how often loops have locked the home goroutine to its thread. Any goroutine may
+// Locks tells how often, and to which thread, loops have locked the home goroutine: a coroutine that was
+// made with one number must not be entered with another. It is 0 if none has. Any goroutine may
 // call it.
 func (h *Home) Locks() int32 { return h.locks.Load() }
 

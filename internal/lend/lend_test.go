@@ -202,3 +202,34 @@ func TestOthersMayAsk(t *testing.T) {
 	close(stop)
 	others.Wait()
 }
+
+// A goroutine that was released and locked again is as it was before only on the same thread.
+func TestLocksTellThreadsApart(t *testing.T) {
+	t.Cleanup(func() { forgotten(t, homeG) })
+	h := claimed(t, homeG)
+	locked := func(id int) int32 {
+		Lock(homeG, 1)
+		Locked(homeG, id)
+		return h.Locks()
+	}
+	first := locked(7)
+	if inner := locked(7); inner == first {
+		t.Errorf("locked once and twice: both %d", first)
+	}
+	Lock(homeG, -1)
+	if h.Locks() != first {
+		t.Errorf("%d, want %d as before", h.Locks(), first)
+	}
+	Lock(homeG, -1)
+	if h.Locks() != 0 {
+		t.Errorf("%d without a lock", h.Locks())
+	}
+	if again := locked(7); again != first {
+		t.Errorf("%d on the same thread, want %d", again, first)
+	}
+	Lock(homeG, -1)
+	if other := locked(8); other == first || other != h.Alone() {
+		t.Errorf("%d and %d on another thread, %d before", other, h.Alone(), first)
+	}
+	Lock(homeG, -1)
+}
