@@ -84,16 +84,16 @@ func boot(ctx context.Context, m machine, accel, kernel, initramfs string, log i
 }
 
 // boots is how often a guest may be started that is a victim of the emulation. A kernel that
-// changes its own code at boot may panic: another of the emulator's threads meets the breakpoint
-// that stands there for a moment ("Oops: int3"). One that measures its clock at boot, on a busy
+// changes its own code, at boot most of all, may panic: another of the emulator's threads meets the
+// breakpoint that stands there for a moment ("Oops: int3"). One that measures its clock at boot, on a busy
 // host, may find one that runs several times too fast, and each limit is over too early.
 const boots = 3
 
-// bootSoundly is boot, again if the kernel panics before its init runs, or if its clock is wrong.
+// bootSoundly is boot, again if the guest is a victim of the emulation.
 func bootSoundly(ctx context.Context, m machine, accel, kernel, initramfs string, log io.Writer) (t *transcript, err error) {
 	for range boots {
 		t, err = boot(ctx, m, accel, kernel, initramfs, log)
-		if err != nil || t.hurried == "" && (t.started() || t.panicked == "") {
+		if err != nil || !t.victim() {
 			break
 		}
 	}

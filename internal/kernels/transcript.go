@@ -22,6 +22,7 @@ type transcript struct {
 	done     bool
 	silent   time.Duration // if not 0, the guest was stopped after so long a silence
 	panicked string        // the kernel's line
+	emulated bool          // the emulation has made it panic
 	hurried  string        // the first job that has taken much longer by the guest's clock than by the host's
 
 	live     bool                 // the guest runs now: its clock is compared with that of the host
@@ -74,6 +75,11 @@ func newTranscript() *transcript {
 
 func (t *transcript) started() bool { return t.release != "" }
 
+// victim reports whether the emulation is to blame for how the guest has ended.
+func (t *transcript) victim() bool {
+	return t.hurried != "" || t.panicked != "" && (t.emulated || !t.started())
+}
+
 // line takes one line of the console.
 func (t *transcript) line(line string) {
 	line = strings.TrimRight(line, "\r\n")
@@ -84,6 +90,7 @@ func (t *transcript) line(line string) {
 	}
 	t.tail = appendTail(t.tail, shown)
 	if !ok {
+		t.emulated = t.emulated || strings.Contains(line, "Oops: int3")
 		if strings.Contains(line, "Kernel panic") && t.panicked == "" {
 			t.panicked = line
 		}
