@@ -80,9 +80,16 @@ func (t *transcript) victim() bool {
 	return t.hurried != "" || t.panicked != "" && (t.emulated || !t.started())
 }
 
+// kernelsWords are those that the kernel writes to the console, also behind what a job has begun.
+var kernelsWords = regexp.MustCompile(`\[ *\d+\.\d{6}\] `)
+
 // line takes one line of the console.
 func (t *transcript) line(line string) {
 	line = strings.TrimRight(line, "\r\n")
+	if at := kernelsWords.FindStringIndex(line); at != nil && at[0] > 0 {
+		t.line(line[:at[0]])
+		line = line[at[0]:]
+	}
 	kind, fields, ok := protocol.Parse(line)
 	shown := line
 	if ok {

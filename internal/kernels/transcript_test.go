@@ -76,6 +76,17 @@ func TestTranscript(t *testing.T) {
 	}
 }
 
+// TestKernelsWordsBehindATest: what the kernel says of a disk that fails on purpose is not part of a name.
+func TestKernelsWordsBehindATest(t *testing.T) {
+	c := booted().say(protocol.Begin, "file")
+	c.output("\x16=== RUN   TestDisk[  334.041157] Buffer I/O error on dev dm-0", "", "\x16--- PASS: TestDisk (0.04s)")
+	c.say(protocol.End, "file", protocol.OK, "40").say(protocol.Done)
+	j := read(c.String()).jobs[0]
+	if len(j.tests) != 1 || j.tests[0].name != "TestDisk" || j.tests[0].outcome != "PASS" {
+		t.Errorf("%+v", j.tests)
+	}
+}
+
 // TestRealOutput holds the parser to what this version of Go prints.
 func TestRealOutput(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "vmtest.test")
