@@ -56,7 +56,7 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 	case asked:
 	case timeout != 0 || c.spin.polls():
 		err = c.await(timeout)
-	case c.port.mustAsk() || c.operations.underWay() || c.port.looksBusy():
+	case c.port.mustAsk() || c.operations.underWay() || c.port.shows() && c.port.looksBusy():
 		err = c.ask()
 	}
 	c.gate.Accept()       // L5
@@ -134,7 +134,7 @@ func (c *Context) sleep(timeout time.Duration) ([]backend.Ready, error) {
 // sleep.
 func (c *Context) wait(timeout time.Duration) error {
 	if timeout == 0 {
-		if c.port.mustAsk() || c.operations.underWay() || c.port.looksBusy() {
+		if c.port.mustAsk() || c.operations.underWay() || c.port.shows() && c.port.looksBusy() {
 			return c.ask()
 		}
 		return nil

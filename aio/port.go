@@ -24,17 +24,11 @@ type port struct {
 	queryable backend.Queryable // nil if it does not name the descriptors that it waits for
 	parker    *park.Parker      // nil in thread mode
 
-	// peeks means that there is a peeker: all that the Poller has shows in user space, once it was
-	// asked.
-	peeks bool
-
 	events []backend.Ready // room for those of one Wait
 	// watched counts the handlers, as of the last refresh.
 	watched int32
 	// edge means that a reported event need not be read: the notifier's, for example.
 	edge bool
-	// hidden means that events of handlers do not show.
-	hidden bool
 	// askAgain means that the Poller may have something that it does not show.
 	askAgain bool
 	looks    uint8 // wraps
@@ -52,7 +46,7 @@ const (
 
 func newPort(p backend.Poller, m Mode) port {
 	t := port{Poller: p, events: make([]backend.Ready, firstEvents)}
-	t.peeker, t.peeks = p.(backend.Peeker)
+	t.peeker, _ = p.(backend.Peeker)
 	t.submitter, _ = p.(backend.Submitter)
 	t.pollable, _ = p.(backend.Pollable)
 	t.queryable, _ = p.(backend.Queryable)
@@ -75,28 +69,23 @@ func (p *port) binder() backend.Binder {
 }
 
 // shows reports whether all that the Poller has shows in user space, once it was asked.
-func (p *port) shows() bool { return p.peeks }
+func (p *port) shows() bool { return p.peeker != nil }
 
 // shown reports whether the Poller shows in user space that it has something.
-func (p *port) shown() bool { return p.peeks && p.peeker.Peek() }
+func (p *port) shown() bool { return p.peeker != nil && p.peeker.Peek() }
 
 // mustAsk reports whether the Poller may have something that it does not show.
-func (p *port) mustAsk() bool { return p.hidden || p.askAgain }
+func (p *port) mustAsk() bool { return p.askAgain || p.watched > 0 && p.peeker == nil }
 
-// looksBusy reports whether the Poller shows that it has something, or whether it is time to ask it
-// all the same: it may have something to do, try again what the kernel has refused for example.
-func (p *port) looksBusy() bool { return p.peeks && p.look() }
-
-func (p *port) look() bool {
+// looksBusy reports whether a Poller that shows what it has shows something, or whether it is time to ask
+// it all the same: it may have something to do, try again what the kernel has refused for example.
+func (p *port) looksBusy() bool {
 	p.looks++
 	return p.peeker.Peek() || p.looks%askPeriod == 0
 }
 
 // changed takes notice of a new number of handlers.
-func (p *port) changed(watched int32) {
-	p.watched, p.askAgain = watched, true
-	p.hidden = watched > 0 && !p.peeks
-}
+func (p *port) changed(watched int32) { p.watched, p.askAgain = watched, true }
 
 // idle reports whether no handler is watched.
 func (p *port) idle() bool { return p.watched == 0 }
@@ -227,7 +216,7 @@ func (p *port) sleepKind() gate.Sleep {
 
 // sharesEvents reports whether Go's poller asks the descriptors too: that of a parked loop watches
 // the Poller's descriptor, and of epoll's it polls what is in it.
-func (p *port) sharesEvents() bool { return p.parker != nil && !p.peeks }
+func (p *port) sharesEvents() bool { return p.parker != nil && p.peeker == nil }
 
 // parks reports whether the loop sleeps in park mode.
 func (p *port) parks() bool { return p.parker != nil }

@@ -21,7 +21,9 @@ func (q *requests) push(r *Request) {
 func (q *requests) pop() *Request {
 	r := q.first
 	if r != nil {
-		q.first, r.next = r.next, nil
+		if q.first, r.next = r.next, nil; q.first == nil {
+			q.last = nil // it may be let go of
+		}
 	}
 	return r
 }

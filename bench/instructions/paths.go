@@ -24,7 +24,7 @@ type path struct {
 
 var paths = slices.Concat(
 	on(aio.ModeThread, "schedule and run a bottom half", scheduleAndRun, aio.Ppoll, aio.Epoll, aio.IOUring),
-	on(aio.ModeThread, "the same beside a descriptor", scheduleWatched, aio.Ppoll, aio.Epoll, aio.IOUring),
+	on(aio.ModeThread, "schedule and run beside a descriptor", scheduleWatched, aio.Ppoll, aio.Epoll, aio.IOUring),
 	on(aio.ModeThread, "notify an awake loop 100 times", notifyAwake, aio.Epoll),
 	on(aio.ModeThread, "re-arm a timer and run it", timerRun, aio.Epoll, aio.IOUring),
 	on(aio.ModeThread, "re-arm one of 1000 timers", timerAmongMany, aio.Epoll),

@@ -218,13 +218,7 @@ func ioUringEnter(fd int, toSubmit, minComplete, flags uint32, arg unsafe.Pointe
 	if f.Room > 0 && uint32(f.Room) < toSubmit {
 		toSubmit, minComplete = uint32(f.Room), 0 // when not all were taken the kernel does not wait
 	}
-	var r uintptr
-	var errno unix.Errno
-	if minComplete != 0 {
-		r, _, errno = syscall.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(fd), uintptr(toSubmit), uintptr(minComplete), uintptr(flags), uintptr(arg), argSize)
-	} else {
-		r, _, errno = syscall.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(fd), uintptr(toSubmit), 0, uintptr(flags), uintptr(arg), argSize)
-	}
+	r, _, errno := syscall.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(fd), uintptr(toSubmit), uintptr(minComplete), uintptr(flags), uintptr(arg), argSize)
 	if f.Then != nil {
 		f.Then()
 	}
