@@ -2,6 +2,7 @@ package aio
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -336,13 +337,15 @@ func TestPollingSamplesANotify(t *testing.T) {
 	eachBackend(t, func(t *testing.T, newLoop maker) {
 		eventually(t, "the loop knows when the notify came", func() bool {
 			s := sampledPerhaps(t, newLoop, func(c *Context) {
+				var over atomic.Bool // a signal may end the sleep before that
 				go func() {
-					for c.gate.Kicked() {
+					for c.gate.Kicked() && !over.Load() {
 						runtime.Gosched()
 					}
 					c.Notify()
 				}()
 				block(t, c)
+				over.Store(true)
 			})
 			if s.Spun != 0 || s.Woken && (s.Arrived <= 0 || s.Blocked < s.Arrived) {
 				t.Fatalf("%+v", s)

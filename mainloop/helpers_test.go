@@ -143,6 +143,24 @@ func bounded(t testing.TB, m *MainContext) (end func()) {
 	}
 }
 
+// whileWaiting runs f elsewhere during a wait of m: turn waits, once or more. The write of an
+// earlier wake-up that was slow may end a wait before f has begun.
+func whileWaiting(t testing.TB, m *MainContext, f, turn func()) {
+	t.Helper()
+	var begun atomic.Bool
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		eventually(t, "the loop waits", func() bool { return !m.gate.Kicked() })
+		begun.Store(true)
+		f()
+	}()
+	for !begun.Load() {
+		turn()
+	}
+	<-ended
+}
+
 // wait is Wait, bounded.
 func wait(t testing.TB, l *Loop) (progress bool) {
 	t.Helper()

@@ -127,16 +127,13 @@ func TestNotifyEvent(t *testing.T) {
 		l := openLoop(t, b)
 		for range 10 {
 			l.NotifyEvent() // before the wait
-			if wait(t, l) {
-				t.Error("a notify is progress")
+			waits := func() {
+				if wait(t, l) {
+					t.Error("a notify is progress")
+				}
 			}
-			go func() {
-				eventually(t, "the loop waits", func() bool { return !l.main.gate.Kicked() })
-				l.NotifyEvent()
-			}()
-			if wait(t, l) {
-				t.Error("a notify is progress")
-			}
+			waits()
+			whileWaiting(t, l.main, l.NotifyEvent, waits)
 		}
 	})
 }
@@ -201,10 +198,7 @@ func TestVirtualClockMovesWhileTheLoopWaits(t *testing.T) {
 			done := false
 			timer := l.AIO().NewTimer(aio.Virtual, func() { done = true })
 			must(t, timer.Reset(time.Hour))
-			go func() {
-				eventually(t, "the loop waits", func() bool { return !l.main.gate.Kicked() })
-				move()
-			}()
+			whileWaiting(t, l.main, move, func() { wait(t, l) })
 			if waitUntil(t, l, func() bool { return done }); timer.Pending() {
 				t.Errorf("%s: the timer is still pending", name)
 			}

@@ -19,13 +19,7 @@ func TestWakeupEndsOneWait(t *testing.T) {
 		}
 	}
 	for range 20 { // during the wait
-		go func() {
-			for m.gate.Kicked() {
-				runtime.Gosched()
-			}
-			m.Wakeup()
-		}()
-		block(t, m)
+		whileWaiting(t, m, m.Wakeup, func() { block(t, m) })
 	}
 	m.Wakeup()
 	m.Wakeup()
