@@ -11,6 +11,7 @@ import (
 	"github.com/aioloop/aioloop/aio/internal/osthread"
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/gate"
+	"github.com/aioloop/aioloop/internal/timeslice"
 )
 
 // Context is an event loop. See the package documentation for
@@ -51,6 +52,7 @@ type Context struct {
 	spin         spin
 	glance       glance
 	kernelGlance glance
+	slice        timeslice.Slice
 	operations   operations
 	stats        counters
 }
@@ -141,6 +143,9 @@ func newContext(o *options, poller backend.Poller, reason string, notifier *Even
 	c.waker.init(notifier, c.spin.enabled())
 	c.halves.init()
 	c.table.init()
+	if c.port.parks() || o.thread.Ahead() {
+		c.slice.Off()
+	}
 	return c
 }
 

@@ -49,6 +49,7 @@ func (c *Context) iterate(blocking bool) (progress bool, err error) {
 	timeout, asked := time.Duration(0), false
 	if blocking && !c.halves.pressing() && !c.busy() && (c.spin.enabled() || !c.port.shown()) {
 		if asked, err = c.glanceAsks(); !asked {
+			c.slice.Renew() // before the timeout is known, for it takes a while
 			timeout = c.timeout()
 		}
 	}

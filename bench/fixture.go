@@ -2,6 +2,7 @@ package bench
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -104,12 +105,13 @@ func (s *fixture) await(over <-chan struct{}) error {
 	}
 }
 
-// atLeastTwoProcs lets two loop threads run in turn also where the runtime would
-// use one P, which each of them would hold while it sleeps.
-func (s *fixture) atLeastTwoProcs() {
-	if before := runtime.GOMAXPROCS(0); before < 2 {
-		runtime.GOMAXPROCS(2)
+// atLeastProcs lets two loop threads run in turn also where the runtime would use one P,
+// which each of them would hold while it sleeps; and a thread compute and one sleep beside a P that is
+// idle, see package timeslice.
+func (s *fixture) atLeastProcs(n int) {
+	if before := runtime.GOMAXPROCS(0); before < n {
+		runtime.GOMAXPROCS(n)
 		s.atExit(func() error { runtime.GOMAXPROCS(before); return nil })
-		s.note("GOMAXPROCS raised to 2")
+		s.note(fmt.Sprint("GOMAXPROCS raised to ", n))
 	}
 }

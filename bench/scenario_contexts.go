@@ -53,7 +53,7 @@ func contextsGroups() []group {
 }
 
 func contextsSetup(s *fixture, row string, n int) (runFunc, error) {
-	s.atLeastTwoProcs()
+	s.atLeastProcs(2)
 	over := make(chan struct{}, 1)
 	wakes := make([]func(int), n)
 	threads := busyThreads()

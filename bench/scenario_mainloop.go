@@ -65,7 +65,7 @@ func mainloopCase(row, pinned string) testCase {
 			if at == atHome && !isLocked(row) {
 				s.confine()
 			}
-			s.atLeastTwoProcs()
+			s.atLeastProcs(2)
 			return s.roundTrips(func(handle func(int)) (func(int), error) { return s.mainloopWaker(row, at, handle) })
 		}
 	}

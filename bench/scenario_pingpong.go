@@ -80,7 +80,7 @@ func pingpongSetup(s *fixture, row string, at pinning) (runFunc, error) {
 	if at == atHome && !isLocked(row) {
 		s.confine()
 	}
-	s.atLeastTwoProcs()
+	s.atLeastProcs(2)
 	return s.roundTrips(func(handle func(int)) (func(int), error) { return s.waker(row, at, 1, handle) })
 }
 

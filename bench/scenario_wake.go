@@ -49,9 +49,9 @@ const (
 
 	wakeNote = "CPU per event is that of the process without the producer's thread, which computes all the time"
 
-	// sysmonNote: measured thread by thread, the loop's own share at a gap of 1 ms is
-	// less than a tenth.
-	sysmonNote = "at long gaps most of the CPU time is that of the Go runtime's monitor thread, which looks about ten times per millisecond after a thread that sleeps in a system call for as long as some goroutine computes"
+	// sysmonNote: measured thread by thread, the loop's own share at a gap of 1 ms would
+	// else be less than a tenth.
+	sysmonNote = "thread mode: the producer computes, the loop has a P while it sleeps, and a third one is idle: without that one the Go runtime's monitor thread looks about ten times per millisecond after the thread that sleeps"
 )
 
 func wakeGroups() []group {
@@ -98,9 +98,11 @@ func wakeCases(row string, gap param, d time.Duration) []testCase {
 		}
 		return []testCase{c}
 	}
-	c.notes = append(c.notes, sysmonNote, pollingNote)
+	c.notes = append(c.notes, pollingNote)
 	settings := pollings
-	if !isLocked(row) {
+	if isLocked(row) {
+		c.notes = append(c.notes, sysmonNote)
+	} else {
 		c.notes = append(c.notes, unlockedNote)
 		settings = pollings[:1]
 	}
@@ -159,7 +161,10 @@ func wakeSetup(s *fixture, row string, gap time.Duration, opts ...aio.Option) (r
 	a.listen = a.look
 	var err error
 	a.wake, err = s.waker(row, atHome, 1, func(int) { a.heard.Store(int64(now())) }, opts...)
-	if a.yield = s.shareCPU(); a.yield && row == Netpoller {
+	switch a.yield = s.shareCPU(); {
+	case !a.yield && isLocked(row):
+		s.atLeastProcs(3)
+	case a.yield && row == Netpoller:
 		s.note("netpoller: while any goroutine can run, here the producer, the runtime looks at its poller every 10 ms only")
 	}
 	return a.run, err

@@ -16,6 +16,7 @@ import (
 	"github.com/aioloop/aioloop/internal/gate"
 	"github.com/aioloop/aioloop/internal/goroutine"
 	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/timeslice"
 )
 
 // MainContext is a set of sources and the loop that waits for all of them (GLib's
@@ -50,6 +51,7 @@ type MainContext struct {
 	asked   *Source // the one whose Prepare is running
 	errs    []error
 	fds     []PollFD // for Iterate
+	slice   timeslice.Slice
 }
 
 // attached is a source and what it had when it was put in its place.
@@ -464,6 +466,9 @@ func (m *MainContext) iterate(limit time.Duration, o observer) (progress bool, e
 		return false, ErrPhase
 	}
 	defer m.abandon()
+	if limit != 0 {
+		m.slice.Renew()
+	}
 	if _, err = m.Prepare(); err != nil {
 		return false, err
 	}

@@ -6,6 +6,9 @@ package testkit
 import (
 	"errors"
 	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,4 +51,26 @@ func Elsewhere(f func()) {
 	done := make(chan struct{})
 	go func() { defer close(done); f() }()
 	<-done
+}
+
+// Switches returns how often a thread of the process has gone to sleep during f, while another goroutine
+// computes.
+func Switches(t testing.TB, f func()) int64 {
+	t.Helper()
+	var stop atomic.Bool
+	var computing sync.WaitGroup
+	computing.Go(func() {
+		for !stop.Load() {
+		}
+	})
+	defer computing.Wait()
+	defer stop.Store(true)
+	slept := func() int64 {
+		var usage syscall.Rusage
+		Must(t, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+		return usage.Nvcsw
+	}
+	before := slept()
+	f()
+	return slept() - before
 }

@@ -54,6 +54,9 @@ func (t *Settings) Wanted() bool {
 	return t != nil && (len(t.CPUs) > 0 || t.Nice != 0 || t.Realtime != 0 || t.TimerSlack != 0)
 }
 
+// Ahead reports whether the thread runs before others.
+func (t *Settings) Ahead() bool { return t.Nice < 0 || t.Realtime > 0 }
+
 // Apply changes the calling thread, to which the caller is locked. undo changes it back on
 // the same thread. After an error the thread is as it was.
 func (t *Settings) Apply() (undo func() error, err error) {
