@@ -24,13 +24,14 @@ type Slice struct {
 	skip   uint8 // what left begins with
 	off    bool
 	looked time.Duration
-	due    time.Duration // the slice is not renewed before
+	end    time.Duration // of what is left to the slice
 }
 
 const (
-	age     = 4 * time.Millisecond // of a slice that is renewed; it may be twice as old by then
+	length  = 9 * time.Millisecond // of a slice
+	period  = 2 * time.Millisecond // of looks at the clock, or half of it, or longer between longer sleeps
 	maxSkip = 63
-	share   = 20 // a renewal is followed by so many times what it took
+	share   = 20 // a slice is so many times as long as its renewal took, or longer
 )
 
 // Off makes Renew do nothing: a thread that is to run before others would wait for one of them.
@@ -60,18 +61,19 @@ func (s *Slice) look() {
 	s.renewed(now, sys.Monotonic()-now)
 }
 
-// isOld reports whether to renew the slice. It settles how many sleeps there are to the next look: half
-// an age of them or a whole one.
+// isOld reports whether the slice may be over by the next look. It settles how many sleeps there are until
+// then.
 func (s *Slice) isOld(now time.Duration) bool {
-	switch since := now - s.looked; {
-	case since < age/2:
+	since := now - s.looked
+	switch {
+	case since < period/2:
 		s.skip = min(2*s.skip+1, maxSkip)
-	case since > age:
+	case since > period:
 		s.skip /= 2
 	}
 	s.looked, s.left = now, s.skip
-	return now >= s.due
+	return now+max(since, period) > s.end
 }
 
 // renewed takes notice of a renewal.
-func (s *Slice) renewed(began, took time.Duration) { s.due = began + max(age, share*took) }
+func (s *Slice) renewed(began, took time.Duration) { s.end = began + max(length, share*took+period) }

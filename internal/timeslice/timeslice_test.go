@@ -38,7 +38,7 @@ func simulate(gap, took time.Duration) (oldest time.Duration, looks, renewals in
 func TestSliceStaysYoung(t *testing.T) {
 	for gap := 2 * time.Microsecond; gap < 20*time.Millisecond; gap += gap / 7 {
 		oldest, looks, renewals := simulate(gap, 20*time.Microsecond)
-		if limit := max(9*time.Millisecond, gap+time.Millisecond); oldest > limit {
+		if limit := max(length, gap+time.Millisecond); oldest > limit {
 			t.Errorf("a sleep every %v: the slice is %v old", gap, oldest)
 		}
 		if renewals > 300 || looks > 1000 && looks > int(time.Second/gap)/maxSkip*9/8 {
