@@ -18,7 +18,7 @@ import (
 // the loop the way back to a P. So the loop has itself scheduled now and then, before it sleeps. The zero
 // value is ready for use.
 //
-// It only helps while a P is idle: else the monitor thread takes the P of any goroutine that sleeps.
+// It helps most while a P is idle: else the monitor thread takes the P of any goroutine that sleeps.
 type Slice struct {
 	left   uint8 // sleeps until the next look at the clock
 	skip   uint8 // what left begins with
