@@ -37,7 +37,7 @@
 // A Context owns the descriptors that it has opened: an eventfd, with epoll and
 // io_uring that of the kernel object, with epoll another eventfd while a regular file is
 // watched, and in park mode a duplicate and, with the first sleep that a timer ends, a
-// timerfd. It does not own those that it watches. The caller of Watch keeps the descriptor
+// timerfd; the clock Boottime takes one in thread mode too. It does not own those that it watches. The caller of Watch keeps the descriptor
 // open until [Handler.Close] has returned on the home goroutine, or until the function
 // of [Handler.CloseThen] is called, and closes it then. The Context neither reads nor writes
 // it and changes no flag of it. It should be non-blocking, because a callback may be called
@@ -251,7 +251,7 @@
 // What a program can know beforehand is a mistake in the program, and panics with
 // a sentence that says which: a nil function for NewBottomHalf, ScheduleOnce,
 // NewTimer, AfterFunc, Every, Do, Call, WaitWhile, NewDeferred, the Done of a Request, CloseThen or ReentrancyGuard.Do, and a
-// [ClockID] that is none of the four, for NewTimer and Now.
+// [ClockID] that is none of the five, for NewTimer and Now.
 //
 // # QEMU's names
 //

@@ -152,7 +152,7 @@ func unavailable(err error) error {
 		}
 	case errors.Is(err, unix.EPERM):
 		u.Causes, u.Advice = forbidden(sysctl())
-	case errors.Is(err, unix.ENOMEM): // a ring counts as locked memory of the user, except on 5.12 to 6.13
+	case errors.Is(err, unix.ENOMEM): // a ring counts as locked memory of the user, except on 5.12 to 6.13 and on 7.3
 		u.Causes = []error{backend.ErrMemlock, backend.ErrMemory}
 		u.Advice = "raise `ulimit -l` (LimitMEMLOCK= in systemd; 12 KiB a loop, counted over all processes of the user), have fewer loops, or choose epoll"
 	case errors.Is(err, unix.EMFILE):

@@ -225,6 +225,12 @@ func TestReadmeShowsHello(t *testing.T) {
 	if !slices.Contains(goBlocks(read(t, "README.md")), code) {
 		t.Errorf("no Go block of README.md is the code of examples/hello/main.go, which is:\n%s", code)
 	}
+	// Of a package that imports none of them, go get records no checksums of other modules.
+	for _, line := range regexp.MustCompile(`"(`+module+`[^"]*)"`).FindAllStringSubmatch(code, -1) {
+		if get := "go get " + line[1] + "\n"; !strings.Contains(read(t, "README.md"), get) {
+			t.Errorf("README.md does not say %q, which the program imports", get)
+		}
+	}
 }
 
 // TestReadmeNamesFeatures checks that each feature that the code probes for has
