@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
+	"github.com/aioloop/aioloop/internal/sys"
 )
 
 func newBatching(t *testing.T, n int, d time.Duration) *Context {
@@ -74,9 +75,28 @@ func TestBatchingIsRefused(t *testing.T) {
 		_, err := New(WithBackend(b), WithBatching(4, time.Millisecond))
 		wantError(t, err, errors.ErrUnsupported)
 	}
-	for _, o := range []Option{WithBatching(0, 1), WithBatching(257, 1), WithBatching(1, 0), WithBatching(1, -1)} {
+	for _, o := range []Option{WithBatching(0, 1), WithBatching(257, 1), WithBatching(1, 999*time.Nanosecond), WithBatching(1, -1)} {
 		if _, err := New(o); err == nil {
 			t.Error("an option without sense was taken")
 		}
+	}
+}
+
+// A loop that waits for a batch sleeps as long as any other if nothing comes, with a timer and without.
+func TestBatchingLoopSleeps(t *testing.T) {
+	c := newLoopOn(t, IOUring, WithMode(ModeThread), WithBatching(4, time.Millisecond))
+	turn(t, c)
+	enters := 0
+	restore := inject(t, func(call sys.Call) (f sys.Fault) {
+		if call == sys.CallIoUringEnter {
+			enters++
+		}
+		return f
+	})
+	alarm := time.AfterFunc(50*time.Millisecond, c.Notify)
+	defer alarm.Stop()
+	block(t, c)
+	if restore(); enters > 10 {
+		t.Errorf("%d calls in 50 ms", enters)
 	}
 }

@@ -134,8 +134,7 @@ func (c *Context) Supports(code backend.OpCode) bool {
 }
 
 // RegisterFile has the kernel look fd up once, instead of for each Request: with FixedFile its FD is the
-// index that RegisterFile returns. The file stays open in the kernel until UnregisterFile or Close
-// of the Context. The home goroutine calls it. It fails with errors.ErrUnsupported where there is
+// index that RegisterFile returns. Keep fd open until UnregisterFile or Close of the Context. The home goroutine calls it. It fails with errors.ErrUnsupported where there is
 // no such thing, with ENFILE if there is no place left, and with EBADF.
 func (c *Context) RegisterFile(fd int) (index int, err error) {
 	err = c.register(func(r backend.Registrar) (err error) {
@@ -145,7 +144,7 @@ func (c *Context) RegisterFile(fd int) (index int, err error) {
 	return index, err
 }
 
-// UnregisterFile ends what RegisterFile has begun. Requests that are under way go on. The home goroutine
+// UnregisterFile ends what RegisterFile has begun, when no Request that uses it is under way. The home goroutine
 // calls it. It fails with ENOENT for what is not registered.
 func (c *Context) UnregisterFile(index int) error {
 	return c.register(func(r backend.Registrar) error { return r.UnregisterFile(index) })
@@ -164,7 +163,7 @@ func (c *Context) RegisterBuffer(buf []byte) (index int, err error) {
 	return index, err
 }
 
-// UnregisterBuffer ends what RegisterBuffer has begun. Requests that are under way go on. The home
+// UnregisterBuffer ends what RegisterBuffer has begun, when no Request that uses it is under way. The home
 // goroutine calls it. It fails with ENOENT for what is not registered.
 func (c *Context) UnregisterBuffer(index int) error {
 	return c.register(func(r backend.Registrar) error { return r.UnregisterBuffer(index) })

@@ -99,13 +99,13 @@ func WithPolling(p Polling) Option {
 
 // WithBatching makes a loop that has slept and has an event stay asleep until there are n, or until d is
 // over since it fell asleep: fewer wake-ups for a stream of completions, at the price of being late by
-// up to d for each event that comes alone, a notify among them. n is 1 to 256. It needs io_uring
+// up to d for each event that comes alone, a notify among them. n is 1 to 256, d 1 µs or more. It needs io_uring
 // and Linux 6.12 (IORING_FEAT_MIN_TIMEOUT): elsewhere New fails with errors.ErrUnsupported. It has no
 // effect in park mode and in a foreign loop, which do not sleep in the ring.
 func WithBatching(n int, d time.Duration) Option {
 	return func(o *options) error {
-		if n < 1 || n > 256 || d <= 0 {
-			return fmt.Errorf("aio: WithBatching(%d, %v): use 1 to 256, and a time above 0", n, d)
+		if n < 1 || n > 256 || d < time.Microsecond {
+			return fmt.Errorf("aio: WithBatching(%d, %v): use 1 to 256, and 1 µs or more", n, d)
 		}
 		o.batch, o.stay = n, d
 		return o.once("WithBatching")

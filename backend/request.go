@@ -32,18 +32,18 @@ type Submitter interface {
 // Registrar is a Submitter that has files looked up once instead of for each request. Its methods
 // are called like those.
 type Registrar interface {
-	// RegisterFile returns what a Request with FixedFile has as its FD. The kernel keeps the file
-	// open until UnregisterFile. It fails with ENFILE if there is no place left, and with
+	// RegisterFile returns what a Request with FixedFile has as its FD. fd stays open until
+	// UnregisterFile: a Poller may have to register it again. It fails with ENFILE if there is no place left, and with
 	// errors.ErrUnsupported.
 	RegisterFile(fd int) (index int, err error)
-	// UnregisterFile ends that. Requests that are under way go on.
+	// UnregisterFile ends that. No Request that uses it is under way.
 	UnregisterFile(index int) error
 	// RegisterBuffer returns what an OpRead or OpWrite with FixedBuffer has as its Buffer: its Buf
 	// lies within buf then. The pages of buf stay in memory, and the Poller keeps buf, until
 	// UnregisterBuffer. It fails with ENOBUFS if there is no place left, ENOMEM if so much memory
 	// must not be locked, and with errors.ErrUnsupported.
 	RegisterBuffer(buf []byte) (index int, err error)
-	// UnregisterBuffer ends that. Requests that are under way go on.
+	// UnregisterBuffer ends that. No Request that uses it is under way.
 	UnregisterBuffer(index int) error
 }
 
@@ -111,7 +111,7 @@ const (
 	OpSend                    // send(2): FD, Buf, Flags; 5.6
 	OpPoll                    // poll(2) of FD: Flags are the events, the result those that have come; 5.1
 	OpTimeout                 // completes with 0 after Length nanoseconds on the Monotonic clock; 5.4
-	OpRaw                     // what Raw says, but for its user data
+	OpRaw                     // what Raw says, but for its user data: one operation with one completion, without links
 
 	opCodes // how many there are
 )

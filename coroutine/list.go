@@ -44,6 +44,16 @@ func (l *waiters) head() *Co {
 	return l.first
 }
 
+// count returns how many there are whose wait has not failed.
+func (l *waiters) count() (n int) {
+	for co := l.head(); co != nil; co = co.w.behind {
+		if co.phase == waiting {
+			n++
+		}
+	}
+	return n
+}
+
 // drop removes the first one.
 func (l *waiters) drop() {
 	w := l.first.w

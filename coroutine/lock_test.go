@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -335,4 +336,53 @@ func TestSharedMutexOrder(t *testing.T) {
 	if !slices.Equal(order, []int{0, 1, 2, 3, 4}) || m.Locked() {
 		t.Errorf("the order is %v, locked: %v", order, m.Locked())
 	}
+}
+
+// A coroutine that All has woken polls, and finds that the wait of another one in the Queue has failed.
+// That one waits for the Mutex then, and All does not wake it from there.
+func TestQueueAllWhileAWaitFails(t *testing.T) {
+	eachLoop(t, func(t *testing.T, loop *aio.Context) {
+		for failed, tries := false, 0; !failed && tries < 1000; tries++ {
+			failed = allWhileAWaitFails(t, loop)
+		}
+	})
+}
+
+// allWhileAWaitFails reports whether the loop has heard of the end of a context in time.
+func allWhileAWaitFails(t *testing.T, loop *aio.Context) (failed bool) {
+	var m coroutine.Mutex
+	var q coroutine.Queue
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	holders := 0
+	wait := func(ctx context.Context, then func(co *coroutine.Co, err error) error) *coroutine.Co {
+		return coroutine.GoContext(ctx, loop, func(co *coroutine.Co) error {
+			must(t, m.Lock(co))
+			defer m.Unlock(co)
+			err := q.Wait(co, &m)
+			if holders++; holders > 1 {
+				t.Error("two hold the Mutex")
+			}
+			defer func() { holders-- }()
+			return then(co, err)
+		})
+	}
+	cos := []*coroutine.Co{
+		wait(context.Background(), func(co *coroutine.Co, err error) error {
+			_, e := loop.TryPoll()
+			return errors.Join(err, e, co.Sleep(0))
+		}),
+		wait(ctx, func(_ *coroutine.Co, err error) error { failed = err != nil; return nil }),
+		wait(context.Background(), func(_ *coroutine.Co, err error) error { return err }),
+	}
+	must(t, loop.ScheduleOnce(func() {
+		cancel()
+		runtime.Gosched() // the context tells the loop on another goroutine
+		q.All()
+	}))
+	for _, co := range cos {
+		pollUntil(t, loop, co.Ended)
+		must(t, co.Err())
+	}
+	return failed
 }

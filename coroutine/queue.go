@@ -49,11 +49,12 @@ func (q *Queue) Next() bool {
 // All wakes those that wait now, and returns how many there were.
 func (q *Queue) All() (n int) {
 	q.check("Queue.All")
-	all := q.waiters
-	q.waiters = waiters{}
-	for co := all.take(); co != nil; co = all.take() {
+	for waiting := q.waiters.count(); n < waiting; n++ { // those that come in the meantime are not for now
+		co := q.waiters.take()
+		if co == nil { // the waits of the others have failed in the meantime
+			break
+		}
 		co.s.resume(co)
-		n++
 	}
 	return n
 }

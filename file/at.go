@@ -12,7 +12,8 @@ import (
 
 // At is a File for goroutines other than the loop's: an io.ReaderAt and io.WriterAt that sends
 // each call through the loop and waits for it. A call on the home goroutine would wait for itself, and
-// fails with aio.ErrDeadlock.
+// fails with aio.ErrDeadlock. If the loop is closed under a call, that returns aio.ErrClosed, and the
+// kernel may still use the buffer: do not use it again.
 type At struct {
 	file *File
 	ctx  context.Context

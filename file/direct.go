@@ -73,11 +73,13 @@ func (f *File) align(r *Request, o op) error {
 // maxBounce is how much memory one request takes for data that is not aligned.
 const maxBounce = 64 << 20
 
-// fit reports whether the kernel takes the buffers as they are.
+// fit reports whether the kernel takes the buffers as they are. From Linux 6.1 to 6.17 each length has to be a
+// multiple of the block, and not only their sum.
 func (f *File) fit(vectors []unix.Iovec) bool {
+	block := max(f.memory, f.offsets)
 	for i := range vectors {
 		v := &vectors[i]
-		if int64(uintptr(unsafe.Pointer(v.Base)))%f.memory != 0 || len(vectors) > 1 && int64(v.Len)%f.memory != 0 {
+		if int64(uintptr(unsafe.Pointer(v.Base)))%f.memory != 0 || len(vectors) > 1 && int64(v.Len)%block != 0 {
 			return false
 		}
 	}

@@ -23,7 +23,7 @@ type engines struct {
 
 	ended chan struct{} // closed with the loop
 
-	sync.Mutex // guards files, for Work
+	sync.Mutex // guards files, and aio for Work, which any goroutine calls
 	files      []*File
 
 	ring         ring     // these belong to the home goroutine
@@ -75,17 +75,22 @@ func (e *engines) linuxAIO() error {
 	}
 	a, err := linuxaio.Open(e.loop, linuxaio.Depth)
 	if err == nil { // else the next File asks again: a limit may be raised
+		e.Lock()
 		e.aio = a
+		e.Unlock()
 	}
 	return err
 }
 
 // Work implements aio.Attachment. What is under way is named by the ring, the pool and Linux AIO.
 func (e *engines) Work() []string {
-	if e.aio == nil {
+	e.Lock()
+	a := e.aio
+	e.Unlock()
+	if a == nil {
 		return nil
 	}
-	return e.aio.Work()
+	return a.Work()
 }
 
 // End implements aio.Attachment: files that are open are named, and closed if nothing uses them.
@@ -131,7 +136,18 @@ func (f *File) thread(r *Request) {
 	}
 	t.r, t.result, r.task = r, 0, t
 	t.job.Name = f.titles[r.op]
-	_ = f.all.pool.Submit(&t.job) // it fails if the loop is closed
+	f.all.submit(&t.job)
+}
+
+// submit hands a job to the loop's pool, to another one if the program has closed the first.
+func (e *engines) submit(j *pool.Job) {
+	if e.pool.Submit(j) == nil {
+		return
+	}
+	if p, err := pool.Of(e.loop); err == nil { // else the loop is closed
+		e.pool = p
+		_ = p.Submit(j)
+	}
 }
 
 func (t *task) done(err error) {

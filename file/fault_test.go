@@ -100,7 +100,7 @@ func TestEachErrnoIsReported(t *testing.T) {
 // A signal, data that is not in memory and a filesystem that cannot tell are no errors.
 func TestWhatCannotBeDoneInTheLoopIsDoneElsewhere(t *testing.T) {
 	for _, b := range []aio.Backend{aio.Epoll, aio.IOUring} {
-		for _, errno := range []unix.Errno{unix.EAGAIN, unix.EOPNOTSUPP, unix.EINTR, unix.ENOSYS, unix.EPERM} {
+		for _, errno := range []unix.Errno{unix.EAGAIN, unix.EOPNOTSUPP, unix.EINTR, unix.EINVAL, unix.ENOSYS, unix.EPERM} {
 			never := errno != unix.EAGAIN && errno != unix.EINTR
 			s := newSetup(t, variant{backend: b, mode: aio.ModeThread, engine: EngineAuto})
 			f := s.open(s.create(make([]byte, 8192)), os.O_RDWR)

@@ -37,6 +37,7 @@ type File struct {
 
 	zerosAtEnd    bool
 	waitingWrites bool
+	synced        bool // O_DSYNC
 
 	luck [ops]luck // of calls in the loop
 	lost error     // what a Sync has reported
@@ -141,6 +142,7 @@ func (f *File) inspect() error {
 		return fmt.Errorf("it was opened with O_PATH: %w", unix.EBADF)
 	}
 	f.allow(flags & unix.O_ACCMODE)
+	f.synced = flags&unix.O_DSYNC != 0 // O_SYNC has this bit too
 	if f.direct = flags&unix.O_DIRECT != 0; f.direct {
 		f.offsets, f.memory = alignment(f.fd, f.device)
 	}
@@ -161,7 +163,7 @@ func (f *File) plan() {
 	for o := range ops {
 		f.routes[o] = situation{
 			op: o, engine: f.engine.Engine, auto: f.auto, direct: f.direct, device: f.device,
-			native: f.native&(1<<o) != 0, waits: f.waitingWrites,
+			native: f.native&(1<<o) != 0, waits: f.waitingWrites, synced: f.synced,
 		}.route()
 	}
 }

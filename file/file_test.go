@@ -12,6 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/aioloop/aioloop/aio"
+	"github.com/aioloop/aioloop/pool"
+
 	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
@@ -194,4 +197,62 @@ func TestCancelledRequestsEndOnce(t *testing.T) {
 			t.Errorf("%d of %d were cancelled; those that waited must be", cancelled, count)
 		}
 	})
+}
+
+// A file that was opened with O_DSYNC or O_SYNC waits for the device in each write: never in the loop.
+func TestSyncedWritesAreNotMadeInTheLoop(t *testing.T) {
+	s := epollSetup(t)
+	for flag, want := range map[int]way{0: inLoop, unix.O_DSYNC: inLine, unix.O_SYNC: inLine} {
+		f := s.open(s.create(make([]byte, 4096)), os.O_RDWR|flag)
+		if got := f.routes[opWrite].first(&f.luck[opWrite], 100, 0); got != want {
+			t.Errorf("flag %#x: %v, want %v", flag, got, want)
+		}
+		s.close(f)
+	}
+}
+
+// The loop's pool may be closed by the program: files then use another one.
+func TestFilesOutliveTheLoopsPool(t *testing.T) {
+	s := newSetup(t, variant{backend: aio.Epoll, mode: aio.ModeThread, engine: EngineThreads})
+	f := s.open(s.create(make([]byte, 4096)), os.O_RDWR)
+	for range 2 {
+		p, err := pool.Of(s.loop)
+		s.must(err)
+		ended := 0
+		write := &Request{Buf: make([]byte, 100), Done: func(*Request) { ended++ }}
+		s.must(f.Write(write)) // a job may be in the queue when the pool is closed
+		s.must(p.Close(t.Context()))
+		s.until(func() bool { return ended == 1 })
+		s.must(write.Err)
+		for _, call := range []func(*Request) error{f.Sync, f.Write, f.Read} {
+			if _, err := s.do(call, &Request{Buf: make([]byte, 100)}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	s.close(f)
+}
+
+// From Linux 6.1 to 6.17 the length of each buffer has to be a multiple of the block.
+func TestBuffersThatDoNotFitOnEveryKernel(t *testing.T) {
+	f := &File{offsets: 512, memory: 4}
+	block := aligned(1024, 512)
+	for _, c := range []struct {
+		buffers [][]byte
+		want    bool
+	}{
+		{[][]byte{block[:512]}, true},
+		{[][]byte{block[4:516]}, true},
+		{[][]byte{block[:512], block[512:]}, true},
+		{[][]byte{block[:16], block[16:512]}, false},
+		{[][]byte{block[2:514]}, false},
+	} {
+		var vectors []unix.Iovec
+		for _, b := range c.buffers {
+			vectors = append(vectors, vector(b))
+		}
+		if got := f.fit(vectors); got != c.want {
+			t.Errorf("%d buffers, the first of %d bytes: %t", len(c.buffers), len(c.buffers[0]), got)
+		}
+	}
 }

@@ -54,7 +54,7 @@ func (l *line) take() {
 		size += r.left
 	}
 	if !l.taken.empty() {
-		_ = l.f.all.pool.Submit(&l.job) // it fails if the loop is closed
+		l.f.all.submit(&l.job)
 	}
 }
 

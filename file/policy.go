@@ -50,6 +50,7 @@ type situation struct {
 	device bool   // a block device
 	native bool   // the ring has this operation
 	waits  bool   // WithWaitingWrites
+	synced bool   // O_DSYNC: each write waits for the device
 }
 
 // route is how the requests of one kind are done. Those of at most inLoopSize bytes begin with a call in the loop,
@@ -71,6 +72,8 @@ func (s situation) route() route { return route{s.inLoop(), s.next()} }
 // inLoop is route.inLoop.
 func (s situation) inLoop() int {
 	switch {
+	case s.op == opWrite && s.synced: // XFS takes it with NOWAIT, and waits all the same
+		return 0
 	case s.op == opWrite && s.waits && !s.direct:
 		return math.MaxInt
 	case !s.auto || !s.op.moves() || s.direct:

@@ -43,6 +43,8 @@ func TestWayOfARequest(t *testing.T) {
 		{"buffered write of a device", situation{op: opWrite, engine: threads, auto: true, device: true}, unlucky, 0, 0, byThread, byThread},
 		{"buffered write by threads as asked for", situation{op: opWrite, engine: threads}, lucky, 0, 0, inLine, inLine},
 		{"buffered write that may wait", situation{op: opWrite, engine: ring, auto: true, native: true, waits: true}, lucky, 64 << 10, 100, inLoop, inLine},
+		{"write that waits for the device", situation{op: opWrite, engine: ring, auto: true, native: true, synced: true, waits: true}, lucky, 0, 0, inLine, inLine},
+		{"read of a file whose writes do", situation{op: opRead, engine: ring, auto: true, native: true, synced: true}, lucky, 0, 0, inLoop, byRing},
 		{"larger write that may wait", situation{op: opWrite, engine: ring, auto: true, native: true, waits: true}, lucky, 64<<10 + 1, 0, inLine, inLine},
 		{"O_DIRECT write that may wait", situation{op: opWrite, engine: ring, auto: true, native: true, waits: true, direct: true}, lucky, 0, 0, byRing, byRing},
 	} {

@@ -285,8 +285,8 @@ func (f *File) tryInLoop(r *Request) {
 		luck.miss()
 		r.advance(int64(n))
 		f.goOn(r)
-	case errno == unix.EOPNOTSUPP || errno == unix.ENOSYS || errno == unix.EPERM:
-		luck.never() // the last two are of a filter of system calls
+	case errno == unix.EOPNOTSUPP || errno == unix.EINVAL || errno == unix.ENOSYS || errno == unix.EPERM:
+		luck.never() // EINVAL is f2fs's word for EOPNOTSUPP, the last two are of a filter of system calls
 		f.goOn(r)
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		luck.miss()

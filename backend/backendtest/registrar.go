@@ -52,7 +52,6 @@ func registeredFiles(h *home) {
 	}
 	buf := make([]byte, 5)
 	for i, want := range []string{"first", "other"} {
-		files[i].close() // the registration keeps the file
 		h.does(s, backend.Request{Code: backend.OpRead, FixedFile: true, FD: index[i], Buf: buf}, 5)
 		if string(buf) != want {
 			h.Errorf("read %q, want %q", buf, want)
@@ -67,6 +66,7 @@ func registeredFiles(h *home) {
 			h.Errorf("UnregisterFile of %d, which is not registered: %v, want ENOENT", n, err)
 		}
 	}
+	files[0].close()
 	for _, fd := range []int{-1, files[0].fd} {
 		if _, err := r.RegisterFile(fd); !errors.Is(err, unix.EBADF) {
 			h.Errorf("registering fd %d, which is not open: %v, want EBADF", fd, err)

@@ -1,6 +1,7 @@
 package iouring
 
 import (
+	"errors"
 	"fmt"
 
 	abi "github.com/iceber/iouring-go/syscall"
@@ -40,7 +41,7 @@ func (p *Poller) Flush() error {
 func (p *Poller) handOver() error {
 	for {
 		complete, err := p.prepare()
-		if err != nil || complete && p.ring.Queued() == 0 && !p.ring.Pending() {
+		if err != nil || complete && p.ring.Queued() == 0 && !p.ring.PendingBut(p.stale) {
 			return err
 		}
 		err = p.submit()
@@ -79,7 +80,7 @@ func (p *Poller) exchange() error {
 	if err != nil {
 		return err
 	}
-	if err := p.ring.Close(); err != nil {
+	if err := errors.Join(p.ring.Unregister(), p.ring.Close()); err != nil { // inside Run it is registered
 		return err
 	}
 	p.ring = fresh

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	abi "github.com/iceber/iouring-go/syscall"
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
@@ -189,4 +190,20 @@ func TestFlushAfterClose(t *testing.T) {
 	if fd := p.PollFD(); fd != -1 {
 		t.Errorf("PollFD: %d", fd)
 	}
+}
+
+// A ring that is registered with the thread, as in Run, is not kept by that when it is exchanged.
+func TestFlushReleasesARegisteredRing(t *testing.T) {
+	for range 20 { // a thread has room for 16
+		p := onThread(t)
+		p.Stay()
+		must(t, p.Flush())
+		must(t, p.Leave())
+		must(t, p.Close())
+	}
+	p := onThread(t)
+	if p.Stay(); p.ring.SetUp(abi.IORING_SETUP_TASKRUN_FLAG) {
+		must(t, p.ring.Register()) // does nothing if Stay has done it
+	}
+	must(t, p.Leave())
 }

@@ -135,9 +135,10 @@ func (p *Poller) Bind() error {
 }
 
 // Stay implements backend.Stayer: it registers the ring (Linux 5.18). A ring that cannot be
-// registered works too.
+// registered works too. A kernel that does not know the call may wait for all requests before it says
+// so, and a poll may never end: only one that has made this ring is asked (Linux 5.19).
 func (p *Poller) Stay() {
-	if !p.config.unbound && p.bound() == nil {
+	if p.ring.SetUp(abi.IORING_SETUP_TASKRUN_FLAG) && !p.config.unbound && p.bound() == nil {
 		_ = p.ring.Register()
 	}
 }
@@ -156,8 +157,8 @@ func (p *Poller) Batch(n int, d time.Duration) error {
 	switch {
 	case p.table.Closed():
 		return backend.ErrClosed
-	case n < 1 || n > completionEntries || d <= 0:
-		return fmt.Errorf("%s: a batch of %d in %v: use 1 to %d, and a time above 0: %w", Name, n, d, completionEntries, unix.EINVAL)
+	case n < 1 || n > completionEntries || d < time.Microsecond: // the kernel's unit
+		return fmt.Errorf("%s: a batch of %d in %v: use 1 to %d, and 1 µs or more: %w", Name, n, d, completionEntries, unix.EINVAL)
 	case !p.ring.Has(uring.FeatMinWait):
 		return fmt.Errorf("%s: waiting for a batch needs Linux 6.12: %w", Name, errors.ErrUnsupported)
 	}

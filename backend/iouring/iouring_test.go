@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	abi "github.com/iceber/iouring-go/syscall"
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
@@ -371,5 +372,47 @@ func TestFewRequestsWaitForOthers(t *testing.T) {
 	}
 	if done := completions(p); len(done) != 1 {
 		t.Errorf("%d completions, where nothing was to be seen before", len(done))
+	}
+}
+
+// A poll that is removed has ended after the next Wait: what closes its descriptor relies on it.
+func TestARemovedPollDoesNotWaitForOthers(t *testing.T) {
+	p := openVariant(t, func(*config) {})
+	ready := make([]backend.Ready, 1)
+	fds := make([]int, 8)
+	reads := make([]backend.Request, len(fds))
+	for i := range fds {
+		fds[i] = eventfd(t, 0)
+		reads[i] = backend.Request{Code: backend.OpRead, FD: fds[i], Buf: make([]byte, 8)}
+		must(t, p.Submit(&reads[i]))
+	}
+	watched := eventfd(t, 0)
+	must(t, p.Add(watched, backend.In, 1))
+	if n, err := p.Wait(ready, 0); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	elsewhere(func() { must(t, p.Remove(watched)) }) // at home it would be taken back at this moment
+	must(t, sys.WriteEventfd(fds[0]))
+	if !p.ring.WorkPending() {
+		t.Skip("this kernel does not say that it has deferred work (Linux 5.19)")
+	}
+	if n, err := p.Wait(ready, 0); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	if n := p.ring.Queued(); n != 0 {
+		t.Errorf("%d entries are still in the queue", n)
+	}
+}
+
+// What the kernel cancels by itself is submitted again, so that a link must not be broken.
+func TestRawEntriesStandAlone(t *testing.T) {
+	p := openVariant(t, func(*config) {})
+	for flags, want := range map[uint8]error{
+		0: nil, abi.IOSQE_FLAGS_ASYNC: nil,
+		abi.IOSQE_FLAGS_IO_LINK: unix.EINVAL, abi.IOSQE_FLAGS_IO_HARDLINK: unix.EINVAL, 1 << 6: unix.EINVAL,
+	} {
+		if err := p.Submit(&backend.Request{Code: backend.OpRaw, Raw: &[64]byte{abi.IORING_OP_NOP, flags}}); !errors.Is(err, want) {
+			t.Errorf("flags %#x: %v, want %v", flags, err, want)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	abi "github.com/iceber/iouring-go/syscall"
 	"golang.org/x/sys/unix"
 
 	"github.com/aioloop/aioloop/backend"
@@ -67,12 +68,19 @@ func (p *Poller) Supports(code backend.OpCode) bool {
 	return p.runs&(1<<code) != 0 || p.refuse(code) == nil
 }
 
+// rawFlags are those of an entry that stands alone and completes. What a broken link has cancelled could not
+// be told from what is to be submitted again, see lose.
+const rawFlags = abi.IOSQE_FLAGS_FIXED_FILE | abi.IOSQE_FLAGS_IO_DRAIN | abi.IOSQE_FLAGS_ASYNC | abi.IOSQE_FLAGS_BUFFER_SELECT
+
 // Submit implements backend.Submitter.
 func (p *Poller) Submit(r *backend.Request) error {
 	if p.runs&(1<<r.Code) == 0 {
 		if err := p.refuse(r.Code); err != nil {
 			return err
 		}
+	}
+	if r.Code == backend.OpRaw && r.Raw[1]&^rawFlags != 0 {
+		return fmt.Errorf("%s: submit: a raw entry with the flags %#x: it must stand alone and complete, without IOSQE_IO_LINK, IOSQE_IO_HARDLINK and IOSQE_CQE_SKIP_SUCCESS: %w", Name, r.Raw[1], unix.EINVAL)
 	}
 	key := p.ops.begin(r)
 	if p.ops.waiting.Empty() {

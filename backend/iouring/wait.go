@@ -70,8 +70,8 @@ func (p *Poller) endure(timeout time.Duration) error {
 // enter submits what has changed and, if there is no completion yet, sleeps.
 // Without changes and without a reason to sleep it makes no system call.
 func (p *Poller) enter(timeout time.Duration) error {
-	complete := true
-	if p.table.Touched() || !p.ops.idle() {
+	complete, touched := true, p.table.Touched()
+	if touched || !p.ops.idle() {
 		var err error
 		if complete, err = p.prepareTouched(); err != nil {
 			return err
@@ -80,7 +80,7 @@ func (p *Poller) enter(timeout time.Duration) error {
 	switch {
 	case timeout != 0 && complete && !p.Peek() && p.ops.done.Empty():
 		return p.sleep(timeout)
-	case p.postpones():
+	case !touched && p.postpones(): // a poll that is removed ends with this Wait
 		p.postponed++
 		return p.entered(p.ring.Collect())
 	case p.ring.Queued() > 0 || p.ring.Pending():

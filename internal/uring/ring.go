@@ -9,6 +9,7 @@ package uring
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync/atomic"
 	"time"
@@ -270,16 +271,16 @@ func (r *Ring) Wait(timeout time.Duration) error {
 	if timeout < 0 && r.batch == 0 {
 		return r.call(1, r.enter, nil, 0)
 	}
-	r.arg.timeout = nil
-	if timeout >= 0 {
-		r.timespec = sys.NewTimespec64(timeout)
-		r.arg.timeout = unsafe.Pointer(&r.timespec)
+	if timeout < 0 { // without one the kernel ends the wait for a batch when its time is over, for nothing too
+		timeout = math.MaxInt64 / 2 // the kernel adds the time that it is
 	}
+	r.timespec = sys.NewTimespec64(timeout)
+	r.arg.timeout = unsafe.Pointer(&r.timespec)
 	return r.call(max(r.batch, 1), r.enter|EnterExtArg, unsafe.Pointer(&r.arg), getEventsArgSize)
 }
 
 // Batch makes each Wait go on until there are n completions, but for at most d if there is one. It
-// needs FeatMinWait. n is no more than the completion queue has entries.
+// needs FeatMinWait. d is 1 µs or more, n no more than the completion queue has entries.
 func (r *Ring) Batch(n uint32, d time.Duration) {
 	r.batch, r.arg.minWait = n, uint32(min(d/time.Microsecond, 1<<32-1))
 }
