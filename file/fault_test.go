@@ -16,6 +16,7 @@ import (
 	"github.com/aioloop/aioloop/aio"
 	"github.com/aioloop/aioloop/backend"
 	"github.com/aioloop/aioloop/internal/sys"
+	"github.com/aioloop/aioloop/internal/testkit"
 	"github.com/aioloop/aioloop/internal/testkit/guest"
 )
 
@@ -138,7 +139,7 @@ func TestTrap50_FailedSyncIsRemembered(t *testing.T) {
 			t.Fatalf("sync: %v", err)
 		}
 		for _, sync := range []func(*Request) error{f.Sync, f.SyncData} {
-			if _, err := s.do(sync, &Request{}); !errors.Is(err, errno) || !strings.Contains(err.Error(), "earlier sync") {
+			if _, err := s.do(sync, &Request{}); !errors.Is(err, errno) || !strings.Contains(err.Error(), "another sync") {
 				t.Errorf("the next sync: %v", err)
 			}
 		}
@@ -147,6 +148,43 @@ func TestTrap50_FailedSyncIsRemembered(t *testing.T) {
 		}
 		s.close(f)
 	}
+}
+
+// Of Syncs at the same time the kernel tells one what was lost, and the others that all is well.
+func TestTrap50_SyncsAtTheSameTimeFailTogether(t *testing.T) {
+	s := newSetup(t, variant{backend: aio.Epoll, mode: aio.ModeThread, engine: EngineThreads})
+	f := s.open(s.create(make([]byte, 4096)), os.O_RDWR)
+	for _, errno := range []unix.Errno{0, unix.EIO} {
+		var calls atomic.Int32
+		gate := make(chan struct{})
+		restore := sys.Inject(func(c sys.Call) (fault sys.Fault) {
+			if c == sys.CallFsync && calls.Add(1) == 1 {
+				<-gate
+				fault.Errno = errno
+			}
+			return fault
+		})
+		ended := 0
+		first, second := new(Request), new(Request)
+		for _, r := range []*Request{first, second} {
+			r.Done = func(r *Request) {
+				if ended++; !errors.Is(r.Err, errno) && (errno != 0 || r.Err != nil) {
+					t.Errorf("%v, want %v", r.Err, errno)
+				}
+			}
+			s.must(f.Sync(r))
+			testkit.Eventually(t, "the first one runs", func() bool { return calls.Load() > 0 })
+		}
+		s.until(func() bool { return len(f.syncs.held) == 1 })
+		s.must(second.Cancel()) // too late
+		if _, err := s.do(f.Read, &Request{Buf: make([]byte, 10)}); err != nil || ended > 0 {
+			t.Errorf("%v; %d have ended", err, ended)
+		}
+		close(gate)
+		s.until(func() bool { return ended == 2 })
+		restore()
+	}
+	s.close(f)
 }
 
 // A Sync that the kernel has not begun has lost nothing: the next one may succeed.

@@ -39,8 +39,9 @@ type File struct {
 	waitingWrites bool
 	synced        bool // O_DSYNC
 
-	luck [ops]luck // of calls in the loop
-	lost error     // what a Sync has reported
+	luck  [ops]luck // of calls in the loop
+	lost  error     // what a Sync has reported
+	syncs syncs
 
 	busy    int // requests that are begun
 	waiting requests

@@ -52,6 +52,9 @@ type Request struct {
 	room     []unix.Iovec
 	bounce   []byte // stands for buffers that are not aligned
 
+	sync       uint64 // its number among the Syncs of the file
+	overlapped uint64 // the last one that it has overlapped, 0 while it runs
+
 	native  aio.Request
 	task    *task
 	aioTask *aioTask
@@ -241,6 +244,9 @@ func (r *Request) length() int64 {
 // start begins a request that need not wait for others.
 func (f *File) start(r *Request) {
 	f.busy++
+	if r.op.syncs() {
+		f.syncs.begin(r)
+	}
 	switch {
 	case r.cancelled:
 		f.answer(r, -int32(unix.ECANCELED))
@@ -431,8 +437,14 @@ func (f *File) endOfFile(r *Request) {
 
 // end calls Done.
 func (f *File) end(r *Request, err error) {
-	if r.op.syncs() && f.lost != nil && err == nil {
-		err = fmt.Errorf("%w (this was an earlier sync: what was lost then is still lost: open the file and write it again)", f.lost)
+	if r.op.syncs() {
+		if !f.syncs.ends(r, err == nil && f.lost == nil) {
+			return
+		}
+		f.release()
+		if f.lost != nil && err == nil {
+			err = fmt.Errorf("%w (this was another sync: what was lost then is still lost: open the file and write it again)", f.lost)
+		}
 	}
 	if r.op.moves() {
 		r.N = r.moved
