@@ -24,7 +24,7 @@ type Co struct {
 	phase phase
 	reads bool // in the queue of an RWMutex
 
-	distant bool // made by another goroutine, see claim
+	distant bool // made by another goroutine, and has not begun: see claim
 	claimed bool // guarded by the scheduler's mu
 
 	// Any goroutine may read these.
@@ -122,7 +122,7 @@ func prepare(loop *aio.Context, fn func(co *Co) error, b *binding, at goroutine.
 		return stillborn(loop, fn, b, at, err), nil
 	}
 	co := s.allocate(home)
-	co.s, co.fn, co.begunAt = s, fn, at
+	co.s, co.fn, co.begunAt, co.distant = s, fn, at, !home
 	if b != nil {
 		co.bind(b)
 	}
@@ -139,8 +139,11 @@ func prepare(loop *aio.Context, fn func(co *Co) error, b *binding, at goroutine.
 func (co *Co) begin(home bool) {
 	switch s := co.s; {
 	case !home:
-		co.distant = true
-		if _, err := co.ask(askBegin); err != nil && co.claim() {
+		before, err := co.ask(askBegin)
+		if before != 0 && s.loop.CheckHome() == aio.ErrClosed { // the end of its context has asked first, perhaps in vain
+			err = aio.ErrClosed
+		}
+		if err != nil && co.claim() {
 			co.fail(err)
 		}
 	case s.closing:
@@ -237,10 +240,11 @@ func (co *Co) fail(err error) {
 
 // unbind is the end of co for its context and its Group. Coroutines that it wakes are for later.
 func (co *Co) unbind() {
-	s := co.s
-	outer := s.level
-	s.level = level(s.home.Depth) + 1
-	defer func() { s.level = outer }()
+	if s := co.s; s.mine() { // not if it is stillborn elsewhere
+		outer := s.level
+		s.level = level(s.home.Depth) + 1
+		defer func() { s.level = outer }()
+	}
 	if co.bound.forget != nil {
 		co.bound.forget()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -286,3 +287,40 @@ func TestCloseWhileOthersWake(t *testing.T) {
 		}
 	})
 }
+
+// Goroutines make coroutines whose context has ended while the loop is closed: each of them ends.
+func TestGoWhileTheLoopIsClosed(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	eachLoop(t, func(t *testing.T, _ *aio.Context) {
+		for range 100 {
+			loop := newLoop(t)
+			waits := coroutine.Go(loop, func(co *coroutine.Co) error { return co.Yield() })
+			g := coroutine.NewGroup(ctx, loop)
+			var makers sync.WaitGroup
+			for range 3 {
+				makers.Go(func() {
+					for range 5 {
+						for _, co := range []*coroutine.Co{g.Go(waitsForYield), coroutine.GoContext(ctx, loop, waitsForYield)} {
+							select {
+							case <-co.Done():
+							case <-time.After(patience):
+								t.Errorf("%v does not end", co)
+							}
+						}
+					}
+				})
+			}
+			runtime.Gosched()
+			if err := loop.Close(); err != nil {
+				t.Log(err)
+			}
+			makers.Wait()
+			if !waits.Ended() {
+				t.Error("one that waits has not ended")
+			}
+		}
+	})
+}
+
+func waitsForYield(co *coroutine.Co) error { return co.Yield() }

@@ -215,7 +215,8 @@ func (s *scheduler) workerOf(co *Co) *worker {
 		return co.w
 	case co.distant && !co.claim():
 		return nil
-	case s.closing:
+	}
+	if co.distant = false; s.closing {
 		co.fail(aio.ErrClosed)
 		return nil
 	}
