@@ -84,7 +84,7 @@ func TestBatchingIsRefused(t *testing.T) {
 
 // A loop that waits for a batch sleeps as long as any other if nothing comes, with a timer and without.
 func TestBatchingLoopSleeps(t *testing.T) {
-	c := newLoopOn(t, IOUring, WithMode(ModeThread), WithBatching(4, time.Millisecond))
+	c := newBatching(t, 4, time.Millisecond)
 	turn(t, c)
 	enters := 0
 	restore := inject(t, func(call sys.Call) (f sys.Fault) {
