@@ -37,7 +37,8 @@
 // A Context owns the descriptors that it has opened: an eventfd, with epoll and
 // io_uring that of the kernel object, with epoll another eventfd while a regular file is
 // watched, and in park mode a duplicate and, with the first sleep that a timer ends, a
-// timerfd; the clock Boottime takes one in thread mode too. It does not own those that it watches. The caller of Watch keeps the descriptor
+// timerfd; the clock Boottime takes one in thread mode too. It does not own those that it
+// watches. The caller of Watch keeps the descriptor
 // open until [Handler.Close] has returned on the home goroutine, or until the function
 // of [Handler.CloseThen] is called, and closes it then. The Context neither reads nor writes
 // it and changes no flag of it. It should be non-blocking, because a callback may be called

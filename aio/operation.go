@@ -134,8 +134,9 @@ func (c *Context) Supports(code backend.OpCode) bool {
 }
 
 // RegisterFile has the kernel look fd up once, instead of for each Request: with FixedFile its FD is the
-// index that RegisterFile returns. Keep fd open until UnregisterFile or Close of the Context. The home goroutine calls it. It fails with errors.ErrUnsupported where there is
-// no such thing, with ENFILE if there is no place left, and with EBADF.
+// index that RegisterFile returns. Keep fd open until UnregisterFile or Close of the Context. The home
+// goroutine calls it. It fails with errors.ErrUnsupported where there is no such thing, with ENFILE if
+// there is no place left, and with EBADF.
 func (c *Context) RegisterFile(fd int) (index int, err error) {
 	err = c.register(func(r backend.Registrar) (err error) {
 		index, err = r.RegisterFile(fd)

@@ -33,8 +33,8 @@ type Submitter interface {
 // are called like those.
 type Registrar interface {
 	// RegisterFile returns what a Request with FixedFile has as its FD. fd stays open until
-	// UnregisterFile: a Poller may have to register it again. It fails with ENFILE if there is no place left, and with
-	// errors.ErrUnsupported.
+	// UnregisterFile: a Poller may have to register it again. It fails with ENFILE if there is no
+	// place left, and with errors.ErrUnsupported.
 	RegisterFile(fd int) (index int, err error)
 	// UnregisterFile ends that. No Request that uses it is under way.
 	UnregisterFile(index int) error

@@ -100,9 +100,7 @@ func wakeCases(row string, gap param, d time.Duration) []testCase {
 	}
 	c.notes = append(c.notes, pollingNote)
 	settings := pollings
-	if isLocked(row) {
-		c.notes = append(c.notes, sysmonNote)
-	} else {
+	if !isLocked(row) {
 		c.notes = append(c.notes, unlockedNote)
 		settings = pollings[:1]
 	}
@@ -164,6 +162,7 @@ func wakeSetup(s *fixture, row string, gap time.Duration, opts ...aio.Option) (r
 	switch a.yield = s.shareCPU(); {
 	case !a.yield && isLocked(row):
 		s.atLeastProcs(3)
+		s.note(sysmonNote)
 	case a.yield && row == Netpoller:
 		s.note("netpoller: while any goroutine can run, here the producer, the runtime looks at its poller every 10 ms only")
 	}

@@ -49,7 +49,7 @@ func (q *Queue) Next() bool {
 // All wakes those that wait now, and returns how many there were.
 func (q *Queue) All() (n int) {
 	q.check("Queue.All")
-	for waiting := q.waiters.count(); n < waiting; n++ { // those that come in the meantime are not for now
+	for all := q.waiters.count(); n < all; n++ { // those that come in the meantime are not for now
 		co := q.waiters.take()
 		if co == nil { // the waits of the others have failed in the meantime
 			break

@@ -75,17 +75,14 @@ func (s *scheduler) takeAsked() {
 
 // answer does what was asked for, except that nothing runs yet.
 func (co *Co) answer(asked uint32) {
+	if asked&askWake != 0 && (co.distant || co.phase != over) {
+		co.token.Set(1)
+	}
 	if co.distant { // whether it has ended is for claim to say
-		if asked&askWake != 0 {
-			co.token.Set(1)
-		}
 		if asked&askBegin != 0 {
 			co.s.ready.append(co)
 		}
 		return
-	}
-	if asked&askWake != 0 && co.phase != over {
-		co.token.Set(1)
 	}
 	if !co.phase.waits() {
 		return

@@ -26,7 +26,7 @@ func (s *syncs) ends(r *Request, succeeds bool) bool {
 		s.running = slices.DeleteFunc(s.running, func(n uint64) bool { return n == r.sync })
 		r.overlapped = s.begun
 	}
-	if !succeeds || !s.run(r.overlapped) {
+	if !succeeds || !s.runs(r.overlapped) {
 		return true
 	}
 	r.way = inLoop // there is nothing that Cancel could end
@@ -34,8 +34,8 @@ func (s *syncs) ends(r *Request, succeeds bool) bool {
 	return false
 }
 
-// run reports whether one of the first n runs.
-func (s *syncs) run(n uint64) bool {
+// runs reports whether one of the first n does.
+func (s *syncs) runs(n uint64) bool {
 	return slices.ContainsFunc(s.running, func(sync uint64) bool { return sync <= n })
 }
 
@@ -43,7 +43,7 @@ func (s *syncs) run(n uint64) bool {
 func (f *File) release() {
 	s := &f.syncs
 	s.held = slices.DeleteFunc(s.held, func(r *Request) bool {
-		over := f.lost != nil || !s.run(r.overlapped)
+		over := f.lost != nil || !s.runs(r.overlapped)
 		if over {
 			f.answer(r, 0)
 		}

@@ -53,10 +53,11 @@ func Elsewhere(f func()) {
 	<-done
 }
 
-// Switches returns how often a thread of the process has gone to sleep during f, while another goroutine
-// computes.
-func Switches(t testing.TB, f func()) int64 {
+// SleepsLess fails unless the threads of the process sleep less often during run with true than with
+// false, while another goroutine computes and Ps are idle.
+func SleepsLess(t testing.TB, run func(with bool)) {
 	t.Helper()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	var stop atomic.Bool
 	var computing sync.WaitGroup
 	computing.Go(func() {
@@ -65,12 +66,18 @@ func Switches(t testing.TB, f func()) int64 {
 	})
 	defer computing.Wait()
 	defer stop.Store(true)
-	slept := func() int64 {
-		var usage syscall.Rusage
-		Must(t, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-		return int64(usage.Nvcsw) // an int32 on some machines
+	sleeps := func(with bool) int64 {
+		before := switches(t)
+		run(with)
+		return switches(t) - before
 	}
-	before := slept()
-	f()
-	return slept() - before
+	Eventually(t, "the threads sleep less often", func() bool { return 3*sleeps(true) < 2*sleeps(false) })
+}
+
+// switches is how often a thread of the process has gone to sleep.
+func switches(t testing.TB) int64 {
+	t.Helper()
+	var usage syscall.Rusage
+	Must(t, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	return int64(usage.Nvcsw) // an int32 on some machines
 }
